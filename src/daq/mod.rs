@@ -1,0 +1,1 @@
+//! daq (being built)

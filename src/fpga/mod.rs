@@ -1,0 +1,102 @@
+//! One register API for every way to reach an FPGA: KATCP socket, memory map, simulator.
+//!
+//! A backend is a state machine: [`Fpga::submit`] queues an operation, completions come out of
+//! [`Fpga::poll`]. Order of submission is order of execution. Bytes of a register are always
+//! big-endian (most significant first), offsets and lengths are bytes.
+
+use crate::units::Now;
+use std::net::Ipv4Addr;
+use thiserror::Error;
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FpgaOp {
+    /// Names of the registers of the running design.
+    ListDev,
+    /// Names of the gateware images the board holds.
+    ListBof,
+    /// Program an image, or deprogram with `None`.
+    Program { image: Option<String> },
+    /// Is a design running?
+    Status,
+    /// Is the server alive?
+    Ping,
+    /// Read bytes.
+    Read { register: String, offset: u32, len: u32 },
+    /// Write bytes; with `verify` read them back and compare.
+    Write { register: String, offset: u32, data: Vec<u8>, verify: bool },
+    /// Start a 10 GbE core. `mac`: 48 bits.
+    TapStart { tap: String, device: String, mac: u64, ip: Ipv4Addr, port: u16 },
+    /// Stop a 10 GbE core by its tap name.
+    TapStop { tap: String },
+    /// Set ARP entries of a 10 GbE core: last octet of the address, 48-bit MAC. Only entries that differ are written.
+    SetArp { device: String, entries: Vec<(u8, u64)> },
+    /// Write bytes to a device on the board's I2C bus.
+    I2cWrite { address: u8, data: Vec<u8> },
+    /// Read bytes from a device on the board's I2C bus.
+    I2cRead { address: u8, len: u8 },
+    /// Any other request of the board's server (Valon, diagnostics).
+    Raw { name: String, args: Vec<Vec<u8>> },
+}
+
+/// What an operation yields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FpgaReply {
+    /// Done, nothing to tell.
+    Done,
+    /// Names (`ListDev`, `ListBof`).
+    Names(Vec<String>),
+    /// Bytes (`Read`, `I2cRead`).
+    Bytes(Vec<u8>),
+    /// Yes or no (`Status`, `Ping`).
+    Flag(bool),
+    /// Reply arguments after `ok`, and the informs before it (`Raw`).
+    Raw { args: Vec<Vec<u8>>, informs: Vec<Vec<Vec<u8>>> },
+}
+
+/// Why an operation failed. Rendered texts keep the wording client scripts of the reference match on.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FpgaError {
+    /// No link to the board.
+    #[error("Request {op} failed: not connected to {board} ({why})")]
+    NotConnected { op: String, board: String, why: String },
+    /// No reply in time; the link is re-opened, so that a late reply is never taken for another.
+    #[error("Request {op} timed out after {waited_ms} ms.")]
+    Timeout { op: String, waited_ms: u64 },
+    /// Reply `fail` or `invalid`.
+    #[error("Request {op} failed.\n  Request: {request}\n  Reply: {reply}.{}", log_lines(.log))]
+    Rejected { op: String, request: String, reply: String, log: Vec<String> },
+    /// The bytes read back are not those written.
+    #[error(
+        "Verification of write to {register} at offset {offset} failed. Wrote 0x{wrote:08x}... but got back 0x{read:08x}..."
+    )]
+    VerifyFailed { register: String, offset: u32, wrote: u32, read: u32 },
+    /// Refused before anything was sent.
+    #[error("{0}")]
+    Invalid(String),
+    /// The peer broke the protocol.
+    #[error("KATCP protocol error: {0}")]
+    Protocol(String),
+    /// The backend cannot do this.
+    #[error("{0} is not supported by this FPGA backend")]
+    Unsupported(String),
+    /// Given up because the work it belonged to was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+fn log_lines(log: &[String]) -> String {
+    log.iter().map(|l| format!("\n  Log: {l}")).collect()
+}
+
+/// Identifies a submitted operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpId(pub u64);
+
+/// A way to reach an FPGA.
+pub trait Fpga {
+    /// Queues an operation.
+    fn submit(&mut self, op: FpgaOp, now: Now) -> OpId;
+    /// The next completion, if any.
+    fn poll(&mut self) -> Option<(OpId, Result<FpgaReply, FpgaError>)>;
+}

@@ -1,0 +1,285 @@
+//! The loop: one `mio::Poll`, one thread, all state in the [`App`].
+//!
+//! An [`App`] is pure: it is handed one [`Event`] at a time with the [`Now`] read by the loop, and
+//! orders things by pushing [`Effect`]s. The loop carries them out and knows no role. Everything an
+//! app waits for comes back as an event; nothing it calls can block.
+//!
+//! Contract an app can break: bytes of `Received` are everything read so far on that connection that
+//! was not delivered before (edge-triggered draining, per-turn budgets and resumption are the loop's
+//! business); after `Closed` the id is never seen again; a `send` to a closed id is ignored.
+
+use crate::units::{Mono, Now, Utc};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A connection: generation in the high half, slab index in the low half; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+/// The app's own name for something it asked for: a listener, an outgoing connection, a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(pub u64);
+
+/// The app's own name for a timer; setting a key again replaces the timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TimerKey(pub u64);
+
+/// Where to listen or connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// IPv4 or IPv6, numeric; port 0 picks one when listening.
+    Tcp(SocketAddr),
+    /// A Unix stream socket; created mode 0660, a stale socket file is replaced.
+    Unix(PathBuf),
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// For a Unix socket the path of the listener.
+    pub address: Address,
+    /// `SO_PEERCRED` of a Unix peer.
+    pub credentials: Option<Credentials>,
+}
+
+/// Peer credentials of a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// process id at connect time
+    pub pid: i32,
+    /// effective user id
+    pub uid: u32,
+    /// effective group id
+    pub gid: u32,
+}
+
+/// When a timer is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// On the monotonic clock.
+    Mono(Mono),
+    /// On the wall clock (`CLOCK_REALTIME`, absolute); re-evaluated when the clock is set.
+    Utc(Utc),
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer closed its end.
+    PeerClosed,
+    /// We closed it (after flushing) or aborted it.
+    Local,
+    /// The system reported an error.
+    Error(String),
+    /// More output queued than allowed, or no progress for too long.
+    Overrun(String),
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// SIGTERM or SIGINT; `count` is 1 for the first.
+    Stop {
+        /// How many such signals have arrived.
+        count: u32,
+    },
+    /// SIGHUP.
+    Reload,
+    /// SIGUSR1: dump the state into the log.
+    Dump,
+}
+
+/// Which output of a child a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// standard output
+    Stdout,
+    /// standard error
+    Stderr,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// exit status
+    Code(i32),
+    /// killed by this signal
+    Signal(i32),
+}
+
+/// A child program to start: never through a shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Absolute path, or a name looked up on PATH.
+    pub path: PathBuf,
+    /// Arguments after argv[0].
+    pub args: Vec<String>,
+    /// Variables added to (or replacing) the inherited environment.
+    pub env: Vec<(String, String)>,
+    /// Ask the kernel for SIGTERM on the death of this process (`PR_SET_PDEATHSIG`).
+    pub die_with_parent: bool,
+}
+
+/// A fact about the world.
+#[derive(Debug)]
+pub enum Event<'a, D> {
+    /// A listener is ready; for port 0 this is the port chosen.
+    Listening { tag: Tag, address: Address },
+    /// A listener could not be opened.
+    ListenFailed { tag: Tag, address: Address, error: String },
+    /// Somebody connected to a listener.
+    Accepted { listener: Tag, conn: ConnId, peer: Peer },
+    /// An outgoing connection is established.
+    Connected { tag: Tag, conn: ConnId },
+    /// An outgoing connection was refused, timed out or could not be tried.
+    ConnectFailed { tag: Tag, error: String },
+    /// Bytes arrived.
+    Received { conn: ConnId, bytes: &'a [u8] },
+    /// The output queue of a connection fell below the low-water mark again.
+    Drained { conn: ConnId },
+    /// The connection is gone. For peers that only half-close this comes at end of input.
+    Closed { conn: ConnId, reason: CloseReason },
+    /// A timer is due.
+    Timer { key: TimerKey },
+    /// The wall clock was set (stepped); `Utc` timers have been re-armed.
+    ClockSet,
+    /// A child runs.
+    ChildStarted { tag: Tag, pid: u32 },
+    /// A child could not be started.
+    SpawnFailed { tag: Tag, error: String },
+    /// One line (without its end) from a child; longer than 4096 bytes is cut.
+    ChildLine { tag: Tag, stream: Stream, line: &'a [u8] },
+    /// Writing to the child's stdin failed: it closed it or died.
+    ChildInputClosed { tag: Tag },
+    /// The child ended and was reaped.
+    ChildExited { tag: Tag, exit: Exit },
+    /// A worker finished (or panicked: then `Err` with the panic text).
+    Done(Result<D, String>),
+    /// A signal.
+    Signal(Request),
+}
+
+/// Signals an app may send to its child's process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildSignal {
+    /// SIGTERM
+    Term,
+    /// SIGKILL
+    Kill,
+}
+
+/// An order to the loop.
+#[derive(Debug)]
+pub enum Effect<J> {
+    Listen {
+        tag: Tag,
+        address: Address,
+    },
+    Unlisten {
+        tag: Tag,
+    },
+    /// `quick_ack`: re-arm TCP_QUICKACK after every read (KATCP servers with Nagle on).
+    Connect {
+        tag: Tag,
+        address: Address,
+        timeout: Duration,
+        quick_ack: bool,
+    },
+    Send {
+        conn: ConnId,
+        bytes: Vec<u8>,
+    },
+    /// Close when everything queued is written.
+    Close {
+        conn: ConnId,
+    },
+    /// Close now.
+    Abort {
+        conn: ConnId,
+    },
+    PauseReading {
+        conn: ConnId,
+        paused: bool,
+    },
+    SetTimer {
+        key: TimerKey,
+        at: When,
+    },
+    CancelTimer {
+        key: TimerKey,
+    },
+    Spawn {
+        tag: Tag,
+        program: Program,
+    },
+    WriteChild {
+        tag: Tag,
+        bytes: Vec<u8>,
+    },
+    CloseChildInput {
+        tag: Tag,
+    },
+    SignalChild {
+        tag: Tag,
+        signal: ChildSignal,
+    },
+    /// Hand a job to the named worker thread (started on first use; jobs of one worker run in order).
+    Work {
+        worker: &'static str,
+        job: J,
+    },
+    /// Leave the loop once queued output is flushed (at most 1 s).
+    Exit {
+        code: u8,
+    },
+}
+
+/// Where an app puts its orders; the loop carries them out in order after each event.
+#[derive(Debug)]
+pub struct Effects<J> {
+    queue: Vec<Effect<J>>,
+}
+
+impl<J> Default for Effects<J> {
+    fn default() -> Self {
+        Effects { queue: Vec::new() }
+    }
+}
+
+impl<J> Effects<J> {
+    /// Adds an order.
+    pub fn push(&mut self, effect: Effect<J>) {
+        self.queue.push(effect);
+    }
+    /// Takes all orders (for the loop and for tests).
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Effect<J>> {
+        self.queue.drain(..)
+    }
+    /// Queue bytes to a connection.
+    pub fn send(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        self.push(Effect::Send { conn, bytes });
+    }
+    /// Set or replace a timer.
+    pub fn set_timer(&mut self, key: TimerKey, at: When) {
+        self.push(Effect::SetTimer { key, at });
+    }
+    /// Cancel a timer; unknown keys are fine.
+    pub fn cancel_timer(&mut self, key: TimerKey) {
+        self.push(Effect::CancelTimer { key });
+    }
+}
+
+/// What the loop drives: a role composed with its sessions, a simulator, the DAQ control side.
+pub trait App {
+    /// Blocking work, run on a named worker thread.
+    type Job: Send + 'static;
+    /// What a job yields.
+    type Done: Send + 'static;
+    /// Called once before the first event.
+    fn start(&mut self, now: Now, fx: &mut Effects<Self::Job>);
+    /// One event in, orders out.
+    fn handle(&mut self, event: Event<'_, Self::Done>, now: Now, fx: &mut Effects<Self::Job>);
+    /// Does a job; runs on a worker thread and may block.
+    fn work(job: Self::Job) -> Self::Done;
+}
