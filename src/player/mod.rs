@@ -1,1 +1,2 @@
 //! player (being built)
+pub mod engine;
