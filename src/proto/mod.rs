@@ -1,1 +1,2 @@
 //! proto (being built)
+pub mod dibas_conf;
