@@ -3,4 +3,9 @@
 
 #![allow(unsafe_code)]
 
+pub mod child;
 pub mod clock;
+pub mod nss;
+pub mod pidfd;
+pub mod realtime;
+pub mod sockopt;
