@@ -1,1 +1,8 @@
-//! proto (being built)
+//! Pure codecs: bytes to meaning and back. No clock, no socket, no file; input in any pieces, every
+//! length checked before memory is taken for it.
+
+pub mod inbox;
+pub mod json;
+pub mod json_rpc;
+
+pub mod zmtp;
