@@ -3,7 +3,8 @@
 //! Names, defaults and reply shapes are those of the DIBAS Player ("Bank"); every face and the
 //! documentation are derived from here.
 
-use crate::api::{Arg, CallError, Class, Effect, ErrorClass, Family, Kind, Method};
+use crate::api::bind::Bound;
+use crate::api::{Arg, CallError, Class, Effect, Kind, Method};
 use crate::value::Value;
 
 /// A call of the interface `bank`, arguments bound and typed.
@@ -358,78 +359,72 @@ pub static BANK: &[Method] = &[
 ];
 
 impl PlayerCall {
-    /// From the table's method name, bound arguments (in table order, absent ones `None`) and further keywords.
-    pub fn from_bound(
-        method: &str,
-        args: Vec<Option<Value>>,
-        keywords: Vec<(String, Value)>,
-    ) -> Result<PlayerCall, CallError> {
-        let mut args = args.into_iter();
-        let mut next = || args.next().flatten().unwrap_or(Value::Null);
+    /// The call of a method of the table, its arguments bound and checked.
+    pub fn from_bound(method: &str, bound: &Bound) -> Result<PlayerCall, CallError> {
+        let any = |name| bound.value(name).clone();
+        let text = |name| bound.text(name).map(str::to_owned);
+        let flag = |name| bound.flag(name).unwrap_or(false);
+        let number = |name| bound.number(name).unwrap_or(0.0);
         Ok(match method {
-            "set_mode" => PlayerCall::SetMode { mode: next(), bandwidth: next(), force: next().truthy() },
+            "set_mode" => {
+                PlayerCall::SetMode { mode: any("mode"), bandwidth: any("bandwidth"), force: flag("force") }
+            }
             "get_mode" => PlayerCall::GetMode,
             "list_modes" => PlayerCall::ListModes,
-            "set_param" => PlayerCall::SetParam(keywords),
-            "get_param" => PlayerCall::GetParam(next().as_str().map(str::to_owned)),
-            "help_param" => PlayerCall::HelpParam(next().as_str().map(str::to_owned)),
+            "set_param" => PlayerCall::SetParam(bound.keywords().to_vec()),
+            "get_param" => PlayerCall::GetParam(text("name")),
+            "help_param" => PlayerCall::HelpParam(text("name")),
             "prepare" => PlayerCall::Prepare,
-            "start" => PlayerCall::Start(next()),
+            "start" => PlayerCall::Start(any("starttime")),
             "stop" => PlayerCall::Stop,
             "monitor" => PlayerCall::Monitor,
             "scan_status" => PlayerCall::ScanStatus,
             "earliest_start" => PlayerCall::EarliestStart,
-            "set_status" => PlayerCall::SetStatus(keywords),
-            "get_status" => PlayerCall::GetStatus(next()),
-            "set_scan_number" => PlayerCall::SetScanNumber(int(&next(), "num")?),
+            "set_status" => PlayerCall::SetStatus(bound.keywords().to_vec()),
+            "get_status" => PlayerCall::GetStatus(any("keys")),
+            "set_scan_number" => PlayerCall::SetScanNumber(bound.int("num").unwrap_or(0)),
             "increment_scan_number" => PlayerCall::IncrementScanNumber,
             "reset_roach" => PlayerCall::ResetRoach,
             "arm_roach" => PlayerCall::ArmRoach,
             "disarm_roach" => PlayerCall::DisarmRoach,
             "clear_switching_states" => PlayerCall::ClearSwitchingStates,
             "add_switching_state" => PlayerCall::AddSwitchingState {
-                duration: number(&next(), "duration")?,
-                blank: next().truthy(),
-                cal: next().truthy(),
-                sig_ref_1: next().truthy(),
+                duration: number("duration"),
+                blank: flag("blank"),
+                cal: flag("cal"),
+                sig_ref_1: flag("sig_ref_1"),
             },
-            "set_gbt_ss" => PlayerCall::SetGbtSs { period: number(&next(), "period")?, ss_list: next() },
+            "set_gbt_ss" => PlayerCall::SetGbtSs { period: number("period"), ss_list: any("ss_list") },
             "player_state" => PlayerCall::PlayerState,
             "read_config_file" => PlayerCall::ReadConfigFile,
-            other => return Err(CallError::new(ErrorClass::KeyError, Family::Invalid, format!("'{other}'"))),
+            other => return Err(CallError::key_error(other)),
         })
     }
-}
-
-fn number(v: &Value, name: &str) -> Result<f64, CallError> {
-    v.as_f64().ok_or_else(|| wrong_type(name, "a number", v))
-}
-
-fn int(v: &Value, name: &str) -> Result<i64, CallError> {
-    match v {
-        Value::Int(i) => Ok(*i),
-        other => Err(wrong_type(name, "an integer", other)),
-    }
-}
-
-fn wrong_type(name: &str, wanted: &str, got: &Value) -> CallError {
-    let text = format!("argument '{name}' must be {wanted}, not {}", got.kind());
-    CallError::new(ErrorClass::TypeError, Family::Invalid, text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Call;
+    use crate::api::bind::bind;
 
     #[test]
     fn every_method_of_the_table_becomes_a_call() {
         for m in BANK {
             let args = m.args.iter().map(|a| match a.kind {
-                Kind::Int => Some(Value::Int(1)),
-                Kind::Number => Some(Value::Float(1.0)),
-                _ => None,
+                Kind::Int => Value::Int(1),
+                Kind::Number => Value::Float(1.0),
+                Kind::Bool => Value::Bool(true),
+                _ => Value::Str("x".into()),
             });
-            PlayerCall::from_bound(m.name, args.collect(), vec![]).expect(m.name);
+            let call = Call {
+                interface: "bank".into(),
+                method: m.name.into(),
+                args: args.collect(),
+                kwargs: vec![],
+            };
+            let bound = bind(m, call).expect(m.name);
+            PlayerCall::from_bound(m.name, &bound).expect(m.name);
         }
     }
 }
