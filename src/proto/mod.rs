@@ -1,1 +1,3 @@
-//! proto (being built)
+//! Pure codecs: bytes to meaning and back, no I/O.
+
+pub mod status_cards;
