@@ -4,5 +4,5 @@
 pub mod inbox;
 pub mod json;
 pub mod json_rpc;
-
+pub mod status_cards;
 pub mod zmtp;

@@ -4,3 +4,8 @@
 #![allow(unsafe_code)]
 
 pub mod clock;
+pub mod ftok;
+pub mod mapped_file;
+pub mod named_sem;
+pub mod region;
+pub mod sysv_shm;
