@@ -4,5 +4,6 @@
 pub mod inbox;
 pub mod json;
 pub mod json_rpc;
+pub mod rpc_frame;
 
 pub mod zmtp;
