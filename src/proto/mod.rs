@@ -5,4 +5,6 @@ pub mod inbox;
 pub mod json;
 pub mod json_rpc;
 pub mod status_cards;
+pub mod rpc_frame;
+
 pub mod zmtp;
