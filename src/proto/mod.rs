@@ -8,3 +8,5 @@ pub mod status_cards;
 pub mod rpc_frame;
 
 pub mod zmtp;
+//! proto (being built)
+pub mod dibas_conf;
