@@ -10,3 +10,6 @@ pub mod rpc_frame;
 pub mod zmtp;
 //! proto (being built)
 pub mod dibas_conf;
+//! Pure codecs: bytes to meaning and back; no socket, no clock, no file.
+
+pub mod spead;
