@@ -13,4 +13,5 @@ pub mod sysv_shm;
 pub mod nss;
 pub mod pidfd;
 pub mod realtime;
+pub mod resolve;
 pub mod sockopt;
