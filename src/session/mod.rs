@@ -1,6 +1,8 @@
 //! Codec + time -> events: the sessions a node holds with its peers. Pure: bytes, time and orders
 //! in; bytes, calls and closings out.
 
+pub mod katcp_client;
+
 use crate::api::{Call, Outcome};
 use crate::units::{Mono, Now};
 
