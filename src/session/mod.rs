@@ -2,6 +2,11 @@
 //! in; bytes, calls and closings out.
 
 pub mod katcp_client;
+pub mod client;
+pub mod liveness;
+pub mod zmq_rep;
+pub mod zmq_req;
+pub mod zmtp_link;
 
 use crate::api::{Call, Outcome};
 use crate::units::{Mono, Now};
