@@ -1,3 +1,9 @@
+//! Pure codecs: bytes to typed messages and back. No clock, no socket, no file.
+
+pub mod bof;
+pub mod fpg;
+pub mod gateware;
+pub mod katcp;
 //! Pure codecs: bytes to meaning and back. No clock, no socket, no file; input in any pieces, every
 //! length checked before memory is taken for it.
 
