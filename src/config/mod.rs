@@ -1,1 +1,5 @@
-//! config (being built)
+//! What an operator writes: the site's `dibas.conf` and our own `appliance.toml`.
+//!
+//! Pure: text in, typed values and findings out. Reading files is the caller's business.
+
+pub mod dibas;

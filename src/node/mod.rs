@@ -1,1 +1,2 @@
-//! node (being built)
+//! The composition root: sessions, role and call table put together.
+pub mod calls;

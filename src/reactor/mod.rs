@@ -8,6 +8,25 @@
 //! was not delivered before (edge-triggered draining, per-turn budgets and resumption are the loop's
 //! business); after `Closed` the id is never seen again; a `send` to a closed id is ignored.
 
+mod background;
+mod child;
+mod child_io;
+mod conn;
+mod conn_io;
+mod effects;
+mod listen;
+mod panics;
+mod poll_loop;
+mod signals;
+mod slab;
+mod timers;
+mod tokens;
+mod workers;
+
+pub use background::{Handle, spawn_thread};
+pub use panics::EXIT_PANICS;
+pub use poll_loop::{EXIT_FORCED, Options, run};
+
 use crate::units::{Mono, Now, Utc};
 use std::net::SocketAddr;
 use std::path::PathBuf;

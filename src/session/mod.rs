@@ -1,6 +1,12 @@
 //! Codec + time -> events: the sessions a node holds with its peers. Pure: bytes, time and orders
 //! in; bytes, calls and closings out.
 
+pub mod client;
+pub mod liveness;
+pub mod zmq_rep;
+pub mod zmq_req;
+pub mod zmtp_link;
+
 use crate::api::{Call, Outcome};
 use crate::units::{Mono, Now};
 

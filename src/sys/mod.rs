@@ -3,4 +3,14 @@
 
 #![allow(unsafe_code)]
 
+pub mod child;
 pub mod clock;
+pub mod ftok;
+pub mod mapped_file;
+pub mod named_sem;
+pub mod region;
+pub mod sysv_shm;
+pub mod nss;
+pub mod pidfd;
+pub mod realtime;
+pub mod sockopt;
