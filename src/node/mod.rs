@@ -231,6 +231,13 @@ impl PlayerNode {
         self.start_immediate(ticket, now);
     }
 
+    /// An answer of the recorder will not come: no call may wait for it.
+    fn record_lost(&mut self, now: Now) {
+        for ticket in self.calls.unrecorded() {
+            self.recorded(ticket, now);
+        }
+    }
+
     fn start_immediate(&mut self, ticket: Ticket, now: Now) {
         if let Some(call) = self.calls.immediate(ticket) {
             self.player.handle(Input::Call { ticket, call }, now);
@@ -504,7 +511,10 @@ impl App for PlayerNode {
                 self.player.handle(Input::ChildExited { child: child_of(tag), exit }, now);
             }
             Event::Done(Ok(done)) => self.work_done(done, now, fx),
-            Event::Done(Err(panic)) => log::error!("a worker panicked: {panic}"),
+            Event::Done(Err(panic)) => {
+                log::error!("a worker panicked: {panic}");
+                self.record_lost(now);
+            }
             Event::Signal(request) => self.signal(request, now, fx),
         }
         self.settle(now, fx);

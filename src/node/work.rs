@@ -92,6 +92,6 @@ fn announce(to: Announce, text: &str) -> std::io::Result<()> {
             writeln!(out, "ready {text}")?;
             out.flush()
         }
-        Announce::Fd(fd) => crate::sys::child::write_and_close(fd, format!("ready {text}\n").as_bytes()),
+        Announce::Fd(fd) => crate::sys::fd::write_and_close(fd, format!("ready {text}\n").as_bytes()),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod fd;
 pub mod ftok;
 pub mod mapped_file;
 pub mod named_sem;
