@@ -1,1 +1,6 @@
-//! config (being built)
+//! What an operator writes: the site's `dibas.conf` and our own `appliance.toml`.
+//!
+//! Pure: text in, typed values and findings out. Reading files is the caller's business.
+
+pub mod dibas;
+pub mod suggest;

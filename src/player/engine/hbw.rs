@@ -1,0 +1,5 @@
+//! hbw (being built)
+
+/// VEGAS high bandwidth.
+#[derive(Clone, Debug)]
+pub struct VegasHbw {}

@@ -1,0 +1,1 @@
+//! switching (being built)
