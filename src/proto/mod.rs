@@ -1,21 +1,15 @@
-//! Pure codecs: bytes to typed messages and back. No clock, no socket, no file.
-
-pub mod bof;
-pub mod fpg;
-pub mod gateware;
-pub mod katcp;
 //! Pure codecs: bytes to meaning and back. No clock, no socket, no file; input in any pieces, every
 //! length checked before memory is taken for it.
 
+pub mod bof;
+pub mod dibas_conf;
+pub mod fpg;
+pub mod gateware;
 pub mod inbox;
 pub mod json;
 pub mod json_rpc;
-pub mod status_cards;
+pub mod katcp;
 pub mod rpc_frame;
-
-pub mod zmtp;
-//! proto (being built)
-pub mod dibas_conf;
-//! Pure codecs: bytes to meaning and back; no socket, no clock, no file.
-
 pub mod spead;
+pub mod status_cards;
+pub mod zmtp;
