@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod fd;
 pub mod ftok;
 pub mod mapped_file;
 pub mod named_sem;
@@ -12,5 +13,6 @@ pub mod nss;
 pub mod pidfd;
 pub mod realtime;
 pub mod region;
+pub mod resolve;
 pub mod sockopt;
 pub mod sysv_shm;
