@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand, parsed by clap, thin.
 
+pub mod shm;
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -14,10 +16,15 @@ pub struct Cli {
 
 /// Subcommands.
 #[derive(Subcommand, Debug)]
-pub enum Command {}
+pub enum Command {
+    /// Status memory: look, change, clean up.
+    Shm(shm::ShmArgs),
+}
 
 /// Parses the command line and runs it. Exit status: 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
-    let _ = Cli::parse();
-    ExitCode::SUCCESS
+    match Cli::parse().command {
+        Some(Command::Shm(args)) => shm::run(args),
+        None => ExitCode::SUCCESS,
+    }
 }
