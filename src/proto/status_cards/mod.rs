@@ -31,6 +31,7 @@ mod tests;
 pub use card::{Card, read};
 pub use edit::Cards;
 pub use editor::StatusEditor;
+pub use number::format_general;
 
 /// Columns of a card.
 pub const CARD: usize = 80;
