@@ -98,7 +98,7 @@ fn two_processes_of_the_c_library_and_we_count_exactly() {
         shm.region_mut().write(4088, &(u64::from_le_bytes(counter) + 1).to_le_bytes());
         sem.post();
     }
-    peers.map(finish);
+    peers.into_iter().for_each(finish);
     let mut counter = [0; 8];
     shm.region().read(4088, &mut counter);
     assert_eq!(u64::from_le_bytes(counter), 3 * EACH);

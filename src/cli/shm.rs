@@ -41,8 +41,8 @@ enum ShmCommand {
 /// Which status memory.
 #[derive(Args, Debug)]
 struct Target {
-    /// Instance, 0 to 63
-    #[arg(short = 'I', long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u8).range(0..64))]
+    /// Instance, modulo 64
+    #[arg(short = 'I', long, default_value_t = 0, value_name = "N")]
     instance: u8,
     /// Key file instead of HASHPIPE_KEYFILE or HOME
     #[arg(short = 'K', long, value_name = "FILE")]
