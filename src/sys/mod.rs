@@ -14,3 +14,4 @@ pub mod nss;
 pub mod pidfd;
 pub mod realtime;
 pub mod sockopt;
+pub mod udp;
