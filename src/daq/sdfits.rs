@@ -18,6 +18,7 @@ pub mod read;
 
 pub use columns::row_bytes;
 pub use header::Provenance;
+pub(crate) use header::utc_of_mjd;
 
 use super::accumulate::Row;
 use super::heaps::Counters;
@@ -105,13 +106,14 @@ impl<W: Write + Seek> SdfitsFile<W> {
         let at = self.data_at + self.rows * self.row_bytes as u64;
         self.sink.seek(SeekFrom::Start(at))?;
         self.sink.write_all(row)?;
+        let before = (self.rows, self.sum);
         self.rows += 1;
         // All columns are multiples of four bytes, so words never straddle rows.
         self.sum += row
             .chunks_exact(4)
             .map(|w| u64::from(u32::from_be_bytes([w[0], w[1], w[2], w[3]])))
             .sum::<u64>();
-        self.write_header()
+        self.write_header().inspect_err(|_| (self.rows, self.sum) = before)
     }
 
     /// Fills the last block, writes totals and checksums, and gives the sink back, flushed.
