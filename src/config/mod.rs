@@ -3,3 +3,4 @@
 //! Pure: text in, typed values and findings out. Reading files is the caller's business.
 
 pub mod dibas;
+pub mod suggest;

@@ -421,3 +421,7 @@ impl Drop for Held<'_> {
         self.0.post();
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

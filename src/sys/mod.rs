@@ -5,13 +5,15 @@
 
 pub mod child;
 pub mod clock;
+pub mod fd;
 pub mod ftok;
 pub mod mapped_file;
 pub mod named_sem;
-pub mod region;
-pub mod sysv_shm;
 pub mod nss;
 pub mod pidfd;
 pub mod realtime;
+pub mod region;
+pub mod resolve;
 pub mod sockopt;
 pub mod udp;
+pub mod sysv_shm;

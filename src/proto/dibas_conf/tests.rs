@@ -70,7 +70,8 @@ fn repeats_name_both_lines() {
 
 #[test]
 fn interpolation() {
-    let d = parse("[DEFAULT]\nroot = /r\n[A]\na = %(root)s/x\nb = %(a)s/y\nc = %(c)s\npct = 50%%\n").expect("ok");
+    let d =
+        parse("[DEFAULT]\nroot = /r\n[A]\na = %(root)s/x\nb = %(a)s/y\nc = %(c)s\npct = 50%%\n").expect("ok");
     let a = d.section("A").expect("A");
     assert_eq!(d.interpolate(a, "%(B)s").as_deref(), Ok("/r/x/y"));
     assert_eq!(d.interpolate(a, "50%%").as_deref(), Ok("50%%"));

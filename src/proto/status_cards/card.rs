@@ -145,9 +145,14 @@ fn trim(field: &[u8]) -> &[u8] {
 pub mod read {
     use super::{StackText, Write, number};
 
+    /// Some writers mark numbers with `#`.
+    fn unmarked(text: &[u8]) -> &[u8] {
+        text.strip_prefix(b"#").unwrap_or(text)
+    }
+
     /// `hgetr8`: a leading `#` skipped, Fortran exponents understood; 0 for what is not a number.
     pub fn float64(text: &[u8]) -> f64 {
-        let text = text.strip_prefix(b"#").unwrap_or(text);
+        let text = unmarked(text);
         if !text.iter().all(|b| b"0123456789+-.eEdD".contains(b)) {
             return number::atof(text);
         }
@@ -181,6 +186,7 @@ pub mod read {
 
     /// `hgeti8`: base by prefix (`010` is 8); other text through `atof`.
     pub fn int64(text: &[u8]) -> i64 {
+        let text = unmarked(text);
         let integer = number::integer(text);
         if !integer.complete {
             return number::truncate_i64(number::atof(text));
@@ -192,6 +198,7 @@ pub mod read {
 
     /// `hgetu8`: as [`int64`]; a minus sign wraps around, as in C.
     pub fn uint64(text: &[u8]) -> u64 {
+        let text = unmarked(text);
         let integer = number::integer(text);
         if !integer.complete {
             return number::truncate_u64(number::atof(text));
