@@ -1,5 +1,10 @@
 //! The command line: one file per subcommand, parsed by clap, thin.
 
+pub mod call;
+pub mod client;
+pub mod gen_docs;
+pub mod target;
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -14,10 +19,18 @@ pub struct Cli {
 
 /// Subcommands.
 #[derive(Subcommand, Debug)]
-pub enum Command {}
+pub enum Command {
+    /// Make one call and print the result as JSON
+    Call(call::CallArgs),
+    /// Write man pages, completions and the method reference
+    GenDocs(gen_docs::GenDocsArgs),
+}
 
 /// Parses the command line and runs it. Exit status: 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
-    let _ = Cli::parse();
-    ExitCode::SUCCESS
+    match Cli::parse().command {
+        None => ExitCode::SUCCESS,
+        Some(Command::Call(args)) => call::run(args),
+        Some(Command::GenDocs(args)) => gen_docs::run(args),
+    }
 }

@@ -1,8 +1,8 @@
 //! Codec + time -> events: the sessions a node holds with its peers. Pure: bytes, time and orders
 //! in; bytes, calls and closings out.
 
-pub mod katcp_client;
 pub mod client;
+pub mod katcp_client;
 pub mod liveness;
 pub mod rpc_client;
 pub mod rpc_link;
