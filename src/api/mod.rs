@@ -3,6 +3,12 @@
 //! A role publishes `&'static [Method]`; the JSON shim, the binary RPC, the command line and the
 //! documentation are derived from it. Calls go by name on every face.
 
+pub mod bind;
+pub mod builtin;
+pub mod docs;
+pub mod error;
+pub mod table;
+
 use crate::value::Value;
 
 /// How a call is scheduled.

@@ -4,6 +4,9 @@
 //! [`Fpga::poll`]. Order of submission is order of execution. Bytes of a register are always
 //! big-endian (most significant first), offsets and lengths are bytes.
 
+pub mod katcp;
+pub mod model;
+
 use crate::units::Now;
 use std::net::Ipv4Addr;
 use thiserror::Error;
@@ -35,6 +38,9 @@ pub enum FpgaOp {
     I2cWrite { address: u8, data: Vec<u8> },
     /// Read bytes from a device on the board's I2C bus.
     I2cRead { address: u8, len: u8 },
+    /// The flush of a mode: read all, write those that differ, read those back. Whole words and whole
+    /// blobs from offset 0; at most three round trips while everything fits the window.
+    WriteChanged { words: Vec<(String, u32)>, blobs: Vec<(String, Vec<u8>)> },
     /// Any other request of the board's server (Valon, diagnostics).
     Raw { name: String, args: Vec<Vec<u8>> },
 }
@@ -50,6 +56,8 @@ pub enum FpgaReply {
     Bytes(Vec<u8>),
     /// Yes or no (`Status`, `Ping`).
     Flag(bool),
+    /// Names of the registers that differed and were written (`WriteChanged`), words first.
+    Written(Vec<String>),
     /// Reply arguments after `ok`, and the informs before it (`Raw`).
     Raw { args: Vec<Vec<u8>>, informs: Vec<Vec<Vec<u8>>> },
 }
@@ -71,6 +79,9 @@ pub enum FpgaError {
         "Verification of write to {register} at offset {offset} failed. Wrote 0x{wrote:08x}... but got back 0x{read:08x}..."
     )]
     VerifyFailed { register: String, offset: u32, wrote: u32, read: u32 },
+    /// Some registers of a `WriteChanged` failed; all of them are named, the others are done.
+    #[error("{} of {attempted} registers failed: {}", .failures.len(), failure_lines(.failures))]
+    FlushFailed { attempted: usize, written: Vec<String>, failures: Vec<(String, FpgaError)> },
     /// Refused before anything was sent.
     #[error("{0}")]
     Invalid(String),
@@ -87,6 +98,10 @@ pub enum FpgaError {
 
 fn log_lines(log: &[String]) -> String {
     log.iter().map(|l| format!("\n  Log: {l}")).collect()
+}
+
+fn failure_lines(failures: &[(String, FpgaError)]) -> String {
+    failures.iter().map(|(register, error)| format!("\n{register}: {error}")).collect()
 }
 
 /// Identifies a submitted operation.

@@ -1,2 +1,14 @@
-//! player (being built)
+//! The role of an HPC node of a radio spectrometer: NRAO's DIBAS Player ("Bank").
+//!
+//! [`bank::Player`] is the state machine; [`engine`] computes what a mode's parameters mean;
+//! [`compile`] turns both into plans; [`children`] supervises the programs; [`scan`] holds the
+//! timing contract; [`methods`] is the table every face is derived from.
+
+pub mod bank;
+pub mod children;
+pub mod compile;
+pub mod config;
 pub mod engine;
+pub mod methods;
+pub mod scan;
+pub mod state;

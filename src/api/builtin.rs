@@ -1,0 +1,145 @@
+//! The interface `rpc`, which every role has: the table of methods described by itself.
+
+use super::bind::Bound;
+use super::table::Table;
+use super::{Arg, CallError, Class, Effect, Kind, Method, Outcome};
+use crate::value::Value;
+
+/// Name of the interface.
+pub const INTERFACE: &str = "rpc";
+
+/// Subscribes a connection of the binary RPC to a topic. The session answers it, so it is not in the table
+/// and does not exist on the JSON face.
+pub const SUBSCRIBE: &str = "subscribe";
+
+const fn query(name: &'static str, doc: &'static str, args: &'static [Arg], reply: &'static str) -> Method {
+    Method {
+        interface: INTERFACE,
+        name,
+        doc,
+        args,
+        keywords: None,
+        reply,
+        class: Class::Read,
+        effect: Effect::Query,
+        cancellable: false,
+        urgent: false,
+        since: "0.1.0",
+    }
+}
+
+/// The methods of `rpc`.
+pub const METHODS: &[Method] = &[
+    query("interfaces", "Names the interfaces of this process.", &[], "list of names"),
+    query(
+        "describe",
+        "Describes an interface, or one method as interface.method: arguments with type, unit and default, \
+         reply, class (read, write, job), effect and version.",
+        &[Arg {
+            name: "name",
+            kind: Kind::Str,
+            unit: "",
+            default: None,
+            doc: "an interface, or a method as interface.method",
+        }],
+        "list of descriptions, or one description",
+    ),
+];
+
+/// Answers a method of `rpc` from the table. `KeyError` for names that are not there.
+pub fn answer(table: &Table, method: &Method, bound: &Bound) -> Outcome {
+    match method.name {
+        "interfaces" => Ok(Value::List(table.interfaces().iter().map(|i| (*i).into()).collect())),
+        "describe" => describe(table, bound.text("name").unwrap_or_default()),
+        other => Err(CallError::key_error(other)),
+    }
+}
+
+fn describe(table: &Table, name: &str) -> Outcome {
+    if let Some(methods) = table.of_interface(name) {
+        return Ok(Value::List(methods.iter().map(|m| describe_method(m)).collect()));
+    }
+    let (interface, method) = name.rsplit_once('.').ok_or_else(|| CallError::key_error(name))?;
+    table.find(interface, method).map(describe_method)
+}
+
+/// One method as a value.
+pub fn describe_method(method: &Method) -> Value {
+    Value::Map(vec![
+        ("interface".into(), method.interface.into()),
+        ("name".into(), method.name.into()),
+        ("doc".into(), method.doc.into()),
+        ("args".into(), Value::List(method.args.iter().map(describe_arg).collect())),
+        ("keywords".into(), method.keywords.map_or(Value::Null, Value::from)),
+        ("reply".into(), method.reply.into()),
+        ("class".into(), method.class.name().into()),
+        ("effect".into(), method.effect.name().into()),
+        ("cancellable".into(), method.cancellable.into()),
+        ("since".into(), method.since.into()),
+    ])
+}
+
+fn describe_arg(arg: &Arg) -> Value {
+    Value::Map(vec![
+        ("name".into(), arg.name.into()),
+        ("type".into(), arg.kind.name().into()),
+        ("unit".into(), arg.unit.into()),
+        ("required".into(), arg.default.is_none().into()),
+        ("default".into(), arg.default.map_or(Value::Null, Value::from)),
+        ("doc".into(), arg.doc.into()),
+    ])
+}
+
+impl Class {
+    /// `read`, `write`, `job`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Read => "read",
+            Class::Write => "write",
+            Class::Job => "job",
+        }
+    }
+}
+
+impl Effect {
+    /// `query`, `configure`, `operate`, `dangerous`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Effect::Query => "query",
+            Effect::Configure => "configure",
+            Effect::Operate => "operate",
+            Effect::Dangerous => "dangerous",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bind::bind;
+    use super::super::{Call, ErrorClass};
+    use super::*;
+
+    fn call(method: &str, args: &[&str]) -> Outcome {
+        let table = Table::new(&[METHODS]).expect("valid");
+        let found = table.find(INTERFACE, method)?;
+        let args = args.iter().map(|a| Value::from(*a)).collect();
+        let call = Call { interface: INTERFACE.into(), method: method.into(), args, kwargs: vec![] };
+        answer(&table, found, &bind(found, call)?)
+    }
+
+    #[test]
+    fn describes_itself() {
+        assert_eq!(call("interfaces", &[]), Ok(Value::List(vec!["rpc".into()])));
+        let one = call("describe", &["rpc.describe"]).expect("is there");
+        assert_eq!(one.get("class"), Some(&"read".into()));
+        let all = call("describe", &["rpc"]).expect("is there");
+        assert!(matches!(&all, Value::List(l) if l.len() == METHODS.len() && l[0] == one));
+    }
+
+    #[test]
+    fn unknown_names() {
+        for name in ["nope", "rpc.nope", "nope.describe"] {
+            assert_eq!(call("describe", &[name]).map_err(|e| e.class), Err(ErrorClass::KeyError));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! [`Table`]: the methods of a role by interface and name.
+
+use super::{CallError, Method};
+use crate::value::Value;
+
+/// Names a client's proxy object uses itself: a method so called would break the client.
+pub const FORBIDDEN: [&str; 5] =
+    ["set_request_reply_timeout", "get_request_reply_timeout", "roach", "valon", "url"];
+/// Every interface answers this one itself.
+const RESERVED: &str = "list_methods";
+
+/// Methods sorted by interface and name, and the interfaces that exist, with methods or without.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    methods: Vec<&'static Method>,
+    interfaces: Vec<&'static str>,
+}
+
+/// A table that must not be published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// Not a Python identifier, private, or taken.
+    #[error("method name '{0}' cannot be published: it is private, reserved or no identifier")]
+    Name(String),
+    /// Two methods of one name.
+    #[error("method {0} is in the table twice")]
+    Twice(String),
+}
+
+impl Table {
+    /// From the groups of methods a role publishes.
+    pub fn new(groups: &[&'static [Method]]) -> Result<Table, TableError> {
+        let mut methods: Vec<&'static Method> = groups.iter().flat_map(|g| g.iter()).collect();
+        if let Some(bad) = methods.iter().find(|m| !is_publishable(m.name)) {
+            return Err(TableError::Name(bad.name.to_owned()));
+        }
+        methods.sort_by_key(|m| (m.interface, m.name));
+        let same = |a: &&Method, b: &&Method| (a.interface, a.name) == (b.interface, b.name);
+        if let Some(pair) = methods.windows(2).find(|w| same(&w[0], &w[1])) {
+            return Err(TableError::Twice(format!("{}.{}", pair[0].interface, pair[0].name)));
+        }
+        let mut interfaces: Vec<&'static str> = methods.iter().map(|m| m.interface).collect();
+        interfaces.dedup();
+        Ok(Table { methods, interfaces })
+    }
+
+    /// Adds an interface that exists although it has no methods (`bank.roach` without a ROACH).
+    pub fn with_interface(mut self, name: &'static str) -> Table {
+        if let Err(at) = self.interfaces.binary_search(&name) {
+            self.interfaces.insert(at, name);
+        }
+        self
+    }
+
+    /// The interfaces, sorted.
+    pub fn interfaces(&self) -> &[&'static str] {
+        &self.interfaces
+    }
+
+    /// All methods, sorted by interface and name.
+    pub fn methods(&self) -> &[&'static Method] {
+        &self.methods
+    }
+
+    /// The methods of one interface, sorted; `None` if there is no such interface.
+    pub fn of_interface(&self, interface: &str) -> Option<&[&'static Method]> {
+        self.interfaces.iter().find(|i| **i == interface)?;
+        let from = self.methods.partition_point(|m| m.interface < interface);
+        let to = self.methods.partition_point(|m| m.interface <= interface);
+        Some(&self.methods[from..to])
+    }
+
+    /// The method, or `KeyError` with the name that is not there.
+    pub fn find(&self, interface: &str, method: &str) -> Result<&'static Method, CallError> {
+        let methods = self.of_interface(interface).ok_or_else(|| CallError::key_error(interface))?;
+        let at = methods.binary_search_by_key(&method, |m| m.name);
+        at.map(|i| methods[i]).map_err(|_| CallError::key_error(method))
+    }
+
+    /// The reply to `list_methods`: `[[name, doc], ..]`, or the pair clients know for a wrong interface.
+    pub fn list_methods(&self, interface: &str) -> Value {
+        let Some(methods) = self.of_interface(interface) else {
+            let missing = CallError::key_error(interface).message;
+            return Value::List(vec!["Interface error".into(), missing.into()]);
+        };
+        let doc = |m: &Method| if m.doc.is_empty() { Value::Null } else { m.doc.into() };
+        Value::List(methods.iter().map(|m| Value::List(vec![m.name.into(), doc(m)])).collect())
+    }
+}
+
+fn is_publishable(name: &str) -> bool {
+    let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    identifier && name != RESERVED && !FORBIDDEN.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Class, Effect, ErrorClass};
+    use super::*;
+
+    const fn method(interface: &'static str, name: &'static str, doc: &'static str) -> Method {
+        Method {
+            interface,
+            name,
+            doc,
+            args: &[],
+            keywords: None,
+            reply: "",
+            class: Class::Read,
+            effect: Effect::Query,
+            cancellable: false,
+            urgent: false,
+            since: "0.1",
+        }
+    }
+
+    const A: &[Method] = &[method("bank", "stop", "Stops."), method("bank", "get_mode", "")];
+    const B: &[Method] = &[method("archon", "expose", "Exposes.")];
+
+    fn table() -> Table {
+        Table::new(&[A, B]).expect("valid").with_interface("bank.roach")
+    }
+
+    #[test]
+    fn found_by_interface_and_name() {
+        assert_eq!(table().find("bank", "stop").map(|m| m.doc), Ok("Stops."));
+        assert_eq!(table().interfaces(), ["archon", "bank", "bank.roach"]);
+    }
+
+    #[test]
+    fn unknown_names_are_key_errors() {
+        for (interface, name, text) in [
+            ("nope", "stop", "'nope'"),
+            ("bank", "nope", "'nope'"),
+            ("bank", "__init__", "'__init__'"),
+            ("bank.roach", "stop", "'stop'"),
+        ] {
+            let error = table().find(interface, name).expect_err("not there");
+            assert_eq!((error.class, error.message.as_str()), (ErrorClass::KeyError, text));
+        }
+    }
+
+    #[test]
+    fn list_methods_is_sorted_pairs() {
+        let pair = |n: &str, d: Value| Value::List(vec![n.into(), d]);
+        let want = vec![pair("get_mode", Value::Null), pair("stop", "Stops.".into())];
+        assert_eq!(table().list_methods("bank"), Value::List(want));
+        assert_eq!(table().list_methods("bank.roach"), Value::List(vec![]));
+        let want = Value::List(vec!["Interface error".into(), "'nope'".into()]);
+        assert_eq!(table().list_methods("nope"), want);
+    }
+
+    #[test]
+    fn names_that_would_break_clients_are_refused() {
+        static HIDDEN: &[Method] = &[method("bank", "_watchdog", "")];
+        static TAKEN: &[Method] = &[method("bank", "roach", "")];
+        static LIST: &[Method] = &[method("bank", "list_methods", "")];
+        static SPACE: &[Method] = &[method("bank", "frame status", "")];
+        for group in [HIDDEN, TAKEN, LIST, SPACE] {
+            assert!(matches!(Table::new(&[group]), Err(TableError::Name(_))), "{}", group[0].name);
+        }
+        assert_eq!(Table::new(&[A, A]).err(), Some(TableError::Twice("bank.get_mode".into())));
+    }
+}

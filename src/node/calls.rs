@@ -1,0 +1,233 @@
+//! The call table: who asked what, and whose turn it is.
+//!
+//! ```text
+//!  read ─────────────────────────────────────► role
+//!  write, job ──► recorded? ──► queue, in order of arrival, one at a time ──► role
+//!  urgent (stop) ──► recorded? ───────────────────────────────────────────► role
+//! ```
+//!
+//! A write starts only when its entry is in the record and the role is idle. A write whose client has
+//! gone is dropped (the client has been told it failed), except urgent ones.
+
+use crate::api::{Class, Method, Outcome};
+use crate::player::bank::Ticket;
+use crate::player::methods::PlayerCall;
+use crate::reactor::ConnId;
+use crate::units::Now;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Writes waiting for their turn, over all clients; more are refused.
+pub const QUEUE_MAX: usize = 256;
+
+/// A call that has not been answered.
+#[derive(Debug)]
+pub struct OpenCall {
+    /// The connection, while it lasts.
+    pub conn: Option<ConnId>,
+    /// The session's own number of the call.
+    pub seq: u64,
+    /// What was called.
+    pub method: &'static Method,
+    /// When.
+    pub arrived: Now,
+    /// Not yet handed to the role.
+    pending: Option<PlayerCall>,
+    recorded: bool,
+}
+
+/// What to do with a call that has come to its turn.
+#[derive(Debug, PartialEq)]
+pub enum Turn {
+    /// Hand it to the role.
+    Start(Ticket, PlayerCall),
+    /// Its client has gone: do not execute it.
+    Drop(Ticket),
+}
+
+/// All open calls.
+#[derive(Debug, Default)]
+pub struct Calls {
+    next: u64,
+    open: BTreeMap<Ticket, OpenCall>,
+    queue: VecDeque<Ticket>,
+    /// Execute writes whose client has gone, as the reference did.
+    pub execute_abandoned: bool,
+}
+
+impl Calls {
+    /// Admits a call. `None`: too many writes wait already.
+    pub fn admit(
+        &mut self,
+        conn: ConnId,
+        seq: u64,
+        method: &'static Method,
+        call: PlayerCall,
+        now: Now,
+    ) -> Option<Ticket> {
+        let queued = method.class != Class::Read && !method.urgent;
+        if queued && self.queue.len() >= QUEUE_MAX {
+            return None;
+        }
+        self.next += 1;
+        let ticket = Ticket(self.next);
+        let recorded = method.class == Class::Read;
+        let entry = OpenCall { conn: Some(conn), seq, method, arrived: now, pending: Some(call), recorded };
+        self.open.insert(ticket, entry);
+        if queued {
+            self.queue.push_back(ticket);
+        }
+        Some(ticket)
+    }
+
+    /// The record has the entry of this call (or could not be written: that was said elsewhere).
+    pub fn recorded(&mut self, ticket: Ticket) {
+        if let Some(call) = self.open.get_mut(&ticket) {
+            call.recorded = true;
+        }
+    }
+
+    /// Calls whose entry is not known to be written.
+    pub fn unrecorded(&self) -> Vec<Ticket> {
+        self.open.iter().filter(|(_, c)| !c.recorded).map(|(t, _)| *t).collect()
+    }
+
+    /// A call that needs no turn: a read, or an urgent one whose entry is written.
+    pub fn immediate(&mut self, ticket: Ticket) -> Option<PlayerCall> {
+        let call = self.open.get_mut(&ticket)?;
+        let free = call.method.class == Class::Read || call.method.urgent;
+        if free && call.recorded { call.pending.take() } else { None }
+    }
+
+    /// The next queued write whose turn has come; call it only while the role is idle.
+    pub fn next_turn(&mut self) -> Option<Turn> {
+        let ticket = *self.queue.front()?;
+        let Some(call) = self.open.get_mut(&ticket) else {
+            self.queue.pop_front();
+            return Some(Turn::Drop(ticket));
+        };
+        if !call.recorded {
+            return None;
+        }
+        self.queue.pop_front();
+        if call.conn.is_none() && !self.execute_abandoned {
+            self.open.remove(&ticket);
+            return Some(Turn::Drop(ticket));
+        }
+        call.pending.take().map(|c| Turn::Start(ticket, c))
+    }
+
+    /// The answer has come: the call is closed.
+    pub fn close(&mut self, ticket: Ticket) -> Option<OpenCall> {
+        self.open.remove(&ticket)
+    }
+
+    /// A client has gone.
+    pub fn forget(&mut self, conn: ConnId) {
+        for call in self.open.values_mut() {
+            if call.conn == Some(conn) {
+                call.conn = None;
+            }
+        }
+    }
+
+    /// The open call of a session.
+    pub fn find(&self, conn: ConnId, seq: u64) -> Option<Ticket> {
+        self.open.iter().find(|(_, c)| c.conn == Some(conn) && c.seq == seq).map(|(t, _)| *t)
+    }
+
+    /// The method of an open call.
+    pub fn method(&self, ticket: Ticket) -> Option<&'static Method> {
+        self.open.get(&ticket).map(|c| c.method)
+    }
+}
+
+/// The fields of a reply's record entry.
+pub fn reply_fields(
+    ticket: Ticket,
+    call: &OpenCall,
+    outcome: &Outcome,
+    now: Now,
+) -> Vec<(String, crate::value::Value)> {
+    use crate::record::shortened;
+    use crate::value::Value;
+    let took = now.mono.since(call.arrived.mono).as_secs_f64() * 1e3;
+    let result = match outcome {
+        Ok(value) => shortened(value),
+        Err(e) => Value::Str(format!("{}: {}", e.class.name(), e.message)),
+    };
+    vec![
+        ("id".into(), Value::Int(ticket.0 as i64)),
+        ("method".into(), Value::Str(format!("{}.{}", call.method.interface, call.method.name))),
+        ("ok".into(), Value::Bool(outcome.is_ok())),
+        ("took_ms".into(), Value::Float((took * 1e3).round() / 1e3)),
+        ("result".into(), result),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::player::methods::BANK;
+
+    fn method(name: &str) -> &'static Method {
+        BANK.iter().find(|m| m.name == name).expect("in the table")
+    }
+    fn admit(calls: &mut Calls, conn: u64, name: &str, call: PlayerCall) -> Ticket {
+        calls.admit(ConnId(conn), 1, method(name), call, Now::default()).expect("room")
+    }
+
+    #[test]
+    fn reads_and_stop_never_wait_for_a_turn() {
+        let mut calls = Calls::default();
+        admit(&mut calls, 1, "set_mode", PlayerCall::Prepare);
+        let read = admit(&mut calls, 2, "get_mode", PlayerCall::GetMode);
+        assert_eq!(calls.immediate(read), Some(PlayerCall::GetMode));
+        let stop = admit(&mut calls, 3, "stop", PlayerCall::Stop);
+        assert_eq!(calls.immediate(stop), None, "not before it is in the record");
+        calls.recorded(stop);
+        assert_eq!(calls.immediate(stop), Some(PlayerCall::Stop));
+    }
+
+    #[test]
+    fn writes_keep_their_order_even_if_the_record_answers_out_of_order() {
+        let mut calls = Calls::default();
+        let first = admit(&mut calls, 1, "prepare", PlayerCall::Prepare);
+        let second = admit(&mut calls, 2, "monitor", PlayerCall::Monitor);
+        calls.recorded(second);
+        assert_eq!(calls.next_turn(), None);
+        calls.recorded(first);
+        assert_eq!(calls.next_turn(), Some(Turn::Start(first, PlayerCall::Prepare)));
+        assert_eq!(calls.next_turn(), Some(Turn::Start(second, PlayerCall::Monitor)));
+    }
+
+    #[test]
+    fn a_write_whose_client_has_gone_is_dropped_but_stop_is_not() {
+        let mut calls = Calls::default();
+        let write = admit(&mut calls, 1, "prepare", PlayerCall::Prepare);
+        let stop = admit(&mut calls, 1, "stop", PlayerCall::Stop);
+        calls.recorded(write);
+        calls.recorded(stop);
+        calls.forget(ConnId(1));
+        assert_eq!(calls.next_turn(), Some(Turn::Drop(write)));
+        assert_eq!(calls.immediate(stop), Some(PlayerCall::Stop));
+    }
+
+    #[test]
+    fn the_compatibility_switch_executes_abandoned_writes() {
+        let mut calls = Calls { execute_abandoned: true, ..Calls::default() };
+        let write = admit(&mut calls, 1, "prepare", PlayerCall::Prepare);
+        calls.recorded(write);
+        calls.forget(ConnId(1));
+        assert_eq!(calls.next_turn(), Some(Turn::Start(write, PlayerCall::Prepare)));
+    }
+
+    #[test]
+    fn the_queue_has_a_bound() {
+        let mut calls = Calls::default();
+        for _ in 0..QUEUE_MAX {
+            admit(&mut calls, 1, "prepare", PlayerCall::Prepare);
+        }
+        assert!(calls.admit(ConnId(1), 1, method("prepare"), PlayerCall::Prepare, Now::default()).is_none());
+        assert!(calls.admit(ConnId(1), 1, method("get_mode"), PlayerCall::GetMode, Now::default()).is_some());
+    }
+}

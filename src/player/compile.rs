@@ -1,0 +1,204 @@
+//! What the player does to hardware, compiled into plans.
+//!
+//! Pure: bank, mode and what the parameter engine prepared go in, a [`Plan`] comes out. The order of
+//! the steps is the reference's (its traces are golden tests); fixed sleeps around hardware are
+//! replaced by waits on a state.
+
+use crate::api::{CallError, ErrorClass, Family};
+use crate::config::dibas::{Bank, Dibas, Mode, PhaseStep, RegisterValue, SynthAt};
+use crate::fpga::FpgaOp;
+use crate::plan::{Child, Phase, Plan, Step};
+use crate::player::engine::{FpgaFacts, Prepared};
+use crate::units::Utc;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// How long `set_mode` waits for the DAQ program to report itself; only a warning if it does not.
+const DAQ_READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// What compiling needs to know beside the mode.
+pub struct Site<'a> {
+    /// The whole configuration.
+    pub dibas: &'a Dibas,
+    /// This player's bank.
+    pub bank: &'a Bank,
+    /// Host name to address.
+    pub resolve: &'a dyn Fn(&str) -> Option<Ipv4Addr>,
+    /// Does a separate FITS writer run beside the DAQ program?
+    pub fits_writer: bool,
+    /// Empty the status memory first (the program family changes).
+    pub clear_status: bool,
+    /// Wait for the DAQ program to report `DAQSTATE=stopped`.
+    pub await_daq: bool,
+}
+
+/// `set_mode`: from stopping the old programs to the new ones running.
+pub fn set_mode(site: &Site, mode: &Mode, facts: &FpgaFacts, prepared: &Prepared) -> Result<Plan, CallError> {
+    let mut plan = Plan::new(format!("set_mode({})", mode.name));
+    let mut stop = vec![Step::StopChild(Child::Daq)];
+    if site.fits_writer {
+        stop.push(Step::StopChild(Child::FitsWriter));
+    }
+    plan.push(Phase::strict("stop_programs", stop));
+    if site.clear_status {
+        plan.push(Phase::strict("clear_status", vec![Step::ClearStatus]));
+    }
+    plan.push(Phase::strict("backend", vec![Step::Status(vec![("BACKEND".into(), "VEGAS".into())])]));
+    if site.bank.has_roach {
+        program(site, mode, facts, &mut plan)?;
+        network(site, mode, facts, &mut plan)?;
+        let registers = mode.roach_regs.iter().map(|(name, value)| set_register(name, value)).collect();
+        plan.push(Phase::any("registers", registers));
+        plan.push(phase("reset", &mode.reset_phase));
+    }
+    push_prepared(site, prepared, &mut plan);
+    let mut start = vec![Step::StartChild(Child::Daq)];
+    if site.fits_writer {
+        start.push(Step::StartChild(Child::FitsWriter));
+    }
+    plan.push(Phase::strict("start_programs", start));
+    if site.await_daq {
+        let ready =
+            Step::WaitStatus { key: "DAQSTATE".into(), value: "stopped".into(), within: DAQ_READY_WITHIN };
+        plan.push(Phase::strict("daq_ready", vec![ready]).or_warn());
+    }
+    Ok(plan)
+}
+
+/// `prepare`: filter bits, status, registers.
+pub fn prepare(site: &Site, mode: &Mode, prepared: &Prepared) -> Plan {
+    let mut plan = Plan::new(format!("prepare({})", mode.name));
+    push_prepared(site, prepared, &mut plan);
+    plan
+}
+
+/// `start`: programs told to start, the wait for the arm time, the arm phase.
+pub fn start(site: &Site, mode: &Mode, start: Utc, arm_at: Utc) -> Plan {
+    let mut plan = Plan::new(format!("start({start})"));
+    let children: &[Child] = if site.fits_writer { &[Child::Daq, Child::FitsWriter] } else { &[Child::Daq] };
+    plan.push(Phase::strict("start_programs", children.iter().map(|c| Step::StartChild(*c)).collect()));
+    let command = |c: &Child| Step::Command { child: *c, line: "START".into() };
+    plan.push(Phase::strict("start_daq", children.iter().map(command).collect()));
+    plan.push(Phase::strict("await_arm_time", vec![Step::WaitUntil(arm_at)]));
+    if site.bank.has_roach {
+        plan.push(phase("arm", &mode.arm_phase));
+    }
+    plan.push(Phase::strict("armed", vec![Step::Status(vec![("ACCBLKOU".into(), "-".into())])]));
+    plan
+}
+
+/// A phase of the configuration file by hand: `reset`, `arm`, `postarm`.
+pub fn manual(site: &Site, name: &'static str, steps: &[PhaseStep]) -> Plan {
+    let mut plan = Plan::new(name);
+    if site.bank.has_roach {
+        plan.push(phase(name, steps));
+    }
+    plan
+}
+
+/// After a failed mode change: no program may keep running on a half-set node.
+pub fn stop_programs() -> Plan {
+    let mut plan = Plan::new("stop programs");
+    plan.push(Phase::any(
+        "stop_programs",
+        vec![Step::StopChild(Child::Daq), Step::StopChild(Child::FitsWriter)],
+    ));
+    plan
+}
+
+fn program(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Result<(), CallError> {
+    match site.bank.synth.as_ref().map(|s| s.where_) {
+        Some(SynthAt::Katcp) => {
+            plan.push(Phase::strict(
+                "synthesizer",
+                vec![Step::SynthFrequency { channel: 0, mhz: facts.valon_mhz }],
+            ));
+        }
+        Some(SynthAt::Local) => {
+            return Err(refuse(format!(
+                "Mode {} needs the synthesizer of {}, which is configured as 'local' (serial port); this version drives synthesizers through the ROACH (synth = katcp) only",
+                mode.name, site.bank.name
+            )));
+        }
+        None => {}
+    }
+    let deprogram = Step::Fpga(FpgaOp::Program { image: None });
+    plan.push(Phase::strict("deprogram", vec![deprogram]).or_warn());
+    let image = Some(mode.bof_file.clone());
+    plan.push(Phase::strict("program", vec![Step::Fpga(FpgaOp::Program { image })]));
+    Ok(())
+}
+
+fn network(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Result<(), CallError> {
+    let bank = site.bank;
+    let unknown = |host: &str, key: &str| {
+        refuse(format!(
+            "{} cannot be set: host '{host}' ({}.{key}) has no known address; add it to /etc/hosts, DNS or [resolve]",
+            mode.name, bank.name
+        ))
+    };
+    let source_host = bank.data_source_host.as_deref().unwrap_or("(not configured)");
+    let (ip, mac) =
+        facts.data_ip.zip(facts.data_mac).ok_or_else(|| unknown(source_host, "data_source_host"))?;
+    let destination =
+        facts.dest_ip.ok_or_else(|| unknown(&bank.data_destination_host, "data_destination_host"))?;
+    let device = &facts.gigabit_interface_name;
+    let tap = FpgaOp::TapStart { tap: "tap0".into(), device: device.clone(), mac, ip, port: facts.data_port };
+    let steps = vec![
+        Step::Fpga(tap),
+        write(&facts.dest_ip_register_name, u32::from(destination)),
+        write(&facts.dest_port_register_name, u32::from(facts.dest_port)),
+        Step::Fpga(FpgaOp::SetArp { device: device.clone(), entries: arp(site) }),
+    ];
+    plan.push(Phase::strict("net_config", steps));
+    Ok(())
+}
+
+/// ARP entries of all hosts whose address is known; the others are left out (and said at start-up).
+fn arp(site: &Site) -> Vec<(u8, u64)> {
+    let known = |m: &crate::config::dibas::HpcMac| Some(((site.resolve)(&m.host)?.octets()[3], m.mac));
+    site.dibas.hpc_macs.iter().filter_map(known).collect()
+}
+
+fn push_prepared(site: &Site, prepared: &Prepared, plan: &mut Plan) {
+    if site.bank.has_roach {
+        let bits = |(address, data): &(u8, Vec<u8>)| {
+            Step::Fpga(FpgaOp::I2cWrite { address: *address, data: data.clone() })
+        };
+        plan.push(Phase::strict("if_filter", prepared.i2c.iter().map(bits).collect()));
+    }
+    plan.push(Phase::strict("status", vec![Step::Status(prepared.status.clone())]));
+    if site.bank.has_roach {
+        let registers = prepared.registers.iter().map(|(name, value)| set_register(name, value)).collect();
+        plan.push(Phase::any("prepare_registers", registers));
+    }
+}
+
+fn set_register(name: &str, value: &RegisterValue) -> Step {
+    match value {
+        RegisterValue::Word(value) => Step::SetRegister { register: name.to_owned(), value: *value },
+        RegisterValue::Blob(data) => Step::Fpga(FpgaOp::Write {
+            register: name.to_owned(),
+            offset: 0,
+            data: data.clone(),
+            verify: true,
+        }),
+    }
+}
+
+fn phase(name: &'static str, steps: &[PhaseStep]) -> Phase {
+    let step = |s: &PhaseStep| match s {
+        PhaseStep::Write { register, value } => write(register, *value),
+        PhaseStep::Wait(d) => Step::Wait(*d),
+    };
+    Phase::strict(name, steps.iter().map(step).collect())
+}
+
+fn write(register: &str, value: u32) -> Step {
+    let data = value.to_be_bytes().to_vec();
+    Step::Fpga(FpgaOp::Write { register: register.to_owned(), offset: 0, data, verify: true })
+}
+
+fn refuse(text: String) -> CallError {
+    CallError::new(ErrorClass::Exception, Family::Refused, text)
+}

@@ -1,0 +1,57 @@
+//! What a player needs to know that is neither bank nor mode.
+
+use crate::config::dibas::Mode;
+use crate::plan::Child;
+use crate::reactor::Program;
+use std::path::PathBuf;
+
+/// Which DAQ program records the data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DaqProgram {
+    /// The site's own, named by the mode: `$DIBAS_DIR/exec/x86_64-linux/<hpc_program>`, with a FITS writer beside it.
+    Site,
+    /// Our own `appliance daq`, which writes its files itself.
+    Builtin {
+        /// Path of this binary.
+        path: PathBuf,
+        /// Its arguments, `daq` first.
+        args: Vec<String>,
+    },
+}
+
+/// Settings of one player.
+#[derive(Clone, Debug)]
+pub struct PlayerConfig {
+    /// Program root (`DIBAS_DIR`).
+    pub dibas_dir: String,
+    /// Data root (`DIBAS_DATA`), status key `DATADIR`.
+    pub data_root: String,
+    /// Everything outside is simulated.
+    pub simulate: bool,
+    /// The arithmetic of the reference, off by one tick now and then.
+    pub reference_rounding: bool,
+    /// `set_mode` of the current mode reloads it even without `force`.
+    pub set_mode_always_reloads: bool,
+    /// Empty the status memory when the program family changes.
+    pub clear_status_on_mode_change: bool,
+    /// The DAQ program.
+    pub daq: DaqProgram,
+    /// Environment given to every child (`HASHPIPE_KEYFILE`, ...).
+    pub env: Vec<(String, String)>,
+}
+
+impl PlayerConfig {
+    /// How a child is started in a mode.
+    pub fn program(&self, child: Child, mode: Option<&Mode>) -> Program {
+        let exec = PathBuf::from(&self.dibas_dir).join("exec/x86_64-linux");
+        let (path, args, die_with_parent) = match (child, &self.daq) {
+            (Child::Daq, DaqProgram::Builtin { path, args }) => (path.clone(), args.clone(), false),
+            (Child::Daq, DaqProgram::Site) => {
+                let name = mode.map_or("", |m| m.hpc_program.as_str());
+                (exec.join(name), mode.map(|m| m.hpc_program_flags.clone()).unwrap_or_default(), true)
+            }
+            (Child::FitsWriter, _) => (exec.join("vegasFitsWriter"), Vec::new(), true),
+        };
+        Program { path, args, env: self.env.clone(), die_with_parent }
+    }
+}

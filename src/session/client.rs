@@ -1,0 +1,59 @@
+//! What a calling session (JSON over ZMTP, binary RPC) offers its owner.
+
+use crate::api::{Call, CallError, ErrorClass, Family, Outcome};
+use crate::units::{Mono, Now};
+use crate::value::Value;
+
+/// What a calling session asks of its owner, or tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientOutput {
+    /// Write these bytes.
+    Send(Vec<u8>),
+    /// The handshake is done.
+    Open,
+    /// The answer to call `seq`.
+    Reply {
+        /// As [`Client::call`] gave it.
+        seq: u64,
+        /// Result or error.
+        outcome: Outcome,
+    },
+    /// A state change subscribed to (binary RPC).
+    Event {
+        /// Topic.
+        topic: String,
+        /// Events left out before this one because we read too slowly.
+        lost: u64,
+        /// What changed.
+        body: Value,
+    },
+    /// Close the connection; the reason is for the log. Calls without an answer have had `Reply` with an
+    /// error before.
+    Close(String),
+}
+
+/// A calling session.
+pub trait Client {
+    /// Places a call and names it. It is sent when the handshake and the calls before it allow; a call
+    /// that cannot be sent is answered by an error.
+    fn call(&mut self, call: Call, now: Now) -> u64;
+    /// Bytes from the peer, in any pieces.
+    fn receive(&mut self, bytes: &[u8], now: Now);
+    /// Time has passed.
+    fn tick(&mut self, now: Now);
+    /// When to call [`Client::tick`] at the latest.
+    fn deadline(&self) -> Option<Mono>;
+    /// Drain to `None` after every other call.
+    fn poll(&mut self) -> Option<ClientOutput>;
+}
+
+/// Calls that may wait in a client; more are refused at once.
+pub const CALLS_MAX: usize = 64;
+
+pub(super) fn too_many_calls() -> CallError {
+    CallError::exception(format!("{CALLS_MAX} calls wait on this connection already"))
+}
+
+pub(super) fn connection_lost(reason: &str) -> CallError {
+    CallError::new(ErrorClass::Exception, Family::Peer, format!("connection lost: {reason}"))
+}

@@ -1,0 +1,47 @@
+//! Socket options.
+
+use nix::sys::socket::{setsockopt, sockopt};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+/// Acknowledge what was just received without delay (`TCP_QUICKACK`). Not sticky: the kernel falls
+/// back to delayed acknowledgements, so it is set again after every read where it matters.
+pub fn quick_ack(socket: &impl AsFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option value is a live c_int and its exact size is passed.
+    let rc = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_QUICKACK,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Probe a silent TCP peer after `idle`, then every `interval`, and give up after `count` probes.
+pub fn keep_alive(socket: &impl AsFd, idle: Duration, interval: Duration, count: u32) -> io::Result<()> {
+    let seconds = |d: Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
+    setsockopt(socket, sockopt::KeepAlive, &true)?;
+    setsockopt(socket, sockopt::TcpKeepIdle, &seconds(idle))?;
+    setsockopt(socket, sockopt::TcpKeepInterval, &seconds(interval))?;
+    setsockopt(socket, sockopt::TcpKeepCount, &count)?;
+    Ok(())
+}
+
+/// Deliver the number of datagrams dropped at this socket with every datagram (`SO_RXQ_OVFL`).
+pub fn count_drops(socket: &impl AsFd) -> io::Result<()> {
+    Ok(setsockopt(socket, sockopt::RxqOvfl, &1)?)
+}
+
+/// Asks for a receive buffer of `bytes` and returns what the kernel granted (it reports twice the
+/// payload size). Tries the privileged form first, which may exceed `net.core.rmem_max`.
+pub fn receive_buffer(socket: &impl AsFd, bytes: usize) -> io::Result<usize> {
+    if setsockopt(socket, sockopt::RcvBufForce, &bytes).is_err() {
+        setsockopt(socket, sockopt::RcvBuf, &bytes)?;
+    }
+    Ok(nix::sys::socket::getsockopt(socket, sockopt::RcvBuf)?)
+}
