@@ -196,12 +196,11 @@ fn echoes_more_than_a_turn_reads() {
 
 #[test]
 fn stops_orderly_with_its_output_flushed() {
-    let app = run(vec![listen()], |event, _, fx| match event {
-        Event::Received { conn, .. } => {
+    let app = run(vec![listen()], |event, _, fx| {
+        if let Event::Received { conn, .. } = event {
             fx.send(*conn, vec![7; 500_000]);
             fx.push(Effect::Exit { code: 3 });
         }
-        _ => {}
     });
     let mut peer = connect(app.tcp());
     peer.write_all(b"x").expect("written");
@@ -278,13 +277,12 @@ fn more_output_than_allowed_closes_and_a_drained_queue_is_told() {
 
 #[test]
 fn close_flushes_first_and_ids_are_not_reused() {
-    let app = run(vec![listen()], |event, _, fx| match event {
-        Event::Accepted { conn, .. } => {
+    let app = run(vec![listen()], |event, _, fx| {
+        if let Event::Accepted { conn, .. } = event {
             fx.send(*conn, b"bye".to_vec());
             fx.push(Effect::Close { conn: *conn });
             fx.send(*conn, b"never".to_vec());
         }
-        _ => {}
     });
     let at = app.tcp();
     let mut ids = Vec::new();
@@ -301,28 +299,31 @@ fn close_flushes_first_and_ids_are_not_reused() {
     assert_eq!(ids.len(), 3, "the id is not");
 }
 
+/// Input is paused on arrival of the first connection and resumed when the second connects, which
+/// shows that the loop has had its turn with the first.
 #[test]
 fn paused_input_waits_and_then_comes_complete() {
-    let app = run(vec![listen()], |event, now, fx| match event {
-        Event::Accepted { conn, .. } => fx.push(Effect::PauseReading { conn: *conn, paused: true }),
-        Event::Timer { key } => fx.push(Effect::PauseReading { conn: ConnId(key.0), paused: false }),
-        Event::Received { .. } => fx.set_timer(TimerKey(0), When::Mono(now.mono)),
-        Event::Done(Ok(_)) => {}
-        _ => {}
+    let mut first = None;
+    let app = run(vec![listen()], move |event, _, fx| {
+        if let Event::Accepted { conn, .. } = event {
+            let paused = first.is_none();
+            fx.push(Effect::PauseReading { conn: *first.get_or_insert(*conn), paused });
+        }
     });
     let at = app.tcp();
+    let accepted = |e| match e {
+        Seen::Accepted(id, _) => Some(id),
+        Seen::Received(..) | Seen::Closed(..) => panic!("{e:?} came while paused"),
+        _ => None,
+    };
     let mut peer = connect(at);
-    let id = app.wait(|e| if let Seen::Accepted(id, _) = e { Some(id) } else { None });
+    let id = app.wait(accepted);
     peer.write_all(b"later").expect("written");
     peer.shutdown(Shutdown::Write).expect("half closed");
-    // A second connection shows that the loop has had its turn with the first.
     let _second = connect(at);
-    app.wait(|e| match e {
-        Seen::Accepted(_, _) => Some(()),
-        Seen::Received(..) => panic!("input came while paused"),
-        _ => None,
-    });
-    let _ = id;
+    app.wait(accepted);
+    app.expect(&Seen::Received(id, b"later".to_vec()));
+    assert_eq!(app.closed(), (id, CloseReason::PeerClosed));
 }
 
 #[test]

@@ -8,6 +8,10 @@ use crate::value::Value;
 /// Name of the interface.
 pub const INTERFACE: &str = "rpc";
 
+/// Subscribes a connection of the binary RPC to a topic. The session answers it, so it is not in the table
+/// and does not exist on the JSON face.
+pub const SUBSCRIBE: &str = "subscribe";
+
 const fn query(name: &'static str, doc: &'static str, args: &'static [Arg], reply: &'static str) -> Method {
     Method {
         interface: INTERFACE,

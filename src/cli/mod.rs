@@ -1,11 +1,24 @@
 //! The command line: one file per subcommand, parsed by clap, thin.
 
-use clap::{Parser, Subcommand};
+pub mod bank_choice;
+pub mod call;
+pub mod client;
+// pub mod daemon;
+// pub mod demo;
+pub mod gen_docs;
+pub mod logging;
+pub mod shm;
+// pub mod sim;
+pub mod target;
+
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// The software that runs the machine beside the telescope.
+///
+/// With `--role` it is the daemon of a node; with a subcommand it is a tool.
 #[derive(Parser, Debug)]
-#[command(name = "appliance", version, about)]
+#[command(name = "appliance", version, about, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -14,10 +27,28 @@ pub struct Cli {
 
 /// Subcommands.
 #[derive(Subcommand, Debug)]
-pub enum Command {}
+pub enum Command {
+    /// Make one call and print the result as JSON
+    Call(call::CallArgs),
+    /// Look at and change shared memory
+    Shm(shm::ShmArgs),
+    /// Write man pages, completions and the method reference
+    GenDocs(gen_docs::GenDocsArgs),
+}
 
 /// Parses the command line and runs it. Exit status: 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
-    let _ = Cli::parse();
-    ExitCode::SUCCESS
+    if let Err(database) = crate::sys::nss::pin() {
+        eprintln!("name service database {database:?} could not be pinned");
+    }
+    let cli = Cli::parse();
+    match cli.command {
+        None => {
+            let _ = Cli::command().print_help();
+            ExitCode::from(2)
+        }
+        Some(Command::Call(args)) => call::run(args),
+        Some(Command::Shm(args)) => shm::run(args),
+        Some(Command::GenDocs(args)) => gen_docs::run(args),
+    }
 }

@@ -111,6 +111,8 @@ pub enum Input {
     Hosts(Vec<Host>),
     /// The configuration was read again.
     Reloaded(Box<Dibas>),
+    /// The client of a pending `start` withdraws it.
+    Cancel { ticket: Ticket },
     /// Orderly end of the process.
     Shutdown,
 }
@@ -134,7 +136,7 @@ pub enum Output {
     Signal { child: Child, signal: ChildSignal },
     /// For the append-only record: this plan is about to run.
     Record(Value),
-    /// Re-read the configuration file and answer with [`Input::Reloaded`] or [`Player::reload_failed`].
+    /// Re-read the configuration file, say so with [`Input::Reloaded`], and answer the call.
     ReadConfig { ticket: Ticket },
     /// The state changed; subscribers want to know.
     Changed,
@@ -264,6 +266,7 @@ impl Player {
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
+            Input::Cancel { ticket } => self.cancel(ticket),
             Input::Shutdown => self.shutdown(now),
         }
         self.settle(now);
@@ -525,10 +528,15 @@ impl Player {
         host.parse().ok().or_else(|| self.hosts.get(&host.to_ascii_lowercase()).copied().flatten())
     }
 
-    fn hosts_known(&mut self, hosts: Vec<Host>, now: Now) {
+    /// Addresses that configuration gives.
+    pub fn learn_hosts(&mut self, hosts: Vec<Host>) {
         for (name, address) in hosts {
             self.hosts.insert(name.to_ascii_lowercase(), address);
         }
+    }
+
+    fn hosts_known(&mut self, hosts: Vec<Host>, now: Now) {
+        self.learn_hosts(hosts);
         self.hosts_awaited = false;
         if let Some((ticket, call, _)) = self.waiting_for_hosts.take() {
             self.call(ticket, call, now);
@@ -631,12 +639,7 @@ impl Player {
     }
 
     fn stop(&mut self, now: Now) -> CallResult {
-        if let Some(Job { kind: Kind::Start { cancelled }, runner, .. }) = &mut self.job {
-            *cancelled = true;
-            // Half an arm phase would leave the hardware in between: it is finished, then undone by STOP.
-            if runner.phase_name() != "arm" {
-                runner.cancel();
-            }
+        if self.cancel_start() {
             return now_is(Value::verdict(true, "Pending start cancelled."));
         }
         match self.state {
@@ -651,6 +654,23 @@ impl Player {
             }
             _ if self.mode.is_none() && self.job.is_none() => no_backend(),
             _ => now_is(Value::verdict(false, "No scan running!")),
+        }
+    }
+
+    /// Withdraws a start that has not armed yet. `false`: there is none.
+    fn cancel_start(&mut self) -> bool {
+        let Some(Job { kind: Kind::Start { cancelled }, runner, .. }) = &mut self.job else { return false };
+        *cancelled = true;
+        // Half an arm phase would leave the hardware in between: it is finished, then undone by STOP.
+        if runner.phase_name() != "arm" {
+            runner.cancel();
+        }
+        true
+    }
+
+    fn cancel(&mut self, ticket: Ticket) {
+        if self.job.as_ref().is_some_and(|j| j.ticket == Some(ticket)) {
+            self.cancel_start();
         }
     }
 

@@ -144,35 +144,105 @@ pub struct Program {
 #[derive(Debug)]
 pub enum Event<'a, D> {
     /// A listener is ready; for port 0 this is the port chosen.
-    Listening { tag: Tag, address: Address },
+    Listening {
+        /// the name it was asked for under
+        tag: Tag,
+        /// where
+        address: Address,
+    },
     /// A listener could not be opened.
-    ListenFailed { tag: Tag, address: Address, error: String },
+    ListenFailed {
+        /// the name it was asked for under
+        tag: Tag,
+        /// where
+        address: Address,
+        /// why, in words
+        error: String,
+    },
     /// Somebody connected to a listener.
-    Accepted { listener: Tag, conn: ConnId, peer: Peer },
+    Accepted {
+        /// the listener it came to
+        listener: Tag,
+        /// the connection
+        conn: ConnId,
+        /// who
+        peer: Peer,
+    },
     /// An outgoing connection is established.
-    Connected { tag: Tag, conn: ConnId },
+    Connected {
+        /// the name it was asked for under
+        tag: Tag,
+        /// the connection
+        conn: ConnId,
+    },
     /// An outgoing connection was refused, timed out or could not be tried.
-    ConnectFailed { tag: Tag, error: String },
+    ConnectFailed {
+        /// the name it was asked for under
+        tag: Tag,
+        /// why, in words
+        error: String,
+    },
     /// Bytes arrived.
-    Received { conn: ConnId, bytes: &'a [u8] },
+    Received {
+        /// the connection
+        conn: ConnId,
+        /// what
+        bytes: &'a [u8],
+    },
     /// The output queue of a connection fell below the low-water mark again.
-    Drained { conn: ConnId },
+    Drained {
+        /// the connection
+        conn: ConnId,
+    },
     /// The connection is gone. For peers that only half-close this comes at end of input.
-    Closed { conn: ConnId, reason: CloseReason },
+    Closed {
+        /// the connection
+        conn: ConnId,
+        /// why
+        reason: CloseReason,
+    },
     /// A timer is due.
-    Timer { key: TimerKey },
+    Timer {
+        /// which timer
+        key: TimerKey,
+    },
     /// The wall clock was set (stepped); `Utc` timers have been re-armed.
     ClockSet,
     /// A child runs.
-    ChildStarted { tag: Tag, pid: u32 },
+    ChildStarted {
+        /// the name it was asked for under
+        tag: Tag,
+        /// its process id
+        pid: u32,
+    },
     /// A child could not be started.
-    SpawnFailed { tag: Tag, error: String },
+    SpawnFailed {
+        /// the name it was asked for under
+        tag: Tag,
+        /// why, in words
+        error: String,
+    },
     /// One line (without its end) from a child; longer than 4096 bytes is cut.
-    ChildLine { tag: Tag, stream: Stream, line: &'a [u8] },
+    ChildLine {
+        /// the name it was asked for under
+        tag: Tag,
+        /// which output
+        stream: Stream,
+        /// the line
+        line: &'a [u8],
+    },
     /// Writing to the child's stdin failed: it closed it or died.
-    ChildInputClosed { tag: Tag },
+    ChildInputClosed {
+        /// the name it was asked for under
+        tag: Tag,
+    },
     /// The child ended and was reaped.
-    ChildExited { tag: Tag, exit: Exit },
+    ChildExited {
+        /// the name it was asked for under
+        tag: Tag,
+        /// how
+        exit: Exit,
+    },
     /// A worker finished (or panicked: then `Err` with the panic text).
     Done(Result<D, String>),
     /// A signal.
@@ -191,65 +261,102 @@ pub enum ChildSignal {
 /// An order to the loop.
 #[derive(Debug)]
 pub enum Effect<J> {
+    /// Open a listener: answered by `Listening` or `ListenFailed`.
     Listen {
+        /// the name it was asked for under
         tag: Tag,
+        /// where
         address: Address,
     },
+    /// Close it; accepted connections stay.
     Unlisten {
+        /// the name it was asked for under
         tag: Tag,
     },
-    /// `quick_ack`: re-arm TCP_QUICKACK after every read (KATCP servers with Nagle on).
+    /// Open a connection: answered by `Connected` or `ConnectFailed`. `quick_ack` is for servers that
+    /// keep Nagle on (KATCP).
     Connect {
+        /// the name it was asked for under
         tag: Tag,
+        /// where
         address: Address,
+        /// give up after this
         timeout: Duration,
+        /// re-arm TCP_QUICKACK after every read
         quick_ack: bool,
     },
+    /// Queue bytes; ignored when the connection is gone or closing.
     Send {
+        /// the connection
         conn: ConnId,
+        /// what
         bytes: Vec<u8>,
     },
     /// Close when everything queued is written.
     Close {
+        /// the connection
         conn: ConnId,
     },
     /// Close now.
     Abort {
+        /// the connection
         conn: ConnId,
     },
+    /// Stop or resume delivering input; what arrives meanwhile waits in the socket.
     PauseReading {
+        /// the connection
         conn: ConnId,
+        /// pause or go on
         paused: bool,
     },
+    /// Set or replace a timer.
     SetTimer {
+        /// which timer
         key: TimerKey,
+        /// when it is due
         at: When,
     },
+    /// Cancel a timer; unknown keys are fine.
     CancelTimer {
+        /// which timer
         key: TimerKey,
     },
+    /// Start a program: answered by `ChildStarted` or `SpawnFailed`.
     Spawn {
+        /// the name it was asked for under
         tag: Tag,
+        /// what to run
         program: Program,
     },
+    /// Queue bytes for a child's stdin (at most 1 MiB may wait, more closes it: `ChildInputClosed`).
     WriteChild {
+        /// the name it was asked for under
         tag: Tag,
+        /// what
         bytes: Vec<u8>,
     },
+    /// End of input for the child, after what is queued.
     CloseChildInput {
+        /// the name it was asked for under
         tag: Tag,
     },
+    /// Signal the process group of a child.
     SignalChild {
+        /// the name it was asked for under
         tag: Tag,
+        /// which
         signal: ChildSignal,
     },
     /// Hand a job to the named worker thread (started on first use; jobs of one worker run in order).
     Work {
+        /// name of the thread
         worker: &'static str,
+        /// what to do
         job: J,
     },
     /// Leave the loop once queued output is flushed (at most 1 s).
     Exit {
+        /// exit status of the process
         code: u8,
     },
 }

@@ -227,11 +227,7 @@ impl<'a, A: App> Loop<'a, A> {
             Some(Source::Waker) => self.on_waker(),
             Some(Source::Signals) => self.on_signals(),
             Some(Source::MonoTimer) => drop(self.mono_fd.acknowledge()?),
-            Some(Source::WallTimer) => {
-                if self.wall_fd.acknowledge()? {
-                    self.tell(Event::ClockSet);
-                }
-            }
+            Some(Source::WallTimer) => self.on_wall_timer()?,
             Some(Source::ChildExit(serial)) => self.reap(serial),
             Some(Source::ChildInput(serial)) => self.on_child_input(serial, event),
             Some(Source::ChildOutput(serial)) => self.child_turn(serial, Stream::Stdout),
@@ -305,6 +301,13 @@ impl<'a, A: App> Loop<'a, A> {
             self.tell(Event::Timer { key });
         }
         self.tell_facts();
+    }
+
+    fn on_wall_timer(&mut self) -> io::Result<()> {
+        if self.wall_fd.acknowledge()? {
+            self.tell(Event::ClockSet);
+        }
+        Ok(())
     }
 
     fn on_waker(&mut self) {

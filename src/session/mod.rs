@@ -4,6 +4,9 @@
 pub mod client;
 pub mod katcp_client;
 pub mod liveness;
+pub mod rpc_client;
+pub mod rpc_link;
+pub mod rpc_server;
 pub mod zmq_rep;
 pub mod zmq_req;
 pub mod zmtp_link;
@@ -54,6 +57,9 @@ pub trait Server {
     fn reply(&mut self, seq: u64, outcome: Outcome, now: Now);
     /// An event for subscribers; faces without subscriptions ignore it.
     fn publish(&mut self, topic: &str, body: &crate::value::Value, now: Now);
+    /// The connection's output queue is long (or short again): events wait meanwhile, the oldest are dropped
+    /// and counted. Faces without subscriptions ignore it.
+    fn set_congested(&mut self, _congested: bool, _now: Now) {}
     /// Time has passed.
     fn tick(&mut self, now: Now);
     /// When to call [`Server::tick`] at the latest.

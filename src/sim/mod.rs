@@ -2,3 +2,4 @@
 
 pub mod roach2;
 pub mod roach_app;
+pub mod packets;

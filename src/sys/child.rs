@@ -37,3 +37,12 @@ pub fn signal_group(pid: u32, signal: Signal) -> io::Result<()> {
         Err(e) => Err(e.into()),
     }
 }
+
+/// Asks one process to end in order (SIGTERM). One that is already gone is not an error.
+pub fn terminate(pid: u32) -> io::Result<()> {
+    let pid = i32::try_from(pid).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    match nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGTERM) {
+        Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}

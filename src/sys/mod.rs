@@ -5,12 +5,17 @@
 
 pub mod child;
 pub mod clock;
+pub mod fd;
 pub mod ftok;
+pub mod lock_file;
 pub mod mapped_file;
 pub mod named_sem;
 pub mod nss;
 pub mod pidfd;
+pub mod private_dir;
 pub mod realtime;
 pub mod region;
+pub mod resolve;
 pub mod sockopt;
 pub mod sysv_shm;
+pub mod udp;

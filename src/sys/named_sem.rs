@@ -182,3 +182,107 @@ impl NamedSem {
         self.data().fetch_update(Relaxed, Relaxed, lowered).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> (tempfile::TempDir, NamedSem) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let sem = NamedSem::open_or_create(&dir.path().join("sem.test")).expect("create");
+        (dir, sem)
+    }
+
+    fn bytes(sem: &NamedSem) -> Vec<u8> {
+        std::fs::read(sem.path()).expect("the file")
+    }
+
+    #[test]
+    fn names_lead_to_the_files_of_glibc() {
+        let path = |name: &str| sem_path(name).map(|p| p.display().to_string());
+        assert_eq!(path("/a_status_0").expect("a name"), "/dev/shm/sem.a_status_0");
+        assert_eq!(path("a_status_0").expect("a name"), "/dev/shm/sem.a_status_0");
+        assert!(path("/a/b").is_err());
+        assert!(path("/").is_err());
+        assert!(path(&"x".repeat(251)).is_ok());
+        assert!(path(&"x".repeat(252)).is_err());
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_glibc() {
+        let (_dir, sem) = fresh();
+        let mut expected = [0u8; 32];
+        expected[0] = 1;
+        expected[8] = 0x80;
+        assert_eq!(bytes(&sem), expected);
+        assert!(sem.try_wait());
+        expected[0] = 0;
+        assert_eq!(bytes(&sem), expected);
+        assert!(!sem.try_wait());
+        sem.post();
+        sem.post();
+        expected[0] = 2;
+        assert_eq!(bytes(&sem), expected);
+        assert!(sem.lower_excess());
+        assert!(!sem.lower_excess());
+        assert_eq!(sem.word(), SemWord { value: 1, waiters: 0 });
+    }
+
+    #[test]
+    fn opening_twice_finds_the_same_and_leaves_no_draft() {
+        let (dir, sem) = fresh();
+        assert!(sem.try_wait());
+        let again = NamedSem::open_or_create(sem.path()).expect("open");
+        assert!(!again.try_wait());
+        assert_eq!(std::fs::read_dir(dir.path()).expect("the directory").count(), 1);
+        assert!(again.is_current());
+        sem.remove().expect("remove");
+        assert!(!again.is_current());
+    }
+
+    #[test]
+    fn a_wait_ends_at_its_deadline_and_takes_its_mark_back() {
+        let (_dir, sem) = fresh();
+        assert!(sem.try_wait());
+        assert!(!sem.wait_until(clock::mono() + Duration::from_millis(5)));
+        assert_eq!(sem.word(), SemWord { value: 0, waiters: 0 });
+    }
+
+    #[test]
+    fn a_waiter_is_woken_by_post_and_by_repair() {
+        for wake in [NamedSem::post as fn(&NamedSem), |sem| assert!(sem.repair())] {
+            let (_dir, sem) = fresh();
+            assert!(sem.try_wait());
+            let path = sem.path().to_owned();
+            let waiter = std::thread::spawn(move || {
+                let sem = NamedSem::open(&path).expect("open");
+                sem.wait_until(clock::mono() + Duration::from_secs(60))
+            });
+            while sem.word().waiters == 0 {
+                std::thread::yield_now();
+            }
+            wake(&sem);
+            assert!(waiter.join().expect("no panic"));
+            assert_eq!(sem.word(), SemWord { value: 0, waiters: 0 });
+        }
+    }
+
+    #[test]
+    fn repair_leaves_a_free_lock_alone() {
+        let (_dir, sem) = fresh();
+        assert!(!sem.repair());
+        assert_eq!(sem.word().value, 1);
+    }
+
+    #[test]
+    fn what_is_no_semaphore_is_refused() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("sem.short");
+        assert_eq!(NamedSem::open(&path).expect_err("missing").kind(), io::ErrorKind::NotFound);
+        std::fs::write(&path, b"short").expect("write");
+        assert_eq!(NamedSem::open(&path).expect_err("short").kind(), io::ErrorKind::InvalidData);
+        let link = dir.path().join("sem.link");
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        assert!(NamedSem::open(&link).is_err());
+    }
+}

@@ -7,6 +7,17 @@
 //!
 //! Not here: name resolution (the caller resolves lazily), FLAG beamformer keys.
 
+mod bank;
+mod lint;
+mod load;
+mod mode;
+mod reader;
+#[cfg(test)]
+mod tests;
+pub mod text;
+
+use std::fmt;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// A `dibas.conf`, understood.
@@ -232,9 +243,10 @@ pub struct Mode {
 }
 
 impl Dibas {
-    /// Understands the text of a file. `Err`: the file as a whole is unusable; all findings are in it.
-    pub fn load(_text: &str, _path: &str) -> Result<Dibas, Vec<Finding>> {
-        Err(Vec::new())
+    /// Understands the text of a file. `Err`: the file as a whole is unusable (grammar, `[DEFAULTS]`,
+    /// `[HPCMACS]`); all findings are in it. `path` is for messages only.
+    pub fn load(text: &str, path: &str) -> Result<Dibas, Vec<Finding>> {
+        load::load(text, path)
     }
 
     /// The bank of this section name.
@@ -252,5 +264,64 @@ impl Dibas {
         let mut names: Vec<String> = self.modes.iter().map(|m| m.name.clone()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// The ROACH's ARP table: last octet of the host's address to its MAC, in file order, and the
+    /// hosts that could not be entered. An octet taken by two hosts keeps the first.
+    pub fn arp_table(&self, resolve: &dyn Fn(&str) -> Option<Ipv4Addr>) -> (Vec<(u8, u64)>, Vec<Finding>) {
+        let mut table: Vec<(u8, u64)> = Vec::new();
+        let mut findings = Vec::new();
+        for entry in &self.hpc_macs {
+            let address = entry.host.parse().ok().or_else(|| resolve(&entry.host));
+            match address.map(|a: Ipv4Addr| a.octets()[3]) {
+                None => findings.push(entry.remark(
+                    Severity::Warning,
+                    "the name has no IPv4 address; the ROACH cannot send to this host",
+                    "check the name, or add it to [resolve] of our configuration",
+                )),
+                Some(octet) if table.iter().any(|(o, _)| *o == octet) => findings.push(entry.remark(
+                    Severity::Error,
+                    &format!("another host has the last octet {octet} already"),
+                    "the ARP table has one entry per last octet: give the host another address",
+                )),
+                Some(octet) => table.push((octet, entry.mac)),
+            }
+        }
+        (table, findings)
+    }
+}
+
+impl HpcMac {
+    fn remark(&self, severity: Severity, problem: &str, remedy: &str) -> Finding {
+        Finding {
+            severity,
+            line: self.line,
+            section: "HPCMACS".to_owned(),
+            key: self.host.clone(),
+            problem: problem.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        })
+    }
+}
+
+/// `LINE: severity: section.key: problem; remedy` - the file name goes in front.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dot = if self.section.is_empty() || self.key.is_empty() { "" } else { "." };
+        write!(f, "{}: {}: {}{dot}{}: {}", self.line, self.severity, self.section, self.key, self.problem)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
     }
 }

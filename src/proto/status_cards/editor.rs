@@ -8,6 +8,9 @@ use crate::value::Value;
 use std::borrow::Cow;
 use std::fmt::Write;
 
+/// Columns 10 to 29: where a legacy number may go without touching the blank after `=`.
+const LEGACY_COLUMNS: usize = 20;
+
 /// Edits a private copy of status memory. Setters change nothing when they fail.
 ///
 /// Rules beyond the dialect: keywords are cut to 8 characters and checked; numbers are finite; a number too
@@ -24,8 +27,13 @@ impl<'a> StatusEditor<'a> {
     /// Edits `text`, whose used part must be complete and, if the buffer goes on, followed by one more card.
     /// `instance` is written as `INSTANCE` by [`clear`](StatusEditor::clear) (hashpipe dialect only).
     pub fn new(text: &'a mut [u8], dialect: Dialect, instance: u8) -> StatusEditor<'a> {
-        let instance = (dialect == Dialect::Hashpipe).then_some(instance);
-        StatusEditor { cards: Cards::up_to_end(text, dialect), instance, legacy_full_doubles: true }
+        StatusEditor::of(Cards::up_to_end(text, dialect), instance)
+    }
+
+    /// As [`new`](StatusEditor::new), from cards.
+    pub fn of(cards: Cards<'a>, instance: u8) -> StatusEditor<'a> {
+        let instance = (cards.dialect() == Dialect::Hashpipe).then_some(instance);
+        StatusEditor { cards, instance, legacy_full_doubles: true }
     }
 
     /// Writes doubles in the legacy dialect with exactly the six digits of the C library.
@@ -115,13 +123,13 @@ impl<'a> StatusEditor<'a> {
     pub fn set_f64(&mut self, key: &str, x: f64) -> Result<(), CardError> {
         let key = finite(key, x)?;
         let preferred = put::float64_text(self.cards.dialect(), x);
-        let full = number::general(x, 17);
         let shortest = StackText::of(format_args!("{x:e}"));
         if self.cards.dialect() == Dialect::Legacy && self.legacy_full_doubles && !survives(&preferred, x) {
             let plain = StackText::of(format_args!("{x}"));
-            return self.put_fitting(key, x, [plain, shortest]);
+            let exact = [plain, shortest].into_iter().find(|text| text.as_bytes().len() <= LEGACY_COLUMNS);
+            return self.cards.put_number(key, &exact.unwrap_or(preferred));
         }
-        self.put_fitting(key, x, [preferred, if survives(&full, x) { shortest } else { full }])
+        self.put_fitting(key, x, [preferred, shortest])
     }
 
     /// Sets a double with that many decimals; negative: significant digits.

@@ -1,0 +1,144 @@
+//! `appliance call TARGET METHOD [ARG|name=value]...`: one call, its result as JSON.
+
+use super::client::{Client, TIMEOUT};
+use super::target::Target;
+use crate::api::Outcome;
+use crate::proto::json;
+use crate::value::Value;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Make one call and print the result as JSON.
+///
+/// Exit status: 0 done, 1 the call failed (reason on stderr), 2 usage.
+#[derive(clap::Args, Debug)]
+pub struct CallArgs {
+    /// tcp://host:port (JSON), rpc://host:port or unix:/path (binary)
+    target: Target,
+    /// Interface and method, divided by the last dot: bank.get_status, bank.roach.list_methods
+    #[arg(value_parser = parse_method)]
+    method: Method,
+    /// Arguments: JSON, or else text; name=value gives a keyword
+    #[arg(value_name = "ARG|name=value", allow_negative_numbers = true)]
+    args: Vec<String>,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT.as_secs_f64(), value_parser = parse_seconds)]
+    timeout: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Method {
+    interface: String,
+    name: String,
+}
+
+fn parse_method(text: &str) -> Result<Method, String> {
+    match text.rsplit_once('.') {
+        Some((interface, name)) if !interface.is_empty() && !name.is_empty() => {
+            Ok(Method { interface: interface.to_owned(), name: name.to_owned() })
+        }
+        _ => Err("give interface.method, for example bank.get_status".into()),
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|s: &f64| *s > 0.0 && *s <= 86_400.0);
+    seconds.ok_or_else(|| "give seconds, more than 0 and at most 86400".into())
+}
+
+/// Arguments by position and by name.
+type Bag = (Vec<Value>, Vec<(String, Value)>);
+
+fn parse_args(args: &[String]) -> Bag {
+    let mut bag = Bag::default();
+    for arg in args {
+        match arg.split_once('=').filter(|(name, _)| is_identifier(name)) {
+            Some((name, value)) => bag.1.push((name.to_owned(), parse_value(value))),
+            None => bag.0.push(parse_value(arg)),
+        }
+    }
+    bag
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// JSON if it is JSON, else the text itself.
+pub fn parse_value(text: &str) -> Value {
+    json::read(text.as_bytes()).unwrap_or_else(|_| text.into())
+}
+
+/// Runs the command.
+pub fn run(args: CallArgs) -> ExitCode {
+    match call(args).and_then(|value| json::to_text(&value).map_err(|e| format!("result: {e}"))) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("appliance call: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn call(args: CallArgs) -> Result<Value, String> {
+    let (positional, named) = parse_args(&args.args);
+    let timeout = Duration::from_secs_f64(args.timeout);
+    let mut client = Client::connect(&args.target, timeout).map_err(|e| e.message)?;
+    let outcome: Outcome = client.call(&args.method.interface, &args.method.name, positional, named);
+    outcome.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        call: CallArgs,
+    }
+
+    fn parse(words: &[&str]) -> Result<CallArgs, clap::Error> {
+        Line::try_parse_from([&["call"], words].concat()).map(|line| line.call)
+    }
+
+    #[test]
+    fn the_last_dot_divides() {
+        let method = |text| parse_method(text).map(|m| (m.interface, m.name));
+        assert_eq!(method("bank.roach.read"), Ok(("bank.roach".into(), "read".into())));
+        for bad in ["bank", ".x", "bank.", ""] {
+            assert!(method(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn arguments_are_json_or_text() {
+        let words = ["3", "-1.5", "text", "[1]", "a=b", "name=\"7\"", "n=7", "1=2", "url=http://x?a=b"];
+        let (args, kwargs) = parse_args(&words.map(String::from));
+        let list = Value::List(vec![Value::Int(1)]);
+        assert_eq!(args, [Value::Int(3), Value::Float(-1.5), "text".into(), list, "1=2".into()]);
+        let keyword = |name: &str, value: Value| (name.to_owned(), value);
+        let want = [
+            keyword("a", "b".into()),
+            keyword("name", "7".into()),
+            keyword("n", Value::Int(7)),
+            keyword("url", "http://x?a=b".into()),
+        ];
+        assert_eq!(kwargs, want);
+    }
+
+    #[test]
+    fn the_command_line() {
+        let args = parse(&["tcp://h:1", "bank.add", "-3", "y=2", "--timeout", "2.5"]).expect("parses");
+        assert_eq!((args.args, args.timeout), (vec!["-3".to_owned(), "y=2".to_owned()], 2.5));
+        for bad in [&["h:1", "bank.add"][..], &["tcp://h:1", "add"], &["tcp://h:1", "a.b", "--timeout", "0"]]
+        {
+            assert_eq!(parse(bad).err().map(|e| e.exit_code()), Some(2), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! [`Client`]: a blocking client for commands that make a few calls. It connects when it has to, waits no
+//! longer than its timeout, and turns whatever goes wrong into an error of the call.
+
+use super::target::Target;
+use crate::api::{Call, CallError, ErrorClass, Family, Outcome};
+use crate::proto::rpc_frame::Hello;
+use crate::session::client::{Client as Session, ClientOutput};
+use crate::session::rpc_client::RpcClient;
+use crate::session::zmq_req::ZmqReq;
+use crate::sys::clock;
+use crate::units::Mono;
+use crate::value::Value;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// How long a call may take when nobody says otherwise: `set_mode` can take minutes.
+pub const TIMEOUT: Duration = Duration::from_secs(180);
+/// How long connecting may take, if the call has that long.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes taken from the socket at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A blocking client. After a failure of the connection, or a timeout, the next call connects anew.
+pub struct Client {
+    target: Target,
+    timeout: Duration,
+    connection: Option<Connection>,
+}
+
+impl Client {
+    /// Connects. `timeout` bounds this and each later call.
+    pub fn connect(target: &Target, timeout: Duration) -> Result<Client, CallError> {
+        let mut client = Client { target: target.clone(), timeout, connection: None };
+        client.connection = Some(client.open(clock::mono() + timeout)?);
+        Ok(client)
+    }
+
+    /// Bounds the calls to come.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    /// One call. Failures of the connection have the families `Environment`, `Peer` and `Timeout`.
+    pub fn call(
+        &mut self,
+        interface: &str,
+        method: &str,
+        args: Vec<Value>,
+        kwargs: Vec<(String, Value)>,
+    ) -> Outcome {
+        let until = clock::mono() + self.timeout;
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.open(until)?,
+        };
+        let call = Call { interface: interface.to_owned(), method: method.to_owned(), args, kwargs };
+        match connection.call(call, until) {
+            Ok(outcome) => {
+                self.connection = Some(connection);
+                outcome
+            }
+            Err(Lost::Timeout) => Err(self.error(
+                Family::Timeout,
+                format!("no answer to {interface}.{method} within {:?}", self.timeout),
+            )),
+            Err(Lost::Closed(reason)) => {
+                Err(self.error(Family::Peer, format!("connection closed: {reason}")))
+            }
+            Err(Lost::Io(error)) => Err(self.error(Family::Environment, error.to_string())),
+        }
+    }
+
+    fn open(&self, until: Mono) -> Result<Connection, CallError> {
+        Connection::open(&self.target, until)
+            .map_err(|error| self.error(Family::Environment, format!("cannot connect: {error}")))
+    }
+
+    fn error(&self, family: Family, text: String) -> CallError {
+        CallError::new(ErrorClass::Exception, family, format!("{}: {text}", self.target))
+    }
+}
+
+/// Why there is no answer.
+enum Lost {
+    Timeout,
+    Closed(String),
+    Io(io::Error),
+}
+
+struct Connection {
+    stream: Box<dyn Stream>,
+    session: Box<dyn Session>,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    fn open(target: &Target, until: Mono) -> io::Result<Connection> {
+        let now = clock::now();
+        let json = || Box::new(ZmqReq::new(now)) as Box<dyn Session>;
+        let binary = || Box::new(RpcClient::new(&Hello::of("client", ""), now)) as Box<dyn Session>;
+        let (stream, session): (Box<dyn Stream>, _) = match target {
+            Target::Json(at) => (Box::new(connect_any(&at.resolve()?, until)?), json()),
+            Target::Rpc(at) => (Box::new(connect_any(&at.resolve()?, until)?), binary()),
+            Target::Unix(path) => (Box::new(UnixStream::connect(path)?), binary()),
+        };
+        Ok(Connection { stream, session, buffer: vec![0; READ_BYTES] })
+    }
+
+    /// The inner outcome is the server's.
+    fn call(&mut self, call: Call, until: Mono) -> Result<Outcome, Lost> {
+        let wanted = self.session.call(call, clock::now());
+        loop {
+            if let Some(outcome) = self.drain(wanted, until)? {
+                return Ok(outcome);
+            }
+            self.wait(until)?;
+            self.session.tick(clock::now());
+        }
+    }
+
+    /// Writes what there is to write; gives the answer if it is there.
+    fn drain(&mut self, wanted: u64, until: Mono) -> Result<Option<Outcome>, Lost> {
+        let mut answer = None;
+        while let Some(output) = self.session.poll() {
+            match output {
+                ClientOutput::Send(bytes) => {
+                    let left = time_left(until).ok_or(Lost::Timeout)?;
+                    self.stream.set_timeouts(left).map_err(Lost::Io)?;
+                    self.stream.write_all(&bytes).map_err(lost)?;
+                }
+                ClientOutput::Reply { seq, outcome } if seq == wanted => answer = Some(outcome),
+                ClientOutput::Close(reason) => return Err(Lost::Closed(reason)),
+                _ => {}
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Waits for bytes until the call's end or the session's own deadline, whichever is first.
+    fn wait(&mut self, until: Mono) -> Result<(), Lost> {
+        let left = time_left(until).ok_or(Lost::Timeout)?;
+        let until_tick = self.session.deadline().map(|at| time_left(at).unwrap_or(Duration::from_millis(1)));
+        self.stream.set_timeouts(until_tick.map_or(left, |t| t.min(left))).map_err(Lost::Io)?;
+        match self.stream.read(&mut self.buffer) {
+            Ok(0) => Err(Lost::Closed("the server ended it".into())),
+            Ok(n) => {
+                self.session.receive(&self.buffer[..n], clock::now());
+                Ok(())
+            }
+            Err(error) => match lost(error) {
+                Lost::Timeout => Ok(()), // the caller looks at the clock
+                other => Err(other),
+            },
+        }
+    }
+}
+
+fn lost(error: io::Error) -> Lost {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Lost::Timeout,
+        _ => Lost::Io(error),
+    }
+}
+
+/// At least a millisecond: zero means "for ever" to a socket.
+fn time_left(until: Mono) -> Option<Duration> {
+    let left = until.since(clock::mono());
+    (!left.is_zero()).then(|| left.max(Duration::from_millis(1)))
+}
+
+fn connect_any(addresses: &[std::net::SocketAddr], until: Mono) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        let left = time_left(until).ok_or_else(|| io::Error::from(ErrorKind::TimedOut))?;
+        match TcpStream::connect_timeout(address, left.min(CONNECT_TIMEOUT)) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// A stream socket whose reads and writes end in time.
+trait Stream: Read + Write {
+    fn set_timeouts(&self, limit: Duration) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn set_timeouts(&self, limit: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(limit))?;
+        self.set_write_timeout(Some(limit))
+    }
+}
+
+impl Stream for UnixStream {
+    fn set_timeouts(&self, limit: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(limit))?;
+        self.set_write_timeout(Some(limit))
+    }
+}
+
+#[cfg(test)]
+mod tests;
