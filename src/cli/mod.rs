@@ -2,7 +2,10 @@
 
 pub mod call;
 pub mod client;
+pub mod daq;
 pub mod gen_docs;
+pub mod sim;
+pub mod sim_packets;
 pub mod target;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +25,10 @@ pub struct Cli {
 pub enum Command {
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
+    /// Record VEGAS packets into SDFITS files, as the child of a player
+    Daq(daq::DaqArgs),
+    /// A simulator in the foreground
+    Sim(sim::SimArgs),
     /// Write man pages, completions and the method reference
     GenDocs(gen_docs::GenDocsArgs),
 }
@@ -31,6 +38,8 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         None => ExitCode::SUCCESS,
         Some(Command::Call(args)) => call::run(args),
+        Some(Command::Daq(args)) => daq::run(args),
+        Some(Command::Sim(args)) => sim::run(args),
         Some(Command::GenDocs(args)) => gen_docs::run(args),
     }
 }
