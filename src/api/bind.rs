@@ -217,7 +217,7 @@ mod tests {
             (call(&METHOD, &[], &[]), "bank.add() misses argument 'x'"),
             (call(&METHOD, &four, &[]), "bank.add() takes at most 3 arguments (4 given)"),
             (
-                call(&METHOD, &[one.clone()], &[("x", one.clone())]),
+                call(&METHOD, std::slice::from_ref(&one), &[("x", one.clone())]),
                 "bank.add() got multiple values for argument 'x'",
             ),
             (call(&METHOD, &[], &[("q", one.clone())]), "bank.add() got an unexpected keyword argument 'q'"),

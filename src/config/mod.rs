@@ -2,5 +2,7 @@
 //!
 //! Pure: text in, typed values and findings out. Reading files is the caller's business.
 
+pub mod cidr;
 pub mod dibas;
+pub mod settings;
 pub mod suggest;

@@ -160,7 +160,6 @@ impl Accumulate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daq::status::{MemoryStatus, StatusPort};
     use crate::proto::spead::Description;
 
     /// MODE1 of Green Bank: 1024 channels, 3 GS/s, 768 raw spectra of 128 clocks each.
@@ -168,17 +167,16 @@ mod tests {
     const HWEXPOSR: f64 = 98_304.0 / 187.5e6;
 
     fn setup(exposure: f64, scanlen: f64) -> Setup {
-        let mut memory = MemoryStatus::default();
-        let pair = |k, v: f64| (k, v.to_string());
-        memory.put(&[
+        let pair = |k: &str, v: f64| (k.to_owned(), v.to_string());
+        let keys = [
             pair("EXPOSURE", exposure),
             pair("HWEXPOSR", HWEXPOSR),
             pair("SCANLEN", scanlen),
             pair("FPGACLK", 187.5e6),
             pair("EFSAMPFR", 3e9),
             pair("NCHAN", 512.0),
-        ]);
-        let mut setup = Setup::read(&mut memory).expect("good keys");
+        ];
+        let mut setup = Setup::read(&keys.into_iter().collect()).expect("good keys");
         setup.nchan = 1024;
         setup
     }

@@ -1,7 +1,23 @@
-//! daq (being built)
+//! The recording program: packets from the spectrometer into SDFITS files, as a child of the player.
+//!
+//! ```text
+//!  stdin ──> control ──────────────── status memory (at most 10 writes a second)
+//!               │ starts                     ▲ pinned values
+//!  UDP ──> daq-net: heaps ──spectra──> daq-disk: exposures ──rows──> NAME.fits.part ──> NAME.fits
+//! ```
+//!
+//! The cores are pure and each is tested alone: [`control`] (commands), [`start_rule`], [`heaps`],
+//! [`accumulate`], [`sdfits`]. Around them are three threads: [`program`] (control), [`net`], [`disk`].
+//! Not here: data buffers in shared memory and the other packet formats.
 
 pub mod accumulate;
+pub mod control;
+pub mod disk;
 pub mod heaps;
+pub mod net;
+pub mod output;
+pub mod program;
+pub mod sdfits;
 pub mod setup;
 pub mod start_rule;
 pub mod status;

@@ -3,7 +3,6 @@
 //! Status values are text; a key that is absent, empty or says `unspecified` takes its default. Numbers
 //! that make no sense are refused here, before any thread starts.
 
-use super::status::StatusPort;
 use std::collections::BTreeMap;
 
 /// Keys copied into the file header as they are (when present).
@@ -45,12 +44,12 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Reads the status memory.
+    /// From the status keys.
     ///
     /// # Errors
     /// Says which key has which impossible value.
-    pub fn read(port: &mut dyn StatusPort) -> Result<Setup, String> {
-        let mut keys = Keys(port);
+    pub fn read(status: &BTreeMap<String, String>) -> Result<Setup, String> {
+        let keys = Keys(status);
         let fpgaclk = keys.positive("FPGACLK", 325e6)?;
         if keys.number("OBSBW", 1.0)? == 0.0 {
             return Err("OBSBW is 0: set a mode and prepare before START".into());
@@ -113,31 +112,31 @@ impl Setup {
     }
 }
 
-struct Keys<'a>(&'a mut dyn StatusPort);
+struct Keys<'a>(&'a BTreeMap<String, String>);
 
 impl Keys<'_> {
-    fn text(&mut self, key: &str) -> Option<String> {
+    fn text(&self, key: &str) -> Option<String> {
         let text = self.0.get(key)?.trim().to_owned();
         (!matches!(text.as_str(), "" | "-" | "unspecified")).then_some(text)
     }
 
-    fn number(&mut self, key: &str, default: f64) -> Result<f64, String> {
+    fn number(&self, key: &str, default: f64) -> Result<f64, String> {
         let Some(text) = self.text(key) else { return Ok(default) };
         let value: Option<f64> = text.parse().ok().filter(|v: &f64| v.is_finite());
         value.ok_or_else(|| format!("{key} is '{text}', not a number; set it with set_status"))
     }
 
-    fn positive(&mut self, key: &str, default: f64) -> Result<f64, String> {
+    fn positive(&self, key: &str, default: f64) -> Result<f64, String> {
         let value = self.number(key, default)?;
         if value > 0.0 { Ok(value) } else { Err(format!("{key} is {value}; it must be greater than 0")) }
     }
 
-    fn non_zero(&mut self, key: &str, default: f64) -> Result<f64, String> {
+    fn non_zero(&self, key: &str, default: f64) -> Result<f64, String> {
         let value = self.number(key, default)?;
         if value != 0.0 { Ok(value) } else { Err(format!("{key} is 0")) }
     }
 
-    fn port(&mut self, key: &str, default: u16) -> Result<u16, String> {
+    fn port(&self, key: &str, default: u16) -> Result<u16, String> {
         let value = self.number(key, f64::from(default))?;
         if (1.0..=65535.0).contains(&value) && value.fract() == 0.0 {
             Ok(value as u16)
@@ -150,12 +149,9 @@ impl Keys<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daq::status::MemoryStatus;
 
     fn with(pairs: &[(&str, &str)]) -> Result<Setup, String> {
-        let mut memory = MemoryStatus::default();
-        memory.put(&pairs.iter().map(|(k, v)| (*k, v.to_string())).collect::<Vec<_>>());
-        Setup::read(&mut memory)
+        Setup::read(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
     }
 
     #[test]

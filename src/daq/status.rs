@@ -4,15 +4,28 @@
 //! carries what changed to the memory at most ten times a second. So a lock held by somebody else never
 //! stops the data.
 
+use crate::shm::StatusMemory;
+use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
-/// Reads and writes status keys. Values are text; numbers are written as they print.
+/// Values by key, to be written.
+pub type Values = BTreeMap<&'static str, Value>;
+
+/// Reads and writes status keys. Reading gives text; the kind of a value written decides its card.
 pub trait StatusPort {
-    /// The value of a key, or `None` when it is absent.
-    fn get(&mut self, key: &str) -> Option<String>;
+    /// Everything there is, by key.
+    ///
+    /// # Errors
+    /// The memory is gone or stays locked.
+    fn read(&mut self) -> Result<BTreeMap<String, String>, String>;
+
     /// Writes all pairs under one lock.
-    fn put(&mut self, pairs: &[(&str, String)]);
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); nothing was written.
+    fn write(&mut self, pairs: &Values) -> Result<(), String>;
 }
 
 /// A status memory that lives in this process; for tests.
@@ -20,32 +33,66 @@ pub trait StatusPort {
 pub struct MemoryStatus(pub BTreeMap<String, String>);
 
 impl StatusPort for MemoryStatus {
-    fn get(&mut self, key: &str) -> Option<String> {
-        self.0.get(key).cloned()
+    fn read(&mut self) -> Result<BTreeMap<String, String>, String> {
+        Ok(self.0.clone())
     }
-    fn put(&mut self, pairs: &[(&str, String)]) {
-        self.0.extend(pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+    fn write(&mut self, pairs: &Values) -> Result<(), String> {
+        for (key, value) in pairs {
+            let text = if let Value::Str(text) = value { text.clone() } else { value.to_string() };
+            self.0.insert((*key).to_owned(), text);
+        }
+        Ok(())
+    }
+}
+
+/// How long the control thread waits for the lock of the status memory: long enough for a stale lock to
+/// be found and repaired on the way.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(2500);
+
+impl StatusPort for StatusMemory {
+    fn read(&mut self) -> Result<BTreeMap<String, String>, String> {
+        let snapshot = self.snapshot(LOCK_TIMEOUT).map_err(|e| e.to_string())?;
+        let mut keys = BTreeMap::new();
+        for card in snapshot.cards() {
+            // Of duplicates the first counts, as for every reader.
+            keys.entry(card.keyword().to_ascii_uppercase())
+                .or_insert_with(|| String::from_utf8_lossy(card.text()).into_owned());
+        }
+        Ok(keys)
+    }
+
+    fn write(&mut self, pairs: &Values) -> Result<(), String> {
+        self.update(LOCK_TIMEOUT, |editor| pairs.iter().try_for_each(|(k, v)| editor.set_value(k, v)))
+            .map_err(|e| e.to_string())
     }
 }
 
 /// Values waiting to be written. Keys are constants of the program, so the board cannot grow.
 #[derive(Debug, Default)]
 pub struct Board {
-    pinned: Mutex<BTreeMap<&'static str, String>>,
+    pinned: Mutex<Values>,
 }
 
 impl Board {
     /// Pins a value; a value not yet carried away is replaced.
-    pub fn pin(&self, key: &'static str, value: impl ToString) {
-        self.lock().insert(key, value.to_string());
+    pub fn pin(&self, key: &'static str, value: impl Into<Value>) {
+        self.lock().insert(key, value.into());
     }
 
     /// Takes everything pinned since the last time.
-    pub fn take(&self) -> BTreeMap<&'static str, String> {
+    pub fn take(&self) -> Values {
         std::mem::take(&mut self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+    /// Puts back what could not be written, unless a newer value has come.
+    pub fn put_back(&self, values: Values) {
+        let mut pinned = self.lock();
+        for (key, value) in values {
+            pinned.entry(key).or_insert(value);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Values> {
         // A panic between two inserts leaves a valid map.
         self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

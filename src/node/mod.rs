@@ -61,6 +61,8 @@ pub struct NodeConfig {
     pub announce: Option<Announce>,
     /// Host names with addresses given by configuration.
     pub resolve: Vec<(String, std::net::Ipv4Addr)>,
+    /// Look up other names in /etc/hosts and DNS (a simulation does not).
+    pub resolve_elsewhere: bool,
     /// The site's configuration file, for reloading.
     pub dibas_conf: PathBuf,
 }
@@ -107,6 +109,11 @@ impl PlayerNode {
             timers: [(PLAYER_MONO, None), (PLAYER_UTC, None), (STATUS, None), (BOARD_TIMER, None)],
             config,
         }
+    }
+
+    /// The status memory, when the node has ended.
+    pub fn into_status(self) -> Option<StatusMemory> {
+        self.status.into_memory()
     }
 
     /// Passes on everything that has become due, until nothing moves; then sets the timers.
@@ -444,8 +451,12 @@ impl App for PlayerNode {
             })
             .partition(|(_, ip)| ip.is_some());
         self.player.learn_hosts(known);
-        let hosts = unknown.into_iter().map(|(h, _)| h).collect();
-        fx.push(Effect::Work { worker: work::RESOLVER, job: Job::Resolve { hosts } });
+        let hosts: Vec<String> = unknown.into_iter().map(|(h, _)| h).collect();
+        if self.config.resolve_elsewhere {
+            fx.push(Effect::Work { worker: work::RESOLVER, job: Job::Resolve { hosts } });
+        } else {
+            self.player.handle(Input::Hosts(Vec::new()), now);
+        }
         if let Some(board) = &mut self.board {
             board.start(now);
         }

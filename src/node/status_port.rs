@@ -31,6 +31,11 @@ impl StatusPort {
         StatusPort { memory, queue: VecDeque::new(), retry_at: None }
     }
 
+    /// The memory, if there is some.
+    pub fn into_memory(self) -> Option<StatusMemory> {
+        self.memory.ok()
+    }
+
     /// Takes an order; answers come out of [`StatusPort::pump`].
     pub fn order(&mut self, key: StatusKey, order: StatusOrder, now: Now) -> Option<(StatusKey, StatusAnswer)> {
         if self.queue.len() >= QUEUE_MAX {

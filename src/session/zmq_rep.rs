@@ -184,4 +184,6 @@ impl Server for ZmqRep {
 }
 
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod tests;

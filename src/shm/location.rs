@@ -36,7 +36,7 @@ pub enum Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Location::SysV { key, .. } => write!(f, "status buffer {key:#010x}"),
+            Location::SysV { key, .. } => write!(f, "status buffer {key:#08x}"),
             Location::File { dir } => write!(f, "status buffer {}", dir.join(MEMORY_FILE).display()),
         }
     }

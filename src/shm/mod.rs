@@ -13,6 +13,7 @@
 //! take a timeout and are for the command line, the DAQ program and worker threads.
 
 mod clean;
+mod error;
 pub mod keys;
 mod location;
 pub mod recovery;
@@ -21,6 +22,7 @@ mod status;
 
 pub use crate::proto::status_cards::{CardError, Dialect, StatusEditor};
 pub use clean::{CleanError, Cleaned, clean};
+pub use error::StatusError;
 pub use location::Location;
 pub use snapshot::Snapshot;
-pub use status::{LockState, StatusError, StatusMemory, Wait};
+pub use status::{LockState, StatusMemory, Wait};

@@ -1,6 +1,6 @@
 //! A private copy of status memory, to be read at leisure.
 
-use crate::proto::status_cards::{CARD, Card, find_end, read};
+use crate::proto::status_cards::{CARD, Card, KEYWORD, find_end, read};
 use crate::value::Value;
 use std::borrow::Cow;
 
@@ -25,12 +25,12 @@ impl Snapshot {
     /// Cards with a keyword, in order.
     pub fn cards(&self) -> impl Iterator<Item = Card<'_>> {
         let end = (self.text.len() / CARD).saturating_sub(1);
-        self.text.chunks_exact(CARD).take(end).map(Card::new).filter(|card| !card.keyword().is_empty())
+        self.text.chunks_exact(CARD).take(end).map(Card::new).filter(|card| !card.is_blank())
     }
 
     /// The first card of a keyword, in any case.
     pub fn card(&self, key: &str) -> Option<Card<'_>> {
-        let stored = &key.as_bytes()[..key.len().min(crate::proto::status_cards::KEYWORD)];
+        let stored = &key.as_bytes()[..key.len().min(KEYWORD)];
         self.cards().find(|card| !stored.is_empty() && card.is(stored))
     }
 
@@ -58,11 +58,24 @@ impl Snapshot {
     /// have no value and are left out.
     pub fn to_pairs(&self) -> Vec<(String, Value)> {
         let mut seen = std::collections::HashSet::new();
-        let commentary = |key: &str| key == "COMMENT" || key == "HISTORY";
-        let named = self.cards().map(|card| (card.keyword().into_owned(), card));
-        named
-            .filter(|(key, _)| !commentary(key) && seen.insert(key.to_ascii_uppercase()))
-            .map(|(key, card)| (key, card.value()))
-            .collect()
+        let mut first = |card: &Card<'_>| seen.insert(stored_keyword(card));
+        let with_value =
+            self.cards().filter(|card| !card.is(b"COMMENT") && !card.is(b"HISTORY") && first(card));
+        with_value.map(|card| (card.keyword().into_owned(), card.value())).collect()
     }
+
+    /// All values as one map.
+    pub fn to_value(&self) -> Value {
+        Value::Map(self.to_pairs())
+    }
+}
+
+/// The keyword's columns in capitals, as lookups compare them.
+fn stored_keyword(card: &Card<'_>) -> [u8; KEYWORD] {
+    let mut columns = [b' '; KEYWORD];
+    let keyword = card.keyword();
+    let n = keyword.len().min(KEYWORD);
+    columns[..n].copy_from_slice(&keyword.as_bytes()[..n]);
+    columns.make_ascii_uppercase();
+    columns
 }

@@ -2,91 +2,19 @@
 
 use super::location::Backing;
 use super::recovery::{LOOK_EVERY, Policy, Recovery, Step};
-use super::{Location, Snapshot};
-use crate::proto::status_cards::{CARD, CARDS, CardError, Dialect, STATUS_SIZE, StatusEditor, find_end};
+use super::{Location, Snapshot, StatusError};
+use crate::proto::status_cards::{
+    CARD, CARDS, CardError, Cards, Dialect, STATUS_SIZE, StatusEditor, find_end,
+};
 use crate::sys::clock;
 use crate::sys::named_sem::NamedSem;
 use crate::units::Mono;
-use std::io;
 use std::time::Duration;
 
 /// Cards copied at a time while looking for `END`: the usual buffer comes in one go.
 const CHUNK: usize = 64;
 /// Long enough for a stale lock to be found and repaired on the way.
 const INIT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What went wrong with status memory.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// There is no such memory.
-    #[error("{location} does not exist")]
-    Missing {
-        /// Where it should be.
-        location: Location,
-    },
-    /// It was to be created, and is there.
-    #[error("{location} exists already; attach to it, or remove it with `appliance shm clean`")]
-    Exists {
-        /// Where it is.
-        location: Location,
-    },
-    /// Something else has this key.
-    #[error(
-        "{location} has {size} bytes instead of {STATUS_SIZE}: another program's memory, left alone; use another key file"
-    )]
-    Size {
-        /// Where it is.
-        location: Location,
-        /// Bytes.
-        size: usize,
-    },
-    /// The system refused the memory.
-    #[error("{location}: {source}")]
-    Memory {
-        /// Where it is.
-        location: Location,
-        /// Why.
-        source: io::Error,
-    },
-    /// The system refused the lock.
-    #[error("lock of {location}: {source}")]
-    Lock {
-        /// Where the memory is.
-        location: Location,
-        /// Why.
-        source: io::Error,
-    },
-    /// Somebody holds the lock at this moment: try again soon.
-    #[error("{location} is locked at the moment")]
-    Busy {
-        /// Where it is.
-        location: Location,
-    },
-    /// The lock could not be had in time.
-    #[error("{location} stayed locked for {} ms; `appliance shm status --lock` shows by how many", waited.as_millis())]
-    Timeout {
-        /// Where it is.
-        location: Location,
-        /// How long we tried.
-        waited: Duration,
-    },
-    /// Only who created it may remove it.
-    #[error("{location} was not created here and is not removed; `appliance shm clean` does that")]
-    NotOurs {
-        /// Where it is.
-        location: Location,
-    },
-    /// The edit was refused; nothing was written.
-    #[error(transparent)]
-    Card(#[from] CardError),
-}
-
-impl StatusError {
-    /// Whether trying again soon is the answer.
-    pub fn is_busy(&self) -> bool {
-        matches!(self, StatusError::Busy { .. } | StatusError::Timeout { .. })
-    }
-}
 
 /// How a lock looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,8 +60,8 @@ pub struct StatusMemory {
 impl StatusMemory {
     /// Makes new memory; refuses if there is some.
     pub fn create(location: &Location, dialect: Dialect, instance: u8) -> Result<StatusMemory, StatusError> {
-        let backing = location.create()?;
         let lock = location.open_lock(true)?;
+        let backing = location.create()?;
         StatusMemory::new(location, dialect, instance, (backing, lock), true).initialised()
     }
 
@@ -372,8 +300,9 @@ impl StatusMemory {
         edit: impl FnOnce(&mut StatusEditor<'_>) -> Result<R, CardError>,
     ) -> Result<R, StatusError> {
         let _held = Held(&self.lock);
-        load(&self.backing, &mut self.scratch);
-        let mut editor = StatusEditor::new(&mut self.scratch, self.dialect, self.instance);
+        let end = load(&self.backing, &mut self.scratch);
+        let cards = Cards::ending_at(&mut self.scratch, self.dialect, end);
+        let mut editor = StatusEditor::of(cards, self.instance);
         let result = edit(&mut editor)?;
         let dirty = editor.cards().dirty();
         let bytes = dirty.start * CARD..dirty.end * CARD;
@@ -397,8 +326,8 @@ fn set_all<K: AsRef<str>, V: AsRef<str>>(
     pairs.iter().try_for_each(|(key, text)| editor.set_str(key.as_ref(), text.as_ref()))
 }
 
-/// Copies cards out up to the one after `END`; all of them if there is no `END`.
-fn load(backing: &Backing, scratch: &mut [u8]) {
+/// Copies cards out up to the one after `END`, and says where `END` is; all of them if there is none.
+fn load(backing: &Backing, scratch: &mut [u8]) -> Option<usize> {
     let mut have = 0;
     while have < CARDS {
         let want = (have + CHUNK).min(CARDS);
@@ -407,10 +336,11 @@ fn load(backing: &Backing, scratch: &mut [u8]) {
             if end + 1 == want && want < CARDS {
                 backing.region().read(want * CARD, &mut scratch[want * CARD..(want + 1) * CARD]);
             }
-            return;
+            return Some(end);
         }
         have = want;
     }
+    None
 }
 
 /// The lock is ours; dropping it gives it back, also when an edit panics.

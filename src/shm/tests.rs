@@ -11,6 +11,30 @@ fn fresh() -> (tempfile::TempDir, Location, StatusMemory) {
 }
 
 #[test]
+fn an_attachment_may_move_to_a_worker_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<StatusMemory>();
+}
+
+#[test]
+fn a_snapshot_shows_duplicates_once_and_no_commentary() {
+    let (_dir, _location, mut memory) = fresh();
+    let write = |editor: &mut StatusEditor<'_>| {
+        editor.set_str("COMMENT", "made by hand")?;
+        editor.set_str("A", "x")?;
+        editor.set_bool("B", true)
+    };
+    memory.try_update(write).expect("free");
+    let seen = memory.try_snapshot().expect("free");
+    assert_eq!(seen.keys(), ["INSTANCE", "A", "B"]);
+    assert_eq!(seen.to_value().get("B"), Some(&Value::Bool(true)));
+    let mut twice = seen.text().to_vec();
+    let a = twice.windows(2).position(|w| w == b"A ").expect("a card");
+    twice.copy_within(a..a + CARD, a + CARD);
+    assert_eq!(Snapshot::new(&twice).keys(), ["INSTANCE", "A"]);
+}
+
+#[test]
 fn attach_never_creates() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let location = Location::File { dir: dir.path().to_owned() };
@@ -124,7 +148,7 @@ fn long_buffers_come_out_whole_at_every_length() {
         assert_eq!(seen.keys().len(), i + 1);
         assert_eq!(seen.get(&format!("K{i}")), Some(Value::Int(i as i64)));
     }
-    memory.try_update(|editor| Ok(assert!(editor.delete("K1")))).expect("free");
+    assert!(memory.try_update(|editor| Ok(editor.delete("K1"))).expect("free"));
     assert_eq!(memory.try_snapshot().expect("free").keys().len(), 3 * CHUNK - 1);
 }
 

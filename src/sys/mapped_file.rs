@@ -83,7 +83,9 @@ fn write_draft(draft: &Path, len: usize, head: &[u8]) -> io::Result<()> {
     // The umask has cut the mode; foreign programs need all of it.
     file.set_permissions(std::fs::Permissions::from_mode(0o666))?;
     file.write_all(head)?;
-    file.set_len(len as u64)
+    // Not a hole: writing to a mapped hole of a full disk would kill the process.
+    nix::fcntl::posix_fallocate(&file, 0, len as libc::off_t)?;
+    Ok(())
 }
 
 fn options() -> OpenOptions {

@@ -6,9 +6,12 @@
 //! failure, and skipped cases are listed with the reason.
 
 mod backends;
+mod dibas_site;
 mod katcp;
+mod modes;
 mod report;
 mod shm;
+mod traces;
 
 use report::{GoldenFile, Report};
 use std::path::PathBuf;

@@ -1,5 +1,62 @@
-//! hbw (being built)
+//! VEGAS high bandwidth: `h1k`, `h16k`. The FPGA makes the spectra; the HPC adds them up.
 
-/// VEGAS high bandwidth.
+use super::vegas::{Design, Vegas, put};
+use super::{Prepared, Site, signed_mhz};
+use crate::api::CallError;
+use crate::config::dibas::{Bank, Mode, RegisterValue};
+
+/// `MODENAME`s of this engine.
+pub const MODENAMES: &[&str] = &["h1k", "h16k"];
+
+/// Samples per FPGA clock and channel pair.
+const CHANNELS_PER_CLOCK: i64 = 8;
+
+/// A VEGAS HBW engine.
 #[derive(Clone, Debug)]
-pub struct VegasHbw {}
+pub struct VegasHbw {
+    /// The shared part.
+    pub vegas: Vegas,
+}
+
+impl VegasHbw {
+    /// A fresh engine, holding the single phase of no length.
+    pub fn new(bank: &Bank, mode: &Mode, frequency: f64, site: &Site) -> Result<VegasHbw, CallError> {
+        let vegas = Vegas::new(bank, mode, frequency, design(mode.nchan, signed_mhz(frequency)), site)?;
+        Ok(VegasHbw { vegas })
+    }
+
+    /// Everything `prepare` sends.
+    pub fn prepare(&self) -> Result<Prepared, CallError> {
+        let mut prepared = self.vegas.prepare()?;
+        put(&mut prepared.registers, "acc_len", RegisterValue::Word(self.vegas.acc_len));
+        prepared.warnings.extend(self.sync_warning(&prepared));
+        Ok(prepared)
+    }
+
+    /// `sg_period` must hold a whole number of accumulations, or arming drifts against them.
+    fn sync_warning(&self, prepared: &Prepared) -> Option<String> {
+        let sync_unit = u64::from(self.vegas.acc_len) * 32 * 16 * 7 * 256;
+        let sg_period = prepared.registers.iter().find(|(name, _)| name == "sg_period");
+        let Some((_, RegisterValue::Word(period))) = sg_period else {
+            return None;
+        };
+        let left_over = (u64::from(*period) + 2) % sync_unit;
+        (left_over != 0).then(|| {
+            format!(
+                "sg_period {period} does not fit acc_len {}: sg_period + 2 should be a multiple of {sync_unit}",
+                self.vegas.acc_len
+            )
+        })
+    }
+}
+
+fn design(nchan: i64, signed_mhz: f64) -> Design {
+    Design {
+        spec_tick_s: nchan as f64 / (signed_mhz.abs() * 1e6),
+        clocks_per_tick: (nchan / CHANNELS_PER_CLOCK).unsigned_abs(),
+        sampler_frequency_hz: signed_mhz * 1e6 * 2.0,
+        bw_mode: "high",
+        obs_mode: "HBW",
+        subbands: 1,
+    }
+}

@@ -28,16 +28,15 @@ impl<'a> Card<'a> {
         String::from_utf8_lossy(columns[..end].trim_ascii())
     }
 
+    /// Whether there is no keyword.
+    pub fn is_blank(self) -> bool {
+        self.0.iter().take(KEYWORD).all(|&b| b == b' ')
+    }
+
     /// Whether a search for `key` finds this card: any case, blanks before it, and then the end of the
     /// keyword.
     pub fn is(self, key: &[u8]) -> bool {
-        let start = match self.0.first() {
-            Some(b' ') => match self.0.iter().take(KEYWORD).position(|&b| b != b' ') {
-                Some(start) => start,
-                None => return false,
-            },
-            _ => 0,
-        };
+        let Some(start) = self.0.iter().take(KEYWORD).position(|&b| b != b' ') else { return false };
         let Some(found) = self.0.get(start..start + key.len()) else { return false };
         found.eq_ignore_ascii_case(key) && self.0.get(start + key.len()).is_none_or(|&b| ends_keyword(b))
     }
@@ -45,9 +44,11 @@ impl<'a> Card<'a> {
     /// Where the text between quotes is, if it is quoted: `(quote, start, end)`. `end` is the closing quote,
     /// or where unterminated text stops.
     fn quoted(self) -> Option<(u8, usize, usize)> {
-        let slash = self.0.iter().position(|&b| b == b'/').unwrap_or(usize::MAX);
         [b'\'', b'"'].into_iter().find_map(|quote| {
-            let open = self.0.iter().position(|&b| b == quote).filter(|&open| open < slash)?;
+            let open = self.0.iter().position(|&b| b == quote)?;
+            if self.0[..open].contains(&b'/') {
+                return None;
+            }
             let rest = &self.0[open + 1..];
             let close =
                 rest.iter().position(|&b| b == quote).or_else(|| rest.iter().position(|&b| b == b'/'));
@@ -62,13 +63,18 @@ impl<'a> Card<'a> {
 
     /// The value's text: inside the quotes, or between `=` and the comment; blanks around it removed.
     pub fn text(self) -> &'a [u8] {
-        let field = match self.quoted() {
-            Some((_, start, end)) => &self.0[start..end],
-            None => self.unquoted(),
+        self.text_and_kind().0
+    }
+
+    /// The text, and whether it was quoted.
+    fn text_and_kind(self) -> (&'a [u8], bool) {
+        let (field, quoted) = match self.quoted() {
+            Some((_, start, end)) => (&self.0[start..end], true),
+            None => (self.unquoted(), false),
         };
         match trim(field) {
-            b"-0" => b"0",
-            text => text,
+            b"-0" => (b"0", quoted),
+            text => (text, quoted),
         }
     }
 
@@ -113,8 +119,9 @@ impl<'a> Card<'a> {
     /// The value with the kind the card shows: quoted text is text, `T` and `F` are logical, decimal
     /// digits are an integer, and so on. Numbers that JSON cannot carry stay text.
     pub fn value(self) -> Value {
-        let text = String::from_utf8_lossy(self.text());
-        if self.is_string() {
+        let (text, quoted) = self.text_and_kind();
+        let text = String::from_utf8_lossy(text);
+        if quoted {
             return Value::Str(text.into_owned());
         }
         match text.as_ref() {
@@ -132,6 +139,25 @@ impl<'a> Card<'a> {
             _ => Value::Str(text.into_owned()),
         }
     }
+}
+
+/// The first card of `cards` that a search for `key` finds.
+///
+/// A buffer is searched under the lock, so this looks at the keyword's eight columns as one number:
+/// folding the case by setting a bit is coarse, but rules out nearly all cards in one comparison.
+pub(super) fn position(cards: &[[u8; CARD]], key: &[u8]) -> Option<usize> {
+    const FOLD: u64 = u64::from_le_bytes([0x20; KEYWORD]);
+    let used = key.len().min(KEYWORD);
+    let (mut wanted, mut columns) = ([0; KEYWORD], [0; KEYWORD]);
+    wanted[..used].copy_from_slice(&key[..used]);
+    columns[..used].fill(0xff);
+    let columns = u64::from_le_bytes(columns);
+    let wanted = (u64::from_le_bytes(wanted) | FOLD) & columns;
+    let may_match = |card: &[u8; CARD]| {
+        let (keyword, _) = card.as_chunks::<KEYWORD>();
+        (u64::from_le_bytes(keyword[0]) | FOLD) & columns == wanted || card[0] == b' '
+    };
+    cards.iter().position(|card| may_match(card) && Card(card).is(key))
 }
 
 /// Blanks, and the carriage return some writers leave.

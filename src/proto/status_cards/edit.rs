@@ -1,5 +1,6 @@
 //! Finding, adding, replacing and deleting cards: what both C libraries do, plus a bound.
 
+use super::card::position;
 use super::{CARD, CARDS, Card, CardError, Dialect, KEYWORD, STRING_MAX, find_end, is_end};
 use std::ops::Range;
 
@@ -33,7 +34,14 @@ impl<'a> Cards<'a> {
 
     /// Cards up to `END`; what comes after it counts as absent.
     pub fn up_to_end(text: &'a mut [u8], dialect: Dialect) -> Cards<'a> {
-        let end = find_end(text, 0).filter(|&end| end < CARDS);
+        let end = find_end(text, 0);
+        Cards::ending_at(text, dialect, end)
+    }
+
+    /// As [`up_to_end`](Cards::up_to_end), for who has found the `END` card already.
+    pub fn ending_at(text: &'a mut [u8], dialect: Dialect, end: Option<usize>) -> Cards<'a> {
+        let card = |end: usize| text.get(end * CARD..(end + 1) * CARD);
+        let end = end.filter(|&end| end < CARDS && card(end).is_some_and(is_end));
         Cards { text, dialect, extent: end.map_or(0, |end| end + 1), end, dirty: 0..0 }
     }
 
@@ -70,7 +78,7 @@ impl<'a> Cards<'a> {
     /// The cards before `END` that have a keyword.
     pub fn iter(&self) -> impl Iterator<Item = Card<'_>> {
         let end = self.end.unwrap_or(0);
-        self.text.chunks_exact(CARD).take(end).map(Card).filter(|card| !is_blank(card.0))
+        self.text.chunks_exact(CARD).take(end).map(Card).filter(|card| !card.is_blank())
     }
 
     /// The card at `index`.
@@ -88,7 +96,8 @@ impl<'a> Cards<'a> {
         if key.is_empty() {
             return None;
         }
-        self.text.chunks_exact(CARD).take(self.extent).position(|card| Card(card).is(key))
+        let (cards, _) = self.text.as_chunks::<CARD>();
+        position(&cards[..self.extent], key)
     }
 
     /// Text of a value; `KEY[n]` and `KEY,n` select a word of it (see [`Card::word`]).
@@ -154,7 +163,7 @@ impl<'a> Cards<'a> {
     /// A free card: the first of the blank cards before `END`, else `END`'s own place, `END` moving down.
     fn place_for(&mut self, key: &str) -> Result<usize, CardError> {
         let end = self.end.ok_or(CardError::NoEnd)?;
-        let blanks = (0..end).rev().take_while(|&i| is_blank(self.card(i).0)).count();
+        let blanks = (0..end).rev().take_while(|&i| self.card(i).is_blank()).count();
         if blanks > 0 {
             return Ok(end - blanks);
         }
@@ -215,10 +224,6 @@ pub(super) fn cut(key: &str) -> &[u8] {
 
 fn is_commentary(key: &str) -> bool {
     key.eq_ignore_ascii_case("COMMENT") || key.eq_ignore_ascii_case("HISTORY")
-}
-
-fn is_blank(card: &[u8]) -> bool {
-    card[..KEYWORD].iter().all(|&b| b == b' ')
 }
 
 fn end_card() -> [u8; CARD] {

@@ -27,8 +27,13 @@ impl<'a> StatusEditor<'a> {
     /// Edits `text`, whose used part must be complete and, if the buffer goes on, followed by one more card.
     /// `instance` is written as `INSTANCE` by [`clear`](StatusEditor::clear) (hashpipe dialect only).
     pub fn new(text: &'a mut [u8], dialect: Dialect, instance: u8) -> StatusEditor<'a> {
-        let instance = (dialect == Dialect::Hashpipe).then_some(instance);
-        StatusEditor { cards: Cards::up_to_end(text, dialect), instance, legacy_full_doubles: true }
+        StatusEditor::of(Cards::up_to_end(text, dialect), instance)
+    }
+
+    /// As [`new`](StatusEditor::new), from cards.
+    pub fn of(cards: Cards<'a>, instance: u8) -> StatusEditor<'a> {
+        let instance = (cards.dialect() == Dialect::Hashpipe).then_some(instance);
+        StatusEditor { cards, instance, legacy_full_doubles: true }
     }
 
     /// Writes doubles in the legacy dialect with exactly the six digits of the C library.

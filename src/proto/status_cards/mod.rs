@@ -31,6 +31,7 @@ mod tests;
 pub use card::{Card, read};
 pub use edit::Cards;
 pub use editor::StatusEditor;
+pub use number::format_general;
 
 /// Columns of a card.
 pub const CARD: usize = 80;
@@ -105,7 +106,7 @@ pub enum CardError {
 
 /// Whether a card ends the text: `END` as a C reader's key search would find it.
 pub(crate) fn is_end(card: &[u8]) -> bool {
-    card.starts_with(b"END") && card.get(3).is_none_or(|&b| ends_keyword(b))
+    matches!(card, [b'E', b'N', b'D', next, ..] if ends_keyword(*next))
 }
 
 /// Whether `b` may follow a keyword.
@@ -115,5 +116,6 @@ fn ends_keyword(b: u8) -> bool {
 
 /// Index of the `END` card, looking at whole cards of `text` from card `from` on.
 pub fn find_end(text: &[u8], from: usize) -> Option<usize> {
-    text.chunks_exact(CARD).skip(from).position(is_end).map(|at| at + from)
+    let (cards, _) = text.as_chunks::<CARD>();
+    cards.iter().skip(from).position(|card| is_end(card)).map(|at| at + from)
 }

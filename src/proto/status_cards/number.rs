@@ -94,6 +94,12 @@ pub(super) fn general(x: f64, digits: usize) -> StackText {
     text.drop_sign_of_zero()
 }
 
+/// `%g` as C prints it, for people and scripts: six significant digits.
+pub fn format_general(x: f64) -> String {
+    let sign = if x == f64::NEG_INFINITY { "-" } else { "" };
+    format!("{sign}{}", general(x, 6).as_str())
+}
+
 fn push_exponent(text: &mut StackText, exponent: i32) {
     let sign = if exponent < 0 { '-' } else { '+' };
     let _ = write!(text, "e{sign}{:02}", exponent.abs());

@@ -199,12 +199,29 @@ proptest! {
         for dialect in [Dialect::Hashpipe, Dialect::Legacy] {
             let cards = Cards::whole(&mut text, dialect);
             let _ = (cards.get(&key), cards.iter().map(Card::value).count());
+            let before = text.clone();
             let mut editor = StatusEditor::new(&mut text, dialect, 1);
             let _ = editor.keys().count();
             let set = editor.set_str(&key, &value);
             prop_assert!(set.is_err() || key == "END" || editor.get_str(&key).is_some() || key == "COMMENT");
             editor.delete(&key);
+            let dirty = editor.cards().dirty();
+            for (i, (old, new)) in before.chunks(CARD).zip(text.chunks(CARD)).enumerate() {
+                prop_assert!(old == new || dirty.contains(&i), "card {} changed outside {:?}", i, dirty);
+            }
         }
+    }
+
+    /// The quick search finds what looking at every card finds.
+    #[test]
+    fn searching_is_looking_at_every_card(keys in proptest::collection::vec(" {0,3}[AaBb@`=_-]{1,9}[= x]", 1..40),
+                                          key in "[AaBb@`_-]{1,9}") {
+        let mut text = fresh(64);
+        let mut cards = Cards::whole(&mut text, Dialect::Legacy);
+        keys.iter().enumerate().for_each(|(i, key)| cards.raw(i, key));
+        cards.raw(keys.len(), "END");
+        let slow = (0..=keys.len()).find(|&i| cards.card(i).is(key.as_bytes()));
+        prop_assert_eq!(cards.find(&key), slow);
     }
 
     #[test]

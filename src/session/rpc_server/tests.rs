@@ -301,3 +301,59 @@ proptest! {
         give(&mut open(), &bytes);
     }
 }
+
+/// The hex of `docs/rpc.md`, as (client sends, server answers) in order.
+fn documented_exchange() -> Vec<(u8, Vec<u8>)> {
+    let text = include_str!("../../../docs/rpc.md");
+    let example = text.split("## Example").nth(1).expect("the example's section");
+    let block = example.split("```").nth(1).expect("the example's block");
+    let mut frames: Vec<(u8, Vec<u8>)> = Vec::new();
+    for line in block.lines().filter(|l| !l.trim().is_empty()) {
+        if line[1..].starts_with("> ") {
+            frames.push((line.as_bytes()[0], Vec::new()));
+        }
+        // Hex ends where the comment begins: at the first run of three spaces after it.
+        let hex = line[3..].split("   ").next().expect("split gives one piece at least");
+        let digits: Vec<char> = hex.chars().filter(|c| !c.is_whitespace()).collect();
+        let bytes = digits.chunks(2).map(|pair| {
+            u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap_or_else(|e| panic!("{hex}: {e}"))
+        });
+        frames.last_mut().expect("the block begins with a side").1.extend(bytes);
+    }
+    frames
+}
+
+#[test]
+fn the_documented_exchange_byte_for_byte() {
+    let toy = |role: &str, node: &str| Hello { software: "toy".into(), ..Hello::of(role, node) };
+    let mut client = RpcClient::new(&toy("client", ""), at(0));
+    let mut server = RpcServer::new(&toy("player", "north"), at(0));
+    let add = Call { args: vec![Value::Int(2)], kwargs: vec![("y".into(), Value::Int(3))], ..call("add") };
+    let frames = documented_exchange();
+    let sides: Vec<u8> = frames.iter().map(|(side, _)| *side).collect();
+    assert_eq!(sides, b"CSCSCSCSC");
+
+    let sent_by = |client: &mut RpcClient| -> Vec<u8> {
+        let outputs = std::iter::from_fn(|| client.poll());
+        outputs.flat_map(|o| if let ClientOutput::Send(bytes) = o { bytes } else { vec![] }).collect()
+    };
+    // Hellos, then the two calls one after the other.
+    assert_eq!(sent_by(&mut client), frames[0].1);
+    assert_eq!(give(&mut server, &frames[0].1).0, frames[1].1);
+    client.receive(&frames[1].1, at(0));
+    client.call(add, at(0));
+    assert_eq!(sent_by(&mut client), frames[2].1);
+    give(&mut server, &frames[2].1);
+    server.reply(1, Ok(Value::Int(5)), at(0));
+    assert_eq!(drain(&mut server).0, frames[3].1);
+    client.receive(&frames[3].1, at(0));
+    client.call(call("nope"), at(0));
+    assert_eq!(sent_by(&mut client), frames[4].1);
+    give(&mut server, &frames[4].1);
+    server.reply(2, Err(CallError::key_error("nope")), at(0));
+    assert_eq!(drain(&mut server).0, frames[5].1);
+    // Ping and farewell.
+    assert_eq!(give(&mut server, &frames[6].1).0, frames[7].1);
+    let (sent, orders) = give(&mut server, &frames[8].1);
+    assert_eq!((sent, orders), (vec![], vec![ServerOutput::Close("peer closes: bye".into())]));
+}

@@ -2,6 +2,7 @@ use super::*;
 use crate::session::zmq_rep::ZmqRep;
 use crate::session::{Server, ServerOutput};
 use crate::value::Value;
+use proptest::prelude::*;
 
 fn call(method: &str) -> Call {
     Call { interface: "bank".into(), method: method.into(), args: vec![Value::Int(1)], kwargs: vec![] }
@@ -76,4 +77,38 @@ fn what_cannot_be_sent_is_answered_at_once() {
     let seq = client.call(nan, now);
     let outputs: Vec<_> = std::iter::from_fn(|| client.poll()).collect();
     assert!(matches!(&outputs[1], ClientOutput::Reply { seq: s, outcome: Err(_) } if *s == seq));
+}
+
+/// A server's handshake, and after it its answer behind a ping, each in pieces of `cut` bytes.
+fn hear_in_pieces(cut: usize) -> Vec<ClientOutput> {
+    let now = Now::default();
+    let mut client = ZmqReq::new(now);
+    client.call(call("a"), now);
+    let handshake = [&crate::proto::zmtp::greeting::ours()[..], &Side::Rep.ready()].concat();
+    let answer = b"\x04\x07\x04PING\0\0\x01\0\0\x05[1.5]";
+    let mut heard = Vec::new();
+    for piece in handshake.chunks(cut).chain(answer.chunks(cut)) {
+        client.receive(piece, now);
+        heard.extend(std::iter::from_fn(|| client.poll()).filter(|o| !matches!(o, ClientOutput::Send(_))));
+    }
+    heard
+}
+
+proptest! {
+    #[test]
+    fn any_split_gives_the_same_answer(cut in 1usize..80) {
+        let outcome = Ok(Value::List(vec![Value::Float(1.5)]));
+        prop_assert_eq!(hear_in_pieces(cut), [ClientOutput::Open, ClientOutput::Reply { seq: 1, outcome }]);
+    }
+
+    #[test]
+    fn any_bytes_of_a_server_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let now = Now::default();
+        let mut client = ZmqReq::new(now);
+        client.call(call("a"), now);
+        client.receive(&crate::proto::zmtp::greeting::ours(), now);
+        client.receive(&Side::Rep.ready(), now);
+        client.receive(&bytes, now);
+        while client.poll().is_some() {}
+    }
 }

@@ -1,0 +1,372 @@
+//! The daemon of a node: reads the configuration, puts the role together, runs the loop.
+//!
+//! Exit status: 0 after an orderly stop, 1 when the node could not run, 2 when the configuration is
+//! wrong (nothing was touched then).
+
+use super::bank_choice;
+use super::logging;
+use crate::config::dibas::{Bank, Dibas, Severity};
+use crate::config::settings::{self, Daq, Dialect as DialectSetting, Endpoint, Role, Settings};
+use crate::fpga::katcp::KatcpFpgaConfig;
+use crate::node::access::Access;
+use crate::node::board::Board;
+use crate::node::faces::{Port, Protocol};
+use crate::node::work::{Announce, read_config};
+use crate::node::{NodeConfig, PlayerNode};
+use crate::player::config::{DaqProgram, PlayerConfig};
+use crate::proto::status_cards::Dialect;
+use crate::reactor::{self, Address, Options};
+use crate::record::RecordFile;
+use crate::session::katcp_client;
+use crate::shm::keys;
+use crate::shm::recovery::Policy;
+use crate::shm::status::StatusMemory;
+use crate::shm::Location;
+use crate::sim::station::{Station, StationOptions};
+use crate::sys::{clock, lock_file, private_dir};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Read when no `--config` is given and it exists.
+const DEFAULT_CONFIG: &str = "/etc/appliance/appliance.toml";
+/// What a simulated player without a configuration of the site uses.
+const EXAMPLE_DIBAS_CONF: &str = include_str!("../../config/dibas.example.conf");
+
+/// Options of the daemon.
+#[derive(Args, Debug)]
+pub struct DaemonArgs {
+    /// Run as the daemon of a node in this role: player, dealer-proxy or archon
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    /// Configuration file [default: /etc/appliance/appliance.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Override a configuration key, e.g. --set player.bank=BANKA (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Print `ready json=tcp://... ` on standard output when all ports are open
+    #[arg(long)]
+    announce: bool,
+    /// Write the same line to this inherited file descriptor instead
+    #[arg(long, value_name = "N")]
+    ready_fd: Option<i32>,
+}
+
+impl DaemonArgs {
+    /// Was any of them given?
+    pub fn is_given(&self) -> bool {
+        self.role.is_some() || self.config.is_some() || !self.overrides.is_empty()
+    }
+}
+
+/// Why the daemon does not run.
+enum Refusal {
+    /// The configuration is wrong.
+    Config(String),
+    /// The system does not give what is needed.
+    System(String),
+}
+
+/// Runs the daemon.
+pub fn run(args: DaemonArgs) -> ExitCode {
+    logging::init();
+    let outcome = read_settings(&args).and_then(|settings| match settings.role {
+        Role::Player => run_player(&args, &settings),
+        other => Err(Refusal::Config(format!("role {other:?} is not part of this version; there is: player"))),
+    });
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(Refusal::Config(text)) => {
+            log::error!("{text}");
+            ExitCode::from(2)
+        }
+        Err(Refusal::System(text)) => {
+            log::error!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn read_settings(args: &DaemonArgs) -> Result<Settings, Refusal> {
+    let default = Path::new(DEFAULT_CONFIG);
+    let path = args.config.as_deref().or_else(|| default.exists().then_some(default));
+    let text = match path {
+        None => String::new(),
+        Some(p) => std::fs::read_to_string(p).map_err(|e| Refusal::Config(format!("{}: {e}", p.display())))?,
+    };
+    let mut overrides: Vec<String> = args.role.iter().map(|r| format!("role={r}")).collect();
+    overrides.extend(args.overrides.iter().cloned());
+    let name = path.map_or_else(|| "(no file)".to_owned(), |p| p.display().to_string());
+    settings::load(&text, &name, &overrides).map_err(Refusal::Config)
+}
+
+// ---------------------------------------------------------------------- the player
+
+fn run_player(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
+    let (dibas, dibas_conf) = read_dibas(settings)?;
+    let mut bank = choose_bank(settings, &dibas)?;
+    let mut guard = Guard::default();
+    let mut resolve: Vec<_> = settings.resolve.iter().map(|(n, ip)| (n.clone(), *ip)).collect();
+    if settings.player.simulate {
+        guard = Guard::simulated(settings)?;
+        guard.enter(&mut bank, &dibas, &mut resolve);
+    } else {
+        guard.lock = Some(lock_file::hold(&format!("player-{}", bank.instance())).map_err(|e| {
+            Refusal::System(format!("another player seems to run for {} on this host: {e}", bank.name))
+        })?);
+    }
+    let (memory, env, daq_args) = guard.status_memory(settings, &bank);
+    let node_config = NodeConfig {
+        ports: ports(settings, &bank)?,
+        access: Access {
+            allow: settings.listen.allow.clone(),
+            allow_write: settings.listen.allow_write.clone(),
+            own_uid: nix::unistd::Uid::effective().as_raw(),
+        },
+        execute_abandoned: settings.listen.execute_abandoned,
+        record: Some(record_file(settings, guard.dir.as_deref())),
+        announce: args.ready_fd.map(Announce::Fd).or(args.announce.then_some(Announce::Stdout)),
+        resolve,
+        resolve_elsewhere: !settings.player.simulate,
+        dibas_conf,
+    };
+    let player_config = player_config(settings, &bank, env, daq_args)?;
+    let board = bank.katcp.clone().filter(|_| bank.has_roach).map(|(host, port)| {
+        Board::new(host.clone(), port, board_config(settings, host))
+    });
+    log::info!("player for {} (instance {}){}", bank.name, bank.instance(), if settings.player.simulate { ", simulated" } else { "" });
+    let mut node = PlayerNode::new(node_config, player_config, dibas, bank, memory, board, clock::now());
+    let code = reactor::run(&mut node, Options::default())
+        .map_err(|e| Refusal::System(format!("the loop cannot run: {e}")))?;
+    guard.leave(node);
+    Ok(code)
+}
+
+fn read_dibas(settings: &Settings) -> Result<(Dibas, PathBuf), Refusal> {
+    let mut path = settings.player.dibas_conf.clone();
+    if path.as_os_str().is_empty() {
+        match std::env::var_os("DIBAS_DIR") {
+            Some(dir) => path = PathBuf::from(dir).join("etc/config/dibas.conf"),
+            None if settings.player.simulate => {
+                let dibas = Dibas::load(EXAMPLE_DIBAS_CONF, "built-in example")
+                    .map_err(|f| Refusal::System(format!("the built-in example is broken: {f:?}")))?;
+                return Ok((dibas, path));
+            }
+            None => {
+                return Err(Refusal::Config(
+                    "'DIBAS_DIR' is not set!, and neither is player.dibas_conf; say where the site's dibas.conf is".into(),
+                ));
+            }
+        }
+    }
+    let dibas = read_config(&path).map_err(Refusal::Config)?;
+    for f in dibas.findings.iter().filter(|f| f.severity == Severity::Error) {
+        log::warn!("{}:{}: {}.{}: {}; {}", path.display(), f.line, f.section, f.key, f.problem, f.remedy);
+    }
+    Ok((dibas, path))
+}
+
+fn choose_bank(settings: &Settings, dibas: &Dibas) -> Result<Bank, Refusal> {
+    let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
+    let bank = bank_choice::choose(dibas, &settings.player.bank, &host, settings.player.simulate).map_err(Refusal::Config)?;
+    match &bank.usable {
+        Ok(()) => Ok(bank.clone()),
+        Err(why) => Err(Refusal::Config(format!("{}: {why}", bank.name))),
+    }
+}
+
+fn ports(settings: &Settings, bank: &Bank) -> Result<Vec<Port>, Refusal> {
+    let port = |protocol, text: &String| {
+        let address = match text.parse::<Endpoint>().map_err(Refusal::Config)? {
+            Endpoint::Tcp(a) => Address::Tcp(a),
+            Endpoint::Unix(p) => Address::Unix(p),
+        };
+        Ok(Port { protocol, address, read_only: settings.listen.read_only.contains(text) })
+    };
+    let default = format!("tcp://127.0.0.1:{}", if settings.player.simulate { 0 } else { bank.player_port });
+    let json = if settings.listen.json.is_empty() { &default } else { &settings.listen.json };
+    let mut ports = vec![port(Protocol::Json, json)?];
+    for text in &settings.listen.rpc {
+        ports.push(port(Protocol::Binary, text)?);
+    }
+    Ok(ports)
+}
+
+fn record_file(settings: &Settings, private: Option<&Path>) -> RecordFile {
+    let dir = if !settings.record.dir.as_os_str().is_empty() {
+        settings.record.dir.clone()
+    } else if let Some(private) = private {
+        private.join("record")
+    } else if nix::unistd::Uid::effective().is_root() {
+        PathBuf::from("/var/lib/appliance/player")
+    } else {
+        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".local/state");
+        state.unwrap_or_else(home).join("appliance/player")
+    };
+    RecordFile { path: dir.join("record.jsonl"), max_bytes: settings.record.max_bytes, keep: settings.record.keep }
+}
+
+fn player_config(
+    settings: &Settings,
+    bank: &Bank,
+    env: Vec<(String, String)>,
+    daq_args: Vec<String>,
+) -> Result<PlayerConfig, Refusal> {
+    let p = &settings.player;
+    let or_env = |path: &Path, name: &str, default: &str| {
+        if path.as_os_str().is_empty() {
+            std::env::var(name).unwrap_or_else(|_| default.to_owned())
+        } else {
+            path.display().to_string()
+        }
+    };
+    let daq = if p.simulate || p.daq == Daq::Builtin {
+        let path = std::env::current_exe().map_err(|e| Refusal::System(format!("cannot find this program: {e}")))?;
+        let mut args = vec!["daq".to_owned(), "--instance".to_owned(), bank.instance().to_string()];
+        if settings.shm.dialect == DialectSetting::Guppi {
+            args.extend(["--dialect".to_owned(), "legacy".to_owned()]);
+        }
+        args.extend(daq_args);
+        DaqProgram::Builtin { path, args }
+    } else {
+        DaqProgram::Site
+    };
+    Ok(PlayerConfig {
+        dibas_dir: or_env(&p.dibas_dir, "DIBAS_DIR", ""),
+        data_root: or_env(&p.data_root, "DIBAS_DATA", "/tmp"),
+        simulate: p.simulate,
+        reference_rounding: p.reference_rounding,
+        set_mode_always_reloads: p.set_mode_always_reloads,
+        clear_status_on_mode_change: p.clear_status_on_mode_change,
+        daq,
+        env,
+    })
+}
+
+fn board_config(settings: &Settings, board: String) -> KatcpFpgaConfig {
+    let seconds = Duration::from_secs_f64;
+    let link = katcp_client::Config {
+        timeout_normal: seconds(settings.player.katcp_timeout_s),
+        timeout_program: seconds(settings.player.katcp_program_timeout_s),
+        seed: u64::from(std::process::id()),
+        ..katcp_client::Config::default()
+    };
+    KatcpFpgaConfig { board, link, ..KatcpFpgaConfig::default() }
+}
+
+// ---------------------------------------------------------------------- what must be undone at the end
+
+/// What lives as long as the player and is removed after it.
+#[derive(Default)]
+struct Guard {
+    station: Option<Station>,
+    dir: Option<PathBuf>,
+    lock: Option<lock_file::Held>,
+}
+
+impl Guard {
+    /// Simulated hardware and a directory of our own: nothing outside is touched.
+    fn simulated(settings: &Settings) -> Result<Guard, Refusal> {
+        let system = |what: &str, e: std::io::Error| Refusal::System(format!("{what}: {e}"));
+        let dir = private_dir::create("appliance-player").map_err(|e| system("no private directory", e))?;
+        let options = StationOptions { seed: settings.player.seed, rate_divisor: settings.player.rate_divisor };
+        let station = Station::start(options).map_err(|e| system("the simulated hardware does not start", e))?;
+        Ok(Guard { station: Some(station), dir: Some(dir), lock: None })
+    }
+
+    /// Points the bank at the simulated hardware; all its host names become loopback addresses.
+    fn enter(&self, bank: &mut Bank, dibas: &Dibas, resolve: &mut Vec<(String, std::net::Ipv4Addr)>) {
+        let Some(station) = &self.station else { return };
+        if !bank.has_roach {
+            log::info!("{} has no ROACH; it gets a simulated one, so that every mode can be rehearsed", bank.name);
+            bank.has_roach = true;
+        }
+        station.take_over(bank);
+        let hosts = dibas.hpc_macs.iter().zip(1u8..).map(|(m, i)| {
+            let [a, b, c, _] = station.address().octets();
+            (m.host.clone(), std::net::Ipv4Addr::new(a, b, c, i))
+        });
+        resolve.extend(hosts);
+    }
+
+    /// Status memory, the environment children need to find it, and what the built-in DAQ program is told.
+    fn status_memory(
+        &self,
+        settings: &Settings,
+        bank: &Bank,
+    ) -> (Result<StatusMemory, String>, Vec<(String, String)>, Vec<String>) {
+        let dialect = match settings.shm.dialect {
+            DialectSetting::Hashpipe => Dialect::Hashpipe,
+            DialectSetting::Guppi => Dialect::Legacy,
+        };
+        let mut env = Vec::new();
+        let mut args = Vec::new();
+        let memory = match (&self.dir, &self.station) {
+            (Some(dir), Some(station)) => {
+                args.extend(["--bind".to_owned(), station.address().to_string()]);
+                env.push(("HASHPIPE_KEYFILE".to_owned(), dir.display().to_string()));
+                private_memory(dir, dialect, bank.instance(), &mut args)
+            }
+            _ => {
+                let keyfile = Some(settings.shm.keyfile.as_path()).filter(|k| !k.as_os_str().is_empty());
+                let path = keys::key_file(keyfile, &keys::process_env);
+                env.push(("HASHPIPE_KEYFILE".to_owned(), path.display().to_string()));
+                site_memory(&path, dialect, bank.instance())
+            }
+        };
+        let policy = Policy {
+            stale_after: Duration::from_secs_f64(settings.shm.stale_lock_s),
+            repair: settings.shm.repair_stale_lock,
+        };
+        let memory = memory.map(|mut m| {
+            log::info!("{}", m.location());
+            m.set_policy(policy);
+            m
+        });
+        if let Err(e) = &memory {
+            log::error!("no status memory, calls that need it will fail: {e}");
+        }
+        (memory, env, args)
+    }
+
+    fn leave(mut self, node: PlayerNode) {
+        drop(self.station.take());
+        if let Some(dir) = &self.dir {
+            if let Some(memory) = node.into_status()
+                && let Err(e) = memory.remove()
+            {
+                log::warn!("simulated status memory was not removed: {e}");
+            }
+            if let Err(e) = std::fs::remove_dir_all(dir) {
+                log::warn!("{} was not removed: {e}", dir.display());
+            }
+        }
+    }
+}
+
+/// A segment of our own, found by children through `HASHPIPE_KEYFILE`; files where there is no System V memory.
+fn private_memory(dir: &Path, dialect: Dialect, instance: u8, args: &mut Vec<String>) -> Result<StatusMemory, String> {
+    let no_overrides = |_: &str| None;
+    let segment = keys::status_location(Some(dir), instance, &no_overrides)
+        .map_err(|e| e.to_string())
+        .and_then(|location| StatusMemory::create(&location, dialect, instance).map_err(|e| e.to_string()));
+    segment.or_else(|why| {
+        log::warn!("System V memory is not to be had ({why}); the simulation keeps its status in a file");
+        args.extend(["--status-dir".to_owned(), dir.display().to_string()]);
+        let location = Location::File { dir: dir.to_owned() };
+        StatusMemory::create(&location, dialect, instance).map_err(|e| e.to_string())
+    })
+}
+
+fn site_memory(keyfile: &Path, dialect: Dialect, instance: u8) -> Result<StatusMemory, String> {
+    let location = match dialect {
+        Dialect::Legacy => keys::guppi_location(),
+        Dialect::Hashpipe => {
+            keys::status_location(Some(keyfile), instance, &keys::process_env).map_err(|e| e.to_string())?
+        }
+    };
+    StatusMemory::open_or_create(&location, dialect, instance).map_err(|e| e.to_string())
+}

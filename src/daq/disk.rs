@@ -1,0 +1,206 @@
+//! The thread `daq-disk`: adds spectra up to exposures and writes them. It never stops taking spectra: on a
+//! full disk rows are lost (and counted, and said), but the program lives on and resumes with the next row.
+
+use super::accumulate::{Accumulate, Progress, Row};
+use super::heaps::Spectrum;
+use super::net::{Item, Shared};
+use super::output::{Output, check_directory};
+use super::sdfits::{Provenance, Style};
+use super::setup::Setup;
+use crate::sys::clock;
+use crate::units::Utc;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+/// Without a spectrum for this long the states say `waiting`.
+const QUIET: Duration = Duration::from_millis(1500);
+/// Arrival of the first packet and commanded start may differ by this much, s.
+const START_TOLERANCE_S: f64 = 0.5;
+
+/// The thread's state.
+pub struct Disk {
+    setup: Setup,
+    style: Style,
+    from_net: Receiver<Item>,
+    used: SyncSender<Vec<u8>>,
+    shared: Arc<Shared>,
+    sums: Accumulate,
+    rows: Vec<Row>,
+    origin: Option<Provenance>,
+    arrival: Option<Utc>,
+    output: Option<Output>,
+    number: u32,
+    written: u64,
+    rows_lost: u64,
+    state: &'static str,
+}
+
+impl Disk {
+    /// Ready for the first spectrum.
+    pub fn new(
+        setup: Setup,
+        style: Style,
+        from_net: Receiver<Item>,
+        used: SyncSender<Vec<u8>>,
+        shared: Arc<Shared>,
+    ) -> Disk {
+        Disk {
+            sums: Accumulate::new(&setup),
+            setup,
+            style,
+            from_net,
+            used,
+            shared,
+            rows: Vec::new(),
+            origin: None,
+            arrival: None,
+            output: None,
+            number: 0,
+            written: 0,
+            rows_lost: 0,
+            state: "",
+        }
+    }
+
+    /// Runs until the scan has its length or no more spectra come, and finishes the file.
+    pub fn run(mut self) {
+        self.accumulating("waiting");
+        match check_directory(Path::new(&self.setup.datadir)) {
+            Ok(()) => self.shared.board.pin("DISKSTAT", "ready"),
+            Err(e) => self.complain("no DATADIR", &e.to_string()),
+        }
+        let reason = loop {
+            match self.from_net.recv_timeout(QUIET) {
+                Ok(Item::Started(arrival)) => self.started(arrival),
+                Ok(Item::Spectrum(spectrum)) => {
+                    if self.spectrum(spectrum) == Progress::ScanEnd {
+                        break "length";
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.quiet(),
+                Err(RecvTimeoutError::Disconnected) => break "STOP",
+            }
+        };
+        self.sums.flush(&mut self.rows);
+        self.write_rows();
+        self.close(reason);
+        self.accumulating("exiting");
+        if self.rows_lost == 0 {
+            self.shared.board.pin("DISKSTAT", "exiting");
+        } else {
+            self.complain(&format!("error: {} rows lost", self.rows_lost), "see the messages above");
+        }
+    }
+
+    /// Counters restarted: a new time zero. What was being added up is written first.
+    fn started(&mut self, arrival: Utc) {
+        self.sums.flush(&mut self.rows);
+        self.write_rows();
+        self.sums = Accumulate::new(&self.setup);
+        self.origin = None;
+        self.arrival = Some(arrival);
+        let mjd = arrival.mjd();
+        self.shared.board.pin("M_STTMJD", (mjd * 1e8).round() / 1e8);
+        self.shared.board.pin("M_STTOFF", f64::from(arrival.subsec_nanos()) / 1e9);
+    }
+
+    fn spectrum(&mut self, spectrum: Spectrum) -> Progress {
+        if self.origin.is_none() {
+            self.origin = Some(self.find_origin(&spectrum));
+        }
+        self.accumulating("accumulating");
+        let progress = self.sums.spectrum(&spectrum, &mut self.rows);
+        // The net thread may be gone; then the buffer is just freed.
+        let _ = self.used.try_send(spectrum.data);
+        if !self.rows.is_empty() {
+            self.write_rows();
+        }
+        progress
+    }
+
+    /// Where time zero is: the commanded start, unless the arrival of the first packet contradicts it.
+    fn find_origin(&self, first: &Spectrum) -> Provenance {
+        let date = clock::utc();
+        let arrival = self.arrival.unwrap_or(date).mjd();
+        let d = &first.description;
+        // The first packet leaves when its spectrum is complete.
+        let age_s = d.time_counter as f64 / self.setup.fpgaclk_hz + self.setup.seconds(d.integration_size);
+        let from_arrival = arrival - age_s / 86_400.0;
+        let (start_mjd, start_source) = match self.setup.start_mjd() {
+            Some(mjd) if ((from_arrival - mjd) * 86_400.0).abs() <= START_TOLERANCE_S => (mjd, "STTMJD"),
+            commanded => {
+                if let Some(mjd) = commanded {
+                    eprintln!(
+                        "daq: the first packet says the scan started {:+.3} s from STTMJD; times follow the packet",
+                        (from_arrival - mjd) * 86_400.0
+                    );
+                }
+                (from_arrival, "first packet")
+            }
+        };
+        Provenance { date, start_mjd, start_source, first_packet_mjd: arrival }
+    }
+
+    fn write_rows(&mut self) {
+        for row in std::mem::take(&mut self.rows) {
+            self.shared.board.pin("DISKSTAT", "writing");
+            match self.write_row(&row) {
+                Ok(()) => {
+                    self.written += 1;
+                    self.shared.board.pin("DSKEXPWR", self.written as i64);
+                }
+                Err(e) => {
+                    self.rows_lost += 1;
+                    self.complain("error: cannot write", &e.to_string());
+                }
+            }
+        }
+    }
+
+    fn write_row(&mut self, row: &Row) -> std::io::Result<()> {
+        if self.output.as_ref().is_some_and(Output::full) {
+            self.close("file full");
+        }
+        if self.output.is_none() {
+            let origin = self.origin.as_ref().expect("a row comes from a spectrum, and the first set the origin");
+            let output = Output::create(&self.setup, self.style, origin, self.number)?;
+            self.number = output.number();
+            self.shared.board.pin("FILENUM", i64::from(self.number));
+            self.output = Some(output);
+        }
+        self.output.as_mut().expect("just opened").append(row)
+    }
+
+    fn close(&mut self, reason: &str) {
+        let Some(output) = self.output.take() else { return };
+        let (rows, totals) = (output.rows(), self.shared.totals());
+        match output.finish(&totals.packets, totals.kernel_drops, reason) {
+            Ok(path) => eprintln!("daq: {rows} rows in {} ({reason})", path.display()),
+            Err(e) => {
+                self.rows_lost += rows;
+                self.complain("error: cannot finish", &e.to_string());
+            }
+        }
+    }
+
+    fn quiet(&mut self) {
+        if self.state == "accumulating" {
+            self.accumulating("waiting");
+            self.shared.board.pin("DISKSTAT", "waiting");
+        }
+    }
+
+    fn accumulating(&mut self, state: &'static str) {
+        if self.state != state {
+            self.state = state;
+            self.shared.board.pin("ACCSTAT", state);
+        }
+    }
+
+    fn complain(&self, state: &str, why: &str) {
+        eprintln!("daq: {state}: {why}");
+        self.shared.board.pin("DISKSTAT", state);
+    }
+}

@@ -1,0 +1,220 @@
+//! The thread `daq-net`: takes packets from the socket and hands spectra on.
+
+use super::heaps::{Counters, Heaps, Output, Spectrum};
+use super::setup::Setup;
+use super::status::Board;
+use crate::proto::spead::DATAGRAM_BYTES_MAX;
+use crate::sys::udp::{BATCH, Batch};
+use crate::sys::{clock, sockopt};
+use crate::units::{Mono, Utc};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Receive buffer asked for, bytes.
+const RECEIVE_BUFFER: usize = 128 << 20;
+/// A buffer below this is worth a warning, bytes (the kernel reports twice what holds data).
+const RECEIVE_BUFFER_LOW: usize = 64 << 20;
+/// How soon the thread notices that it should end.
+const LOOK_MS: u16 = 100;
+/// Without a packet for this long the state is `waiting`.
+const QUIET: Duration = Duration::from_secs(1);
+/// How long packets that wait in the socket are still taken after STOP.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// What goes to the recording thread.
+pub enum Item {
+    /// The counters restarted; when the packet came.
+    Started(Utc),
+    /// A spectrum, in order.
+    Spectrum(Spectrum),
+}
+
+/// Totals of the run, for whoever writes them down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Packets since the observation started.
+    pub packets: Counters,
+    /// Datagrams the kernel dropped at the socket since it was opened.
+    pub kernel_drops: u64,
+}
+
+/// What the thread shares with the others.
+pub struct Shared {
+    /// Set to end the run.
+    pub stop: AtomicBool,
+    /// Kept up to date by this thread.
+    pub totals: Mutex<Totals>,
+    /// Where status values are pinned.
+    pub board: Arc<Board>,
+}
+
+impl Shared {
+    /// For a new run.
+    pub fn new(board: Arc<Board>) -> Shared {
+        Shared { stop: AtomicBool::new(false), totals: Mutex::default(), board }
+    }
+
+    /// The totals as they are.
+    pub fn totals(&self) -> Totals {
+        // The value is copied whole: a panic elsewhere cannot leave half of it.
+        *self.totals.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// The socket of a run.
+///
+/// # Errors
+/// The source's name is unknown, or the port is taken: with key, value and remedy.
+pub fn open(setup: &Setup, bind: Option<IpAddr>) -> Result<UdpSocket, String> {
+    let source = setup.datahost.as_deref().map(resolve).transpose()?;
+    let local = bind.unwrap_or(match source {
+        Some(ip) if ip.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    });
+    let socket = UdpSocket::bind((local, setup.dataport)).map_err(|e| {
+        format!("cannot receive on {local} port {} (DATAPORT): {e}; is another program using it?", setup.dataport)
+    })?;
+    match source {
+        // Port 0: any port of this host, and no other host.
+        Some(ip) => socket
+            .connect(SocketAddr::new(ip, 0))
+            .map_err(|e| format!("cannot receive from DATAHOST {ip}: {e}"))?,
+        None => eprintln!("daq: DATAHOST is not set: packets of any host are taken"),
+    }
+    let granted = sockopt::receive_buffer(&socket, RECEIVE_BUFFER).unwrap_or(0);
+    if granted < RECEIVE_BUFFER_LOW {
+        eprintln!("daq: receive buffer is {granted} bytes; raise net.core.rmem_max to {RECEIVE_BUFFER}");
+    }
+    if let Err(e) = sockopt::count_drops(&socket) {
+        eprintln!("daq: drops in the kernel are not counted: {e}");
+    }
+    Ok(socket)
+}
+
+fn resolve(host: &str) -> Result<IpAddr, String> {
+    let remedy = "set DATAHOST to the address the packets come from";
+    let mut found = (host, 0).to_socket_addrs().map_err(|e| format!("DATAHOST '{host}': {e}; {remedy}"))?;
+    found.find(SocketAddr::is_ipv4).map(|a| a.ip()).ok_or_else(|| format!("DATAHOST '{host}' has no IPv4 address"))
+}
+
+/// The thread's state.
+pub struct Net {
+    /// Bound and connected.
+    pub socket: UdpSocket,
+    /// Empty, of the right size.
+    pub heaps: Heaps,
+    /// Where spectra go; `None` in MONITOR: they are thrown away.
+    pub to_disk: Option<SyncSender<Item>>,
+    /// Buffers on their way back.
+    pub used: Receiver<Vec<u8>>,
+    /// See [`Shared`].
+    pub shared: Arc<Shared>,
+}
+
+impl Net {
+    /// Runs until told to stop or until nobody takes the spectra any more.
+    pub fn run(mut self) {
+        self.state("waiting");
+        let mut batch = Batch::new(DATAGRAM_BYTES_MAX);
+        let mut last_packet: Option<Mono> = None;
+        let mut wanted = true;
+        while wanted && !self.shared.stop.load(Ordering::Relaxed) {
+            let n = self.take(&mut batch, &mut wanted);
+            let now = clock::mono();
+            match last_packet {
+                _ if n > 0 => {
+                    if last_packet.replace(now).is_none() {
+                        self.state("receiving");
+                    }
+                }
+                Some(at) if now.since(at) > QUIET => {
+                    last_packet = None;
+                    self.state("waiting");
+                }
+                _ => {}
+            }
+            if n < BATCH {
+                self.wait();
+            }
+        }
+        self.drain(&mut batch, wanted);
+        self.state("exiting");
+    }
+
+    /// Takes a batch from the socket and hands on what it completes; returns its size.
+    fn take(&mut self, batch: &mut Batch, wanted: &mut bool) -> usize {
+        // A connected UDP socket also reports ICMP errors: of no concern, the source is the spectrometer.
+        let n = batch.receive(&self.socket).unwrap_or(0);
+        while let Ok(buffer) = self.used.try_recv() {
+            self.heaps.recycle(buffer);
+        }
+        let mut out = Vec::new();
+        for datagram in batch.datagrams() {
+            self.heaps.datagram(datagram, &mut out);
+        }
+        self.publish(batch.kernel_drops());
+        *wanted &= self.hand_on(out);
+        n
+    }
+
+    /// After STOP: what already waits in the socket, then the heaps that are complete.
+    fn drain(&mut self, batch: &mut Batch, mut wanted: bool) {
+        let deadline = clock::mono() + DRAIN;
+        while wanted && clock::mono() < deadline && self.take(batch, &mut wanted) == BATCH {}
+        let mut out = Vec::new();
+        self.heaps.flush(&mut out);
+        self.publish(batch.kernel_drops());
+        self.hand_on(out);
+    }
+
+    fn wait(&self) {
+        let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        // An interrupted wait only ends early.
+        let _ = poll(&mut fds, PollTimeout::from(LOOK_MS));
+    }
+
+    fn publish(&self, kernel_drops: u32) {
+        let totals = Totals { packets: self.heaps.counters(), kernel_drops: u64::from(kernel_drops) };
+        *self.shared.totals.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = totals;
+    }
+
+    /// False when nobody takes spectra any more.
+    fn hand_on(&mut self, out: Vec<Output>) -> bool {
+        out.into_iter().all(|output| {
+            let item = match output {
+                Output::Started => Item::Started(clock::utc()),
+                Output::Spectrum(spectrum) => Item::Spectrum(spectrum),
+            };
+            self.send(item)
+        })
+    }
+
+    fn send(&mut self, item: Item) -> bool {
+        let Some(to_disk) = &self.to_disk else {
+            if let Item::Spectrum(spectrum) = item {
+                self.heaps.recycle(spectrum.data);
+            }
+            return true;
+        };
+        match to_disk.try_send(item) {
+            Ok(()) => true,
+            Err(TrySendError::Disconnected(_)) => false,
+            Err(TrySendError::Full(item)) => {
+                // Wait for the recording; meanwhile the socket's own buffer takes the packets.
+                self.state("blocked");
+                let sent = to_disk.send(item).is_ok();
+                self.state("receiving");
+                sent
+            }
+        }
+    }
+
+    fn state(&self, text: &str) {
+        self.shared.board.pin("NETSTAT", text);
+    }
+}
