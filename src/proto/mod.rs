@@ -1,10 +1,6 @@
 //! Pure codecs: bytes to meaning and back. No clock, no socket, no file; input in any pieces, every
 //! length checked before memory is taken for it.
 
-pub mod dibas_conf;
-pub mod inbox;
-pub mod json;
-pub mod json_rpc;
 pub mod bof;
 pub mod dibas_conf;
 pub mod fpg;
