@@ -19,30 +19,88 @@ pub enum FpgaOp {
     /// Names of the gateware images the board holds.
     ListBof,
     /// Program an image, or deprogram with `None`.
-    Program { image: Option<String> },
+    Program {
+        /// Image name; `None` deprograms.
+        image: Option<String>,
+    },
     /// Is a design running?
     Status,
     /// Is the server alive?
     Ping,
     /// Read bytes.
-    Read { register: String, offset: u32, len: u32 },
+    Read {
+        /// Register name.
+        register: String,
+        /// First byte.
+        offset: u32,
+        /// Number of bytes.
+        len: u32,
+    },
     /// Write bytes; with `verify` read them back and compare.
-    Write { register: String, offset: u32, data: Vec<u8>, verify: bool },
+    Write {
+        /// Register name.
+        register: String,
+        /// First byte.
+        offset: u32,
+        /// The bytes.
+        data: Vec<u8>,
+        /// Read back and compare.
+        verify: bool,
+    },
     /// Start a 10 GbE core. `mac`: 48 bits.
-    TapStart { tap: String, device: String, mac: u64, ip: Ipv4Addr, port: u16 },
+    TapStart {
+        /// Name of the tap instance, at most 8 characters.
+        tap: String,
+        /// Register of the 10 GbE core.
+        device: String,
+        /// MAC address, 48 bits.
+        mac: u64,
+        /// IPv4 address of the core.
+        ip: Ipv4Addr,
+        /// UDP or TCP port.
+        port: u16,
+    },
     /// Stop a 10 GbE core by its tap name.
-    TapStop { tap: String },
+    TapStop {
+        /// Name of the tap instance, at most 8 characters.
+        tap: String,
+    },
     /// Set ARP entries of a 10 GbE core: last octet of the address, 48-bit MAC. Only entries that differ are written.
-    SetArp { device: String, entries: Vec<(u8, u64)> },
+    SetArp {
+        /// Register of the 10 GbE core.
+        device: String,
+        /// Last octet of the address, 48-bit MAC.
+        entries: Vec<(u8, u64)>,
+    },
     /// Write bytes to a device on the board's I2C bus.
-    I2cWrite { address: u8, data: Vec<u8> },
+    I2cWrite {
+        /// I2C address, 7 bits.
+        address: u8,
+        /// The bytes.
+        data: Vec<u8>,
+    },
     /// Read bytes from a device on the board's I2C bus.
-    I2cRead { address: u8, len: u8 },
+    I2cRead {
+        /// I2C address, 7 bits.
+        address: u8,
+        /// Number of bytes.
+        len: u8,
+    },
     /// The flush of a mode: read all, write those that differ, read those back. Whole words and whole
     /// blobs from offset 0; at most three round trips while everything fits the window.
-    WriteChanged { words: Vec<(String, u32)>, blobs: Vec<(String, Vec<u8>)> },
+    WriteChanged {
+        /// Words by register.
+        words: Vec<(String, u32)>,
+        /// Bytes by register.
+        blobs: Vec<(String, Vec<u8>)>,
+    },
     /// Any other request of the board's server (Valon, diagnostics).
-    Raw { name: String, args: Vec<Vec<u8>> },
+    Raw {
+        /// Request name.
+        name: String,
+        /// Arguments.
+        args: Vec<Vec<u8>>,
+    },
 }
 
 /// What an operation yields.
@@ -59,7 +117,12 @@ pub enum FpgaReply {
     /// Names of the registers that differed and were written (`WriteChanged`), words first.
     Written(Vec<String>),
     /// Reply arguments after `ok`, and the informs before it (`Raw`).
-    Raw { args: Vec<Vec<u8>>, informs: Vec<Vec<Vec<u8>>> },
+    Raw {
+        /// Arguments.
+        args: Vec<Vec<u8>>,
+        /// Arguments of the informs before the reply.
+        informs: Vec<Vec<Vec<u8>>>,
+    },
 }
 
 /// Why an operation failed. Rendered texts keep the wording client scripts of the reference match on.
@@ -67,21 +130,58 @@ pub enum FpgaReply {
 pub enum FpgaError {
     /// No link to the board.
     #[error("Request {op} failed: not connected to {board} ({why})")]
-    NotConnected { op: String, board: String, why: String },
+    NotConnected {
+        /// The operation.
+        op: String,
+        /// The board.
+        board: String,
+        /// The reason.
+        why: String,
+    },
     /// No reply in time; the link is re-opened, so that a late reply is never taken for another.
     #[error("Request {op} timed out after {waited_ms} ms.")]
-    Timeout { op: String, waited_ms: u64 },
+    Timeout {
+        /// The operation.
+        op: String,
+        /// How long was waited, ms.
+        waited_ms: u64,
+    },
     /// Reply `fail` or `invalid`.
     #[error("Request {op} failed.\n  Request: {request}\n  Reply: {reply}.{}", log_lines(.log))]
-    Rejected { op: String, request: String, reply: String, log: Vec<String> },
+    Rejected {
+        /// The operation.
+        op: String,
+        /// The request as sent.
+        request: String,
+        /// The reply as received.
+        reply: String,
+        /// Log lines of the server since the request.
+        log: Vec<String>,
+    },
     /// The bytes read back are not those written.
     #[error(
         "Verification of write to {register} at offset {offset} failed. Wrote 0x{wrote:08x}... but got back 0x{read:08x}..."
     )]
-    VerifyFailed { register: String, offset: u32, wrote: u32, read: u32 },
+    VerifyFailed {
+        /// Register name.
+        register: String,
+        /// First byte.
+        offset: u32,
+        /// First word written.
+        wrote: u32,
+        /// First word read back.
+        read: u32,
+    },
     /// Some registers of a `WriteChanged` failed; all of them are named, the others are done.
     #[error("{} of {attempted} registers failed: {}", .failures.len(), failure_lines(.failures))]
-    FlushFailed { attempted: usize, written: Vec<String>, failures: Vec<(String, FpgaError)> },
+    FlushFailed {
+        /// attempted
+        attempted: usize,
+        /// written
+        written: Vec<String>,
+        /// failures
+        failures: Vec<(String, FpgaError)>,
+    },
     /// Refused before anything was sent.
     #[error("{0}")]
     Invalid(String),
