@@ -4,11 +4,14 @@ pub mod bank_choice;
 pub mod call;
 pub mod client;
 // pub mod daemon;
+pub mod daq;
 // pub mod demo;
 pub mod gen_docs;
 pub mod logging;
 pub mod shm;
-// pub mod sim;
+pub mod sim;
+pub mod sim_packets;
+pub mod sim_roach;
 pub mod target;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -30,8 +33,12 @@ pub struct Cli {
 pub enum Command {
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
+    /// Record VEGAS packets into SDFITS files, as the child of a player
+    Daq(daq::DaqArgs),
     /// Look at and change shared memory
     Shm(shm::ShmArgs),
+    /// Run simulated hardware in the foreground
+    Sim(sim::SimArgs),
     /// Write man pages, completions and the method reference
     GenDocs(gen_docs::GenDocsArgs),
 }
@@ -48,7 +55,9 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Some(Command::Call(args)) => call::run(args),
+        Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Shm(args)) => shm::run(args),
+        Some(Command::Sim(args)) => sim::run(args),
         Some(Command::GenDocs(args)) => gen_docs::run(args),
     }
 }
