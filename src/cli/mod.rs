@@ -3,7 +3,7 @@
 pub mod bank_choice;
 pub mod call;
 pub mod client;
-// pub mod daemon;
+pub mod daemon;
 pub mod daq;
 // pub mod demo;
 pub mod gen_docs;
@@ -23,6 +23,9 @@ use std::process::ExitCode;
 #[derive(Parser, Debug)]
 #[command(name = "appliance", version, about, args_conflicts_with_subcommands = true)]
 pub struct Cli {
+    /// Options of the daemon.
+    #[command(flatten)]
+    pub daemon: daemon::DaemonArgs,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -31,9 +34,10 @@ pub struct Cli {
 /// Subcommands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    // DEMO1
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
-    /// Record VEGAS packets into SDFITS files, as the child of a player
+    /// The recording program: packets into SDFITS files, as a child of the player
     Daq(daq::DaqArgs),
     /// Look at and change shared memory
     Shm(shm::ShmArgs),
@@ -50,10 +54,12 @@ pub fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     match cli.command {
+        None if cli.daemon.is_given() => daemon::run(cli.daemon),
         None => {
             let _ = Cli::command().print_help();
             ExitCode::from(2)
         }
+        // DEMO2
         Some(Command::Call(args)) => call::run(args),
         Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Shm(args)) => shm::run(args),
