@@ -11,6 +11,7 @@ pub mod logging;
 pub mod shm;
 pub mod sim;
 pub mod sim_packets;
+pub mod sim_roach;
 pub mod target;
 
 use clap::{CommandFactory, Parser, Subcommand};
