@@ -2,6 +2,7 @@
 
 pub mod bank_choice;
 pub mod call;
+pub mod check;
 pub mod client;
 // pub mod daemon;
 // pub mod demo;
@@ -30,6 +31,8 @@ pub struct Cli {
 pub enum Command {
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
+    /// Say what is wrong or odd in configuration files, line by line
+    Check(check::CheckArgs),
     /// Look at and change shared memory
     Shm(shm::ShmArgs),
     /// Write man pages, completions and the method reference
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Some(Command::Call(args)) => call::run(args),
+        Some(Command::Check(args)) => check::run(args),
         Some(Command::Shm(args)) => shm::run(args),
         Some(Command::GenDocs(args)) => gen_docs::run(args),
     }
