@@ -148,15 +148,19 @@ fn check_settings(text: &str, name: &str) -> Vec<Finding> {
     let Err(problem) = settings::load(text, name, &[]) else {
         return Vec::new();
     };
-    let problem = problem.strip_prefix(&format!("{name}: ")).unwrap_or(&problem).to_owned();
+    let problem = problem.strip_prefix(&format!("{name}: ")).unwrap_or(&problem);
     let line = problem.split_once("at line ").and_then(|(_, rest)| {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         digits.parse().ok()
     });
-    vec![Finding {
-        line: line.unwrap_or(0),
-        ..whole_file(problem, "config/appliance.toml shows every key with its default")
-    }]
+    let remedy = "config/appliance.toml shows every key with its default";
+    vec![Finding { line: line.unwrap_or(0), ..whole_file(one_line(problem), remedy) }]
+}
+
+/// What a TOML error says below the picture of the line, or the whole text.
+fn one_line(problem: &str) -> String {
+    let below: Vec<&str> = problem.lines().skip_while(|line| !line.contains('^')).skip(1).collect();
+    if below.is_empty() { problem.to_owned() } else { below.concat() }
 }
 
 /// An error about a file as a whole.
