@@ -2,6 +2,7 @@
 
 pub mod bank_choice;
 pub mod call;
+pub mod check;
 pub mod client;
 pub mod daemon;
 pub mod daq;
@@ -39,6 +40,8 @@ pub enum Command {
     Call(call::CallArgs),
     /// The recording program: packets into SDFITS files, as a child of the player
     Daq(daq::DaqArgs),
+    /// Say what is wrong or odd in configuration files, line by line
+    Check(check::CheckArgs),
     /// Look at and change shared memory
     Shm(shm::ShmArgs),
     /// Run simulated hardware in the foreground
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         // DEMO2
         Some(Command::Call(args)) => call::run(args),
         Some(Command::Daq(args)) => daq::run(args),
+        Some(Command::Check(args)) => check::run(args),
         Some(Command::Shm(args)) => shm::run(args),
         Some(Command::Sim(args)) => sim::run(args),
         Some(Command::GenDocs(args)) => gen_docs::run(args),
