@@ -86,11 +86,10 @@ mod tests {
 
     #[test]
     fn both_commands_of_one_read_are_obeyed() {
-        assert_eq!(commands(&[b"start\nStop\n\nbogus one\n"]), [
-            Command::Start,
-            Command::Stop,
-            Command::Unknown("bogus one".into())
-        ]);
+        assert_eq!(
+            commands(&[b"start\nStop\n\nbogus one\n"]),
+            [Command::Start, Command::Stop, Command::Unknown("bogus one".into())]
+        );
         assert_eq!(commands(&[b"init_gpu\r\nqu"]), [Command::InitGpu]);
     }
 

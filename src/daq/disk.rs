@@ -164,7 +164,8 @@ impl Disk {
             self.close("file full");
         }
         if self.output.is_none() {
-            let origin = self.origin.as_ref().expect("a row comes from a spectrum, and the first set the origin");
+            let origin =
+                self.origin.as_ref().expect("a row comes from a spectrum, and the first set the origin");
             let output = Output::create(&self.setup, self.style, origin, self.number)?;
             self.number = output.number();
             self.shared.board.pin("FILENUM", i64::from(self.number));

@@ -77,7 +77,10 @@ pub fn open(setup: &Setup, bind: Option<IpAddr>) -> Result<UdpSocket, String> {
         _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     });
     let socket = UdpSocket::bind((local, setup.dataport)).map_err(|e| {
-        format!("cannot receive on {local} port {} (DATAPORT): {e}; is another program using it?", setup.dataport)
+        format!(
+            "cannot receive on {local} port {} (DATAPORT): {e}; is another program using it?",
+            setup.dataport
+        )
     })?;
     match source {
         // Port 0: any port of this host, and no other host.
@@ -99,7 +102,10 @@ pub fn open(setup: &Setup, bind: Option<IpAddr>) -> Result<UdpSocket, String> {
 fn resolve(host: &str) -> Result<IpAddr, String> {
     let remedy = "set DATAHOST to the address the packets come from";
     let mut found = (host, 0).to_socket_addrs().map_err(|e| format!("DATAHOST '{host}': {e}; {remedy}"))?;
-    found.find(SocketAddr::is_ipv4).map(|a| a.ip()).ok_or_else(|| format!("DATAHOST '{host}' has no IPv4 address"))
+    found
+        .find(SocketAddr::is_ipv4)
+        .map(|a| a.ip())
+        .ok_or_else(|| format!("DATAHOST '{host}' has no IPv4 address"))
 }
 
 /// The thread's state.

@@ -71,7 +71,8 @@ impl Output {
     /// What the file system says, with the name of the file that stays.
     pub fn finish(self, totals: &Counters, kernel_drops: u64, reason: &str) -> io::Result<PathBuf> {
         let Output { fits, part, directory, base, number, .. } = self;
-        let stays = |e: io::Error| io::Error::new(e.kind(), format!("{e}; the data stay in {}", part.display()));
+        let stays =
+            |e: io::Error| io::Error::new(e.kind(), format!("{e}; the data stay in {}", part.display()));
         let file = fits.finish(totals, kernel_drops, reason).map_err(stays)?;
         file.sync_all().map_err(stays)?;
         let name = (number..=FILES_MAX)
@@ -162,7 +163,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let setup = setup(directory.path(), "7");
         let mut names = Vec::new();
-        std::fs::write(directory.path().join("vegas_211126_7.00_0002.fits.part"), "crashed").expect("written");
+        std::fs::write(directory.path().join("vegas_211126_7.00_0002.fits.part"), "crashed")
+            .expect("written");
         for _ in 0..2 {
             let output = Output::create(&setup, Style::Correct, &origin(), 0).expect("opened");
             let path = output.finish(&Counters::default(), 0, "STOP").expect("finished");
@@ -175,7 +177,8 @@ mod tests {
     #[test]
     fn a_name_taken_meanwhile_is_left_alone() {
         let directory = tempfile::tempdir().expect("a directory");
-        let output = Output::create(&setup(directory.path(), "7"), Style::Correct, &origin(), 0).expect("opened");
+        let output =
+            Output::create(&setup(directory.path(), "7"), Style::Correct, &origin(), 0).expect("opened");
         let taken = directory.path().join("vegas_211126_7.00_0001.fits");
         std::fs::write(&taken, "somebody else's").expect("written");
         let path = output.finish(&Counters::default(), 0, "STOP").expect("finished");
@@ -187,7 +190,8 @@ mod tests {
     fn a_missing_directory_is_not_created() {
         let directory = tempfile::tempdir().expect("a directory");
         let missing = directory.path().join("not-mounted");
-        let error = Output::create(&setup(&missing, "1"), Style::Correct, &origin(), 0).err().expect("refused");
+        let error =
+            Output::create(&setup(&missing, "1"), Style::Correct, &origin(), 0).err().expect("refused");
         assert!(error.to_string().contains("DATADIR"), "{error}");
         assert!(!missing.exists());
     }

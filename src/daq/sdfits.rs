@@ -60,7 +60,12 @@ impl<W: Write + Seek> SdfitsFile<W> {
     ///
     /// # Errors
     /// What the sink says.
-    pub fn create(mut sink: W, setup: &Setup, style: Style, origin: &Provenance) -> io::Result<SdfitsFile<W>> {
+    pub fn create(
+        mut sink: W,
+        setup: &Setup,
+        style: Style,
+        origin: &Provenance,
+    ) -> io::Result<SdfitsFile<W>> {
         let primary = stamp_checksum(&header::primary(origin).map_err(fits)?, &[]);
         let primary = serialize_header(&primary).map_err(fits)?;
         sink.write_all(&primary)?;
@@ -109,10 +114,8 @@ impl<W: Write + Seek> SdfitsFile<W> {
         let before = (self.rows, self.sum);
         self.rows += 1;
         // All columns are multiples of four bytes, so words never straddle rows.
-        self.sum += row
-            .chunks_exact(4)
-            .map(|w| u64::from(u32::from_be_bytes([w[0], w[1], w[2], w[3]])))
-            .sum::<u64>();
+        self.sum +=
+            row.chunks_exact(4).map(|w| u64::from(u32::from_be_bytes([w[0], w[1], w[2], w[3]]))).sum::<u64>();
         self.write_header().inspect_err(|_| (self.rows, self.sum) = before)
     }
 

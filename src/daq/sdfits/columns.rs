@@ -99,7 +99,9 @@ const COLUMNS: &[Column] = &[
         Cell::Integer(s.row.last_spectrum)
     }),
     column("SUBFREQ", Form::PerSubband, "Hz", "Frequency at centre of each sub-band", |_| Cell::Subbands),
-    column("CRPIX1", Form::E, "", "Channel number of the centre", |s| Cell::Real((s.setup.nchan / 2 + 1) as f64)),
+    column("CRPIX1", Form::E, "", "Channel number of the centre", |s| {
+        Cell::Real((s.setup.nchan / 2 + 1) as f64)
+    }),
     column("CRVAL1", Form::D, "Hz", "Frequency at centre of sub-band (always 0)", |_| Cell::Real(0.0)),
     column("CDELT1", Form::D, "Hz", "Width of a channel", |_| Cell::Header("CHAN_BW")),
     column("CRVAL4", Form::D, "deg", "Right ascension", |_| Cell::Header("RA")),
@@ -108,7 +110,9 @@ const COLUMNS: &[Column] = &[
     extra(column("NTAKEN", Form::J, "", "Spectra taken in this exposure, all rows of it", |s| {
         Cell::Integer(s.row.taken)
     })),
-    extra(column("NBLANK", Form::J, "", "Spectra blanked in this exposure", |s| Cell::Integer(s.row.blanked))),
+    extra(column("NBLANK", Form::J, "", "Spectra blanked in this exposure", |s| {
+        Cell::Integer(s.row.blanked)
+    })),
     extra(column("NLOST", Form::J, "", "Spectra lost in this exposure", |s| Cell::Integer(s.row.lost))),
     extra(column("NEXPECT", Form::J, "", "Spectra expected: taken, blanked and lost", |s| {
         Cell::Integer(s.row.taken + s.row.blanked + s.row.lost)
@@ -167,7 +171,8 @@ fn put(form: Form, cell: Cell<'_>, source: &Source<'_>, out: &mut Vec<u8>) {
         Cell::Text(text) => put_text(text, out),
         Cell::Subbands => {
             const KEYS: [&str; 8] = [
-                "SUB0FREQ", "SUB1FREQ", "SUB2FREQ", "SUB3FREQ", "SUB4FREQ", "SUB5FREQ", "SUB6FREQ", "SUB7FREQ",
+                "SUB0FREQ", "SUB1FREQ", "SUB2FREQ", "SUB3FREQ", "SUB4FREQ", "SUB5FREQ", "SUB6FREQ",
+                "SUB7FREQ",
             ];
             for k in 0..source.setup.nsubband {
                 let hz = KEYS.get(k).map_or(0.0, |key| source.setup.header_number(key));

@@ -65,10 +65,8 @@ const FROM_STATUS_EXTRA: &[(&str, From, &str)] = &[
 /// Primary header.
 pub(super) fn primary(origin: &Provenance) -> Result<Vec<Card>> {
     let c = origin.date.civil();
-    let date = format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        c.year, c.month, c.day, c.hour, c.minute, c.second
-    );
+    let date =
+        format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", c.year, c.month, c.day, c.hour, c.minute, c.second);
     Ok(vec![
         card("SIMPLE", Value::Logical(true), "file conforms to the FITS standard")?,
         card("BITPIX", Value::Integer(8), "no data here")?,

@@ -51,7 +51,8 @@ impl Recording {
         let HduInfo::BinaryTable { naxis2: rows, tfields, .. } = table.info else {
             return Err("'SINGLE DISH' is not a binary table".into());
         };
-        let columns = parse_binary_table_columns(&table.cards, tfields).map_err(|e| format!("columns: {e}"))?;
+        let columns =
+            parse_binary_table_columns(&table.cards, tfields).map_err(|e| format!("columns: {e}"))?;
         let size = |key| match find(&table.cards, key) {
             Some(Value::Integer(n)) if *n > 0 => Ok(*n as usize),
             _ => Err(format!("no {key} in the header")),
@@ -59,7 +60,8 @@ impl Recording {
         let (nchan, nsubband) = (size("NCHAN")?, size("NSUBBAND")?);
         let recording = Recording { bytes, columns, rows, nchan, nsubband, table };
         let data = recording.column("DATA")?;
-        if Some(recording.columns[data].repeat) != nchan.checked_mul(nsubband).and_then(|n| n.checked_mul(4)) {
+        if Some(recording.columns[data].repeat) != nchan.checked_mul(nsubband).and_then(|n| n.checked_mul(4))
+        {
             return Err(format!("DATA does not hold 4 x {nsubband} x {nchan} values"));
         }
         Ok(recording)

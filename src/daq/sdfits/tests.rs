@@ -16,7 +16,15 @@ fn origin() -> Provenance {
 
 fn row(k: u64) -> Row {
     let data = (0..512 * 4).map(|v| v as f32 + k as f32).collect();
-    Row { time_counter: k * 325_000_000, integration: k, exposure_s: 0.25, taken: 3, lost: 1, data, ..Row::default() }
+    Row {
+        time_counter: k * 325_000_000,
+        integration: k,
+        exposure_s: 0.25,
+        taken: 3,
+        lost: 1,
+        data,
+        ..Row::default()
+    }
 }
 
 fn file(style: Style, rows: u64) -> Vec<u8> {
