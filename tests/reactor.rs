@@ -36,7 +36,8 @@ enum Seen {
     ChildExited(Exit),
     Done(Result<u32, String>),
     Stop(u32),
-    Other,
+    Reload,
+    Dump,
 }
 
 fn seen(event: &Event<'_, u32>) -> Seen {
@@ -58,7 +59,8 @@ fn seen(event: &Event<'_, u32>) -> Seen {
         Event::ChildExited { exit, .. } => Seen::ChildExited(*exit),
         Event::Done(result) => Seen::Done(result.clone()),
         Event::Signal(Request::Stop { count }) => Seen::Stop(*count),
-        Event::Signal(_) => Seen::Other,
+        Event::Signal(Request::Reload) => Seen::Reload,
+        Event::Signal(Request::Dump) => Seen::Dump,
     }
 }
 
@@ -558,4 +560,29 @@ fn a_panic_costs_the_connection_and_a_stream_of_them_the_process() {
     }
     connect(at).write_all(b"boom").expect("written");
     assert_eq!(app.handle.join().expect("it ran"), reactor::EXIT_PANICS);
+}
+
+/// The only test whose loop takes the signals of the process.
+#[test]
+fn signals_reload_dump_and_stop() {
+    use nix::sys::signal::{Signal, kill};
+    let (report, events) = channel();
+    let running = std::thread::spawn(move || {
+        let mut probe = Probe { first: vec![listen()], react: Box::new(|_, _, _| {}), report };
+        reactor::run(&mut probe, Options::default())
+    });
+    let wait = |wanted: Seen| while events.recv_timeout(LIMIT).expect("it comes") != wanted {};
+    let send = |signal| kill(nix::unistd::getpid(), signal).expect("to ourselves");
+    // Listening: the handlers are in place.
+    assert!(matches!(events.recv_timeout(LIMIT), Ok(Seen::Listening(..))));
+    for (signal, wanted) in [
+        (Signal::SIGHUP, Seen::Reload),
+        (Signal::SIGUSR1, Seen::Dump),
+        (Signal::SIGTERM, Seen::Stop(1)),
+        (Signal::SIGINT, Seen::Stop(2)),
+    ] {
+        send(signal);
+        wait(wanted);
+    }
+    assert_eq!(running.join().expect("no panic").expect("it ran"), EXIT_FORCED);
 }

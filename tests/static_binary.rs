@@ -8,7 +8,10 @@ const PT_INTERP: u32 = 3;
 
 #[test]
 fn the_c_library_is_linked_statically() {
-    assert!(cfg!(target_feature = "crt-static"), "is RUSTFLAGS set? it replaces the flags of .cargo/config.toml");
+    assert!(
+        cfg!(target_feature = "crt-static"),
+        "is RUSTFLAGS set? it replaces the flags of .cargo/config.toml"
+    );
 }
 
 #[test]

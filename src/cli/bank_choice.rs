@@ -17,10 +17,12 @@ pub fn choose<'a>(dibas: &'a Dibas, name: &str, host: &str, simulate: bool) -> R
     let short = |h: &str| h.split('.').next().unwrap_or("").to_ascii_lowercase();
     let own = short(host);
     let equal: Vec<&Bank> = dibas.banks.iter().filter(|b| short(&b.hpc_host) == own).collect();
-    let alike = || dibas.banks.iter().filter(|b| {
-        let theirs = short(&b.hpc_host);
-        !theirs.is_empty() && !own.is_empty() && (theirs.contains(&own) || own.contains(&theirs))
-    });
+    let alike = || {
+        dibas.banks.iter().filter(|b| {
+            let theirs = short(&b.hpc_host);
+            !theirs.is_empty() && !own.is_empty() && (theirs.contains(&own) || own.contains(&theirs))
+        })
+    };
     let found = if equal.is_empty() { alike().collect() } else { equal };
     match found[..] {
         [bank] => Ok(bank),

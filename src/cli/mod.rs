@@ -3,14 +3,12 @@
 pub mod bank_choice;
 pub mod call;
 pub mod client;
-pub mod daemon;
-pub mod daq;
-pub mod demo;
+// pub mod daemon;
+// pub mod demo;
 pub mod gen_docs;
 pub mod logging;
 pub mod shm;
-pub mod sim;
-pub mod sim_packets;
+// pub mod sim;
 pub mod target;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -22,9 +20,6 @@ use std::process::ExitCode;
 #[derive(Parser, Debug)]
 #[command(name = "appliance", version, about, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// Options of the daemon.
-    #[command(flatten)]
-    pub daemon: daemon::DaemonArgs,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -33,16 +28,10 @@ pub struct Cli {
 /// Subcommands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run the whole machine on simulators and record a real file
-    Demo(demo::DemoArgs),
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
-    /// Record VEGAS packets into SDFITS files, as the child of a player
-    Daq(daq::DaqArgs),
     /// Look at and change shared memory
     Shm(shm::ShmArgs),
-    /// Run simulated hardware in the foreground
-    Sim(sim::SimArgs),
     /// Write man pages, completions and the method reference
     GenDocs(gen_docs::GenDocsArgs),
 }
@@ -54,16 +43,12 @@ pub fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     match cli.command {
-        None if cli.daemon.is_given() => daemon::run(cli.daemon),
         None => {
             let _ = Cli::command().print_help();
             ExitCode::from(2)
         }
-        Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Call(args)) => call::run(args),
-        Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Shm(args)) => shm::run(args),
-        Some(Command::Sim(args)) => sim::run(args),
         Some(Command::GenDocs(args)) => gen_docs::run(args),
     }
 }

@@ -12,6 +12,7 @@ use crate::shm::{
 use crate::value::Value;
 use actions::{Action, Actions, SetTo};
 use clap::{Args, Subcommand, ValueEnum};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -119,13 +120,14 @@ pub fn run(args: ShmArgs) -> ExitCode {
         ShmCommand::Clean(args) => remove(&args),
     };
     match result {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => match say(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(FAILED),
+        },
         Err(failure) => {
             if failure.on_stdout {
-                println!("{}", failure.text);
+                // Whoever closed our output does not want to know.
+                let _ = say(&format!("{}\n", failure.text));
             } else {
                 eprintln!("appliance shm: {}", failure.text);
             }
@@ -196,8 +198,10 @@ fn status(args: &StatusArgs) -> Result<String, Failure> {
         out += &listing(&memory.snapshot(LOCK_TIMEOUT)?, args.json);
     }
     if args.watch {
-        print!("{out}");
-        watch(&mut memory)?;
+        if say(&out).is_ok() {
+            watch(&mut memory)?;
+        }
+        return Ok(String::new());
     }
     Ok(out)
 }
@@ -331,17 +335,45 @@ fn json_value(value: &Value) -> serde_json::Value {
     }
 }
 
-/// Prints what changes until interrupted.
+/// Prints. A reader that went away (`| head`) is an error, not a panic.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints what changes until interrupted, or until nobody reads it.
 fn watch(memory: &mut StatusMemory) -> Result<(), Failure> {
     let mut before: Vec<(String, Value)> = Vec::new();
     loop {
         let now = memory.snapshot(LOCK_TIMEOUT)?.to_pairs();
-        let gone = before.iter().filter(|(key, _)| !now.iter().any(|(k, _)| k == key));
-        gone.for_each(|(key, _)| println!("{key:<8} deleted"));
-        now.iter()
-            .filter(|pair| !before.contains(pair))
-            .for_each(|(key, value)| print!("{}", line(key, value)));
+        if say(&changes(&before, &now)).is_err() {
+            return Ok(());
+        }
         before = now;
         std::thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// A line for every key that went, came or changed.
+fn changes(before: &[(String, Value)], now: &[(String, Value)]) -> String {
+    let gone = before.iter().filter(|(key, _)| !now.iter().any(|(k, _)| k == key));
+    let gone = gone.map(|(key, _)| format!("{key:<8} deleted\n"));
+    let new = now.iter().filter(|pair| !before.contains(pair)).map(|(key, value)| line(key, value));
+    gone.chain(new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_changes_are_watched() {
+        let pairs = |list: &[(&str, i64)]| -> Vec<(String, Value)> {
+            list.iter().map(|(key, x)| ((*key).to_owned(), Value::Int(*x))).collect()
+        };
+        let (before, now) = (pairs(&[("A", 1), ("B", 2), ("C", 3)]), pairs(&[("A", 1), ("C", 4), ("D", 5)]));
+        assert_eq!(changes(&before, &now), "B        deleted\nC        = 4\nD        = 5\n");
+        assert_eq!(changes(&now, &now), "");
     }
 }

@@ -35,7 +35,8 @@ impl FromStr for Cidr {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
-        let wrong = || format!("'{text}' is no network; write for example \"10.16.0.0/12\" or \"192.168.7.4\"");
+        let wrong =
+            || format!("'{text}' is no network; write for example \"10.16.0.0/12\" or \"192.168.7.4\"");
         let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = match bits {

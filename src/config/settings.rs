@@ -163,7 +163,12 @@ pub struct Shm {
 
 impl Default for Shm {
     fn default() -> Self {
-        Shm { dialect: Dialect::Hashpipe, keyfile: PathBuf::new(), stale_lock_s: 2.0, repair_stale_lock: true }
+        Shm {
+            dialect: Dialect::Hashpipe,
+            keyfile: PathBuf::new(),
+            stale_lock_s: 2.0,
+            repair_stale_lock: true,
+        }
     }
 }
 
@@ -214,14 +219,16 @@ fn hint(message: &str) -> String {
 }
 
 fn override_key(table: &mut Table, item: &str) -> Result<(), String> {
-    let (key, text) =
-        item.split_once('=').ok_or_else(|| format!("--set {item}: write key=value, for example player.bank=BANKA"))?;
+    let (key, text) = item
+        .split_once('=')
+        .ok_or_else(|| format!("--set {item}: write key=value, for example player.bank=BANKA"))?;
     let mut names: Vec<&str> = key.trim().split('.').collect();
     let last = names.pop().unwrap_or_default();
     let mut at = table;
     for name in names {
         let next = at.entry(name).or_insert_with(|| Value::Table(Table::new()));
-        at = next.as_table_mut().ok_or_else(|| format!("--set {item}: '{name}' is a value, not a section"))?;
+        at =
+            next.as_table_mut().ok_or_else(|| format!("--set {item}: '{name}' is a value, not a section"))?;
     }
     at.insert(last.to_owned(), override_value(key.trim(), text.trim()));
     Ok(())
@@ -244,8 +251,16 @@ fn override_value(key: &str, text: &str) -> Value {
 }
 
 const TEXT_KEYS: &[&str] = &[
-    "role", "listen.json", "player.bank", "player.dibas_conf", "player.dibas_dir", "player.data_root", "player.daq",
-    "shm.dialect", "shm.keyfile", "record.dir",
+    "role",
+    "listen.json",
+    "player.bank",
+    "player.dibas_conf",
+    "player.dibas_dir",
+    "player.data_root",
+    "player.daq",
+    "shm.dialect",
+    "shm.keyfile",
+    "record.dir",
 ];
 const LIST_KEYS: &[&str] = &["listen.rpc", "listen.allow", "listen.allow_write", "listen.read_only"];
 
@@ -348,8 +363,15 @@ mod tests {
 
     #[test]
     fn overrides_are_typed_by_the_key() {
-        let s = over(&["player.bank=BANKA", "player.simulate=true", "listen.json=tcp://127.0.0.1:0",
-                       "listen.rpc=unix:/tmp/x,tcp://127.0.0.1:1", "resolve.hpc1=127.0.0.1", "player.bank=12"]).expect("good");
+        let s = over(&[
+            "player.bank=BANKA",
+            "player.simulate=true",
+            "listen.json=tcp://127.0.0.1:0",
+            "listen.rpc=unix:/tmp/x,tcp://127.0.0.1:1",
+            "resolve.hpc1=127.0.0.1",
+            "player.bank=12",
+        ])
+        .expect("good");
         assert_eq!((s.player.bank.as_str(), s.player.simulate), ("12", true));
         assert_eq!(s.listen.rpc.len(), 2);
         assert_eq!(s.resolve["hpc1"], Ipv4Addr::LOCALHOST);
@@ -373,7 +395,14 @@ mod tests {
 
     #[test]
     fn nonsense_values_are_refused() {
-        for bad in ["player.rate_divisor=0", "player.katcp_timeout_s=0", "shm.stale_lock_s=nan", "listen.json=here", "role=king", "player.rate_divisor=many"] {
+        for bad in [
+            "player.rate_divisor=0",
+            "player.katcp_timeout_s=0",
+            "shm.stale_lock_s=nan",
+            "listen.json=here",
+            "role=king",
+            "player.rate_divisor=many",
+        ] {
             over(&[bad]).expect_err(bad);
         }
     }

@@ -116,7 +116,9 @@ impl Board {
         let configured = names.iter().find(|(n, _)| n.eq_ignore_ascii_case(&self.host)).map(|(_, ip)| *ip);
         match configured.or_else(|| self.host.parse().ok()) {
             Some(ip) => self.resolved(&self.host.clone(), Some(ip), tag, now, fx),
-            None => fx.push(Effect::Work { worker: RESOLVER, job: Job::ResolveBoard { host: self.host.clone() } }),
+            None => {
+                fx.push(Effect::Work { worker: RESOLVER, job: Job::ResolveBoard { host: self.host.clone() } })
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::access::{Access, Right, peer_name};
 use crate::api::Outcome;
+use crate::proto::rpc_frame::Hello;
 use crate::reactor::{Address, ConnId, Effects, Peer, Tag, TimerKey, When};
 use crate::session::rpc_server::RpcServer;
 use crate::session::zmq_rep::ZmqRep;
@@ -67,6 +68,7 @@ pub struct Faces {
     ports: Vec<Port>,
     bound: Vec<Option<Address>>,
     access: Access,
+    hello: Hello,
     connections: HashMap<ConnId, Connection>,
 }
 
@@ -76,9 +78,9 @@ const PORT_TAGS: u64 = 100;
 const CONNECTION_TIMER: u64 = 1 << 63;
 
 impl Faces {
-    /// For these ports.
-    pub fn new(ports: Vec<Port>, access: Access) -> Faces {
-        Faces { bound: vec![None; ports.len()], ports, access, connections: HashMap::new() }
+    /// For these ports; `hello` is how binary peers are greeted.
+    pub fn new(ports: Vec<Port>, access: Access, hello: Hello) -> Faces {
+        Faces { bound: vec![None; ports.len()], ports, access, hello, connections: HashMap::new() }
     }
 
     /// Orders the listeners.
@@ -112,7 +114,7 @@ impl Faces {
         log::debug!("{name} connected");
         let session: Box<dyn Server> = match port.protocol {
             Protocol::Json => Box::new(ZmqRep::new(now)),
-            Protocol::Binary => Box::new(RpcServer::new(now)),
+            Protocol::Binary => Box::new(RpcServer::new(&self.hello, now)),
         };
         self.connections.insert(conn, Connection { session, name, right, subscribed: false, timer: None });
     }
@@ -160,7 +162,8 @@ impl Faces {
 
     /// A state change for all subscribers; returns whom it went to.
     pub fn publish(&mut self, topic: &str, body: impl FnOnce() -> Value, now: Now) -> Vec<ConnId> {
-        let subscribers: Vec<ConnId> = self.connections.iter().filter(|(_, c)| c.subscribed).map(|(id, _)| *id).collect();
+        let subscribers: Vec<ConnId> =
+            self.connections.iter().filter(|(_, c)| c.subscribed).map(|(id, _)| *id).collect();
         if !subscribers.is_empty() {
             let body = body();
             for conn in &subscribers {

@@ -20,15 +20,14 @@ use crate::api::bind::bind;
 use crate::api::table::Table;
 use crate::api::{Call, CallError, Class, Family, Outcome, builtin};
 use crate::config::dibas::{Bank, Dibas};
+use crate::plan::Child;
 use crate::player::bank::{Input, Output, Player, Ticket};
 use crate::player::config::PlayerConfig;
 use crate::player::methods::{BANK, PlayerCall};
-use crate::plan::Child;
-use crate::reactor::{
-    App, ConnId, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When,
-};
+use crate::proto::rpc_frame::Hello;
+use crate::reactor::{App, ConnId, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When};
 use crate::record::{self, RecordFile};
-use crate::shm::status::StatusMemory;
+use crate::shm::StatusMemory;
 use crate::units::Now;
 use crate::value::Value;
 use access::{Access, Right};
@@ -95,10 +94,11 @@ impl PlayerNode {
         let table = Table::new(&[BANK, builtin::METHODS]).expect("the table of methods is tested");
         let table = table.with_interface("bank.roach").with_interface("bank.valon");
         let hosts = hosts_of(&dibas, &bank);
+        let hello = Hello::of("player", &bank.name);
         let player = Player::new(player_config, dibas, bank, true, now);
-        let calls = Calls { execute_abandoned: config.execute_abandoned, ..Calls::default() };
+        let calls = Calls::new(config.execute_abandoned);
         PlayerNode {
-            faces: Faces::new(config.ports.clone(), config.access.clone()),
+            faces: Faces::new(config.ports.clone(), config.access.clone(), hello),
             table,
             calls,
             player,
@@ -173,7 +173,14 @@ impl PlayerNode {
         }
     }
 
-    fn admit(&mut self, conn: ConnId, seq: u64, call: Call, now: Now, fx: &mut Effects<Job>) -> Result<(), CallError> {
+    fn admit(
+        &mut self,
+        conn: ConnId,
+        seq: u64,
+        call: Call,
+        now: Now,
+        fx: &mut Effects<Job>,
+    ) -> Result<(), CallError> {
         let method = self.table.find(&call.interface, &call.method)?;
         let (peer, right) = self.faces.peer(conn).map_or(("", Right::Nothing), |(p, r)| (p, r));
         let peer = peer.to_owned();
@@ -329,7 +336,10 @@ impl PlayerNode {
             }
             Output::ReadConfig { ticket } => {
                 let path = self.config.dibas_conf.clone();
-                fx.push(Effect::Work { worker: work::CLERK, job: Job::ReadConfig { path, ticket: Some(ticket) } });
+                fx.push(Effect::Work {
+                    worker: work::CLERK,
+                    job: Job::ReadConfig { path, ticket: Some(ticket) },
+                });
             }
             Output::Changed => {
                 let player = &self.player;
@@ -369,7 +379,9 @@ impl PlayerNode {
             }
             Done::Resolved { hosts } => {
                 for (name, _) in hosts.iter().filter(|(_, ip)| ip.is_none()) {
-                    log::warn!("host '{name}' of dibas.conf has no known address; modes that need it will say so");
+                    log::warn!(
+                        "host '{name}' of dibas.conf has no known address; modes that need it will say so"
+                    );
                 }
                 self.player.handle(Input::Hosts(hosts), now);
             }
@@ -446,7 +458,8 @@ impl App for PlayerNode {
             .hosts
             .drain(..)
             .map(|h| {
-                let ip = self.config.resolve.iter().find(|(n, _)| n.eq_ignore_ascii_case(&h)).map(|(_, ip)| *ip);
+                let ip =
+                    self.config.resolve.iter().find(|(n, _)| n.eq_ignore_ascii_case(&h)).map(|(_, ip)| *ip);
                 (h, ip)
             })
             .partition(|(_, ip)| ip.is_some());

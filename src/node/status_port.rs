@@ -6,7 +6,7 @@
 //! reason.
 
 use crate::player::bank::{StatusAnswer, StatusKey, StatusOrder};
-use crate::shm::status::{StatusError, StatusMemory, Wait};
+use crate::shm::{StatusError, StatusMemory, Wait};
 use crate::units::{Mono, Now};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -37,7 +37,12 @@ impl StatusPort {
     }
 
     /// Takes an order; answers come out of [`StatusPort::pump`].
-    pub fn order(&mut self, key: StatusKey, order: StatusOrder, now: Now) -> Option<(StatusKey, StatusAnswer)> {
+    pub fn order(
+        &mut self,
+        key: StatusKey,
+        order: StatusOrder,
+        now: Now,
+    ) -> Option<(StatusKey, StatusAnswer)> {
         if self.queue.len() >= QUEUE_MAX {
             return Some((key, Err(format!("{QUEUE_MAX} orders already wait for the lock"))));
         }
@@ -76,7 +81,10 @@ impl StatusPort {
     }
 }
 
-fn carry_out(memory: &mut StatusMemory, order: &StatusOrder) -> Result<Vec<(String, crate::value::Value)>, StatusError> {
+fn carry_out(
+    memory: &mut StatusMemory,
+    order: &StatusOrder,
+) -> Result<Vec<(String, crate::value::Value)>, StatusError> {
     match order {
         StatusOrder::Put(pairs) => memory.try_set_all(pairs).map(|()| Vec::new()),
         StatusOrder::Read => memory.try_snapshot().map(|s| s.to_pairs()),

@@ -69,8 +69,12 @@ pub fn work(job: Job) -> Done {
             Done::Resolved { hosts: hosts.into_iter().map(address).collect() }
         }
         Job::ResolveBoard { host } => Done::BoardResolved { address: resolve::ipv4_of(&host), host },
-        Job::ReadConfig { path, ticket } => Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) },
-        Job::Announce { to, text } => Done::Announced { error: announce(to, &text).err().map(|e| e.to_string()) },
+        Job::ReadConfig { path, ticket } => {
+            Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
+        }
+        Job::Announce { to, text } => {
+            Done::Announced { error: announce(to, &text).err().map(|e| e.to_string()) }
+        }
     }
 }
 

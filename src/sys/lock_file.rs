@@ -14,7 +14,8 @@ pub struct Held {
 /// Takes the lock `name` of this host, or says who holds it.
 pub fn hold(name: &str) -> io::Result<Held> {
     let path = directory()?.join(format!("appliance-{name}.lock"));
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -17,5 +17,5 @@ pub mod realtime;
 pub mod region;
 pub mod resolve;
 pub mod sockopt;
-pub mod udp;
 pub mod sysv_shm;
+pub mod udp;

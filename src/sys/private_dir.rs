@@ -20,5 +20,8 @@ pub fn create(prefix: &str) -> io::Result<PathBuf> {
             Err(e) => return Err(io::Error::new(e.kind(), format!("{}: {e}", dir.display()))),
         }
     }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{ATTEMPTS} names in {} are taken", base.display())))
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        format!("{ATTEMPTS} names in {} are taken", base.display()),
+    ))
 }

@@ -45,3 +45,25 @@ pub fn receive_buffer(socket: &impl AsFd, bytes: usize) -> io::Result<usize> {
     }
     Ok(nix::sys::socket::getsockopt(socket, sockopt::RcvBuf)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    #[test]
+    fn options_of_a_tcp_socket_can_be_set() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        quick_ack(&stream).expect("TCP_QUICKACK");
+        keep_alive(&stream, Duration::from_secs(60), Duration::from_secs(10), 6).expect("keep-alive");
+    }
+
+    #[test]
+    fn options_of_a_udp_socket_can_be_set_and_misuse_is_told() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        count_drops(&socket).expect("SO_RXQ_OVFL");
+        assert!(receive_buffer(&socket, 32 << 10).expect("SO_RCVBUF") >= 32 << 10);
+        quick_ack(&socket).expect_err("UDP has no acknowledgements");
+    }
+}

@@ -93,10 +93,8 @@ mod tests {
         again.fill(&mut b);
         assert_eq!(a, b);
         assert_eq!(a.len(), 16_384);
-        let xx: Vec<i32> = a
-            .chunks_exact(16)
-            .map(|c| i32::from_be_bytes(*c.first_chunk().expect("four bytes")))
-            .collect();
+        let xx: Vec<i32> =
+            a.chunks_exact(16).map(|c| i32::from_be_bytes(*c.first_chunk().expect("four bytes"))).collect();
         let peak = (0..xx.len()).max_by_key(|&c| xx[c]).expect("channels");
         assert_eq!((peak, spectra.tone_channel()), (256, 256));
         spectra.fill(&mut b);
