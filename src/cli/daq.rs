@@ -5,7 +5,9 @@ use crate::daq::sdfits::Style;
 use crate::proto::status_cards::Dialect;
 use crate::shm::{Location, StatusMemory, keys};
 use clap::{Args, ValueEnum};
+use std::fs::File;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,7 +50,7 @@ pub struct DaqArgs {
     /// Say less on standard error
     #[arg(long)]
     pub quiet: bool,
-    /// Flags of the site's own program: taken, named and ignored
+    /// Flags of the site's own program, after ours: taken, named and ignored
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub site: Vec<String>,
 }
@@ -80,7 +82,9 @@ fn record(args: &DaqArgs) -> Result<(), String> {
         SdfitsArg::Legacy => Style::Legacy,
     };
     let options = Options { bind: args.bind, style, quiet: args.quiet };
-    program::run(&mut memory, &options, std::io::stdin()).map_err(|e| e.to_string())
+    // Unbuffered: a command must not wait in a buffer that `poll` cannot see.
+    let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(|e| format!("standard input: {e}"))?;
+    program::run(&mut memory, &options, File::from(input)).map_err(|e| e.to_string())
 }
 
 fn location(args: &DaqArgs) -> Result<Location, String> {

@@ -50,11 +50,15 @@ pub struct Calls {
     next: u64,
     open: BTreeMap<Ticket, OpenCall>,
     queue: VecDeque<Ticket>,
-    /// Execute writes whose client has gone, as the reference did.
-    pub execute_abandoned: bool,
+    execute_abandoned: bool,
 }
 
 impl Calls {
+    /// No calls yet. `execute_abandoned`: execute writes whose client has gone, as the reference does.
+    pub fn new(execute_abandoned: bool) -> Calls {
+        Calls { execute_abandoned, ..Calls::default() }
+    }
+
     /// Admits a call. `None`: too many writes wait already.
     pub fn admit(
         &mut self,
@@ -214,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_compatibility_switch_executes_abandoned_writes() {
-        let mut calls = Calls { execute_abandoned: true, ..Calls::default() };
+        let mut calls = Calls::new(true);
         let write = admit(&mut calls, 1, "prepare", PlayerCall::Prepare);
         calls.recorded(write);
         calls.forget(ConnId(1));

@@ -96,7 +96,7 @@ impl PlayerNode {
         let hosts = hosts_of(&dibas, &bank);
         let hello = Hello::of("player", &bank.name);
         let player = Player::new(player_config, dibas, bank, true, now);
-        let calls = Calls { execute_abandoned: config.execute_abandoned, ..Calls::default() };
+        let calls = Calls::new(config.execute_abandoned);
         PlayerNode {
             faces: Faces::new(config.ports.clone(), config.access.clone(), hello),
             table,

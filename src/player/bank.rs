@@ -494,8 +494,8 @@ impl Player {
             data_root: &self.config.data_root,
             reference_rounding: self.config.reference_rounding,
         };
-        let mut engine = Engine::new(&self.bank, &mode, frequency, &site)?;
-        let prepared = engine.prepare()?;
+        let engine = Engine::new(&self.bank, &mode, frequency, &site)?;
+        let prepared = engine.initial();
         for warning in &prepared.warnings {
             log::warn!("{}: {warning}", mode.name);
         }
@@ -506,10 +506,7 @@ impl Player {
             await_daq: true,
             ..self.plan_site(&resolve)
         };
-        let plan = compile::set_mode(&plan_site, &mode, engine.fpga(), &prepared)?;
-        // The reference prepares with an empty switching table and then installs one state of a second.
-        engine.clear_switching_states()?;
-        engine.add_switching_state(1.0, false, false, false)?;
+        let plan = compile::set_mode(&plan_site, &mode, engine.fpga(), prepared)?;
         Ok((ActiveMode { mode, engine }, plan))
     }
 
@@ -682,6 +679,7 @@ impl Player {
             {
                 self.note_error(format!("'{line}' did not reach the {child}: {e}"), now);
             }
+            while self.pass_child_order(*child, now) {}
         }
     }
 

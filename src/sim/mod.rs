@@ -1,3 +1,5 @@
 //! Simulated hardware: a product of its own, used by people without a telescope and by every test.
 
+pub mod roach2;
+pub mod roach_app;
 pub mod packets;

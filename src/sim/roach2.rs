@@ -1,0 +1,343 @@
+//! A ROACH2's KATCP server with a board in memory behind it. Pure: bytes and time in, bytes out.
+//!
+//! ```text
+//! bytes -> Client (lines, output in time) -> commands::TABLE -> Board
+//!            ^ faults on the way out                             | events: started, stopped
+//! ```
+//!
+//! v4 (default) greets, answers and stays silent as the C server of the hardware does: no ids, one
+//! request at a time per client, the reason of a failure in a `#log` line before the reply. v5 has
+//! ids, times in seconds and the reason in the reply. Not here: uploads through a second port.
+
+mod client;
+mod commands;
+mod faults;
+mod numbers;
+mod registers;
+mod tap;
+#[cfg(test)]
+mod tests;
+mod valon;
+
+pub use faults::{Fault, Faults};
+
+use crate::fpga::model::{Board, BoardConfig, BoardEvent};
+use crate::proto::katcp::{Kind, Message};
+use crate::units::{Mono, Now, Utc};
+use client::Client;
+use commands::{Exchange, Reply};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Clients at a time; the next one evicts one of them, as the hardware does.
+pub const MAX_CLIENTS: usize = 32;
+/// Lines kept for inspection.
+pub const MAX_TRANSCRIPT: usize = 4096;
+
+/// What the server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// As tcpborphserver3.
+    V4,
+    /// `5.0-MI`.
+    V5,
+}
+
+/// Options of the simulator.
+#[derive(Clone, Debug)]
+pub struct RoachConfig {
+    /// Protocol.
+    pub speaks: Speaks,
+    /// The board.
+    pub board: BoardConfig,
+    /// How long programming takes.
+    pub program_time: Duration,
+    /// Faults to inject.
+    pub faults: Faults,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Answer `bulkread`, which the C server does not have.
+    pub bulkread: bool,
+}
+
+impl Default for RoachConfig {
+    fn default() -> Self {
+        RoachConfig {
+            speaks: Speaks::V4,
+            board: BoardConfig::default(),
+            program_time: Duration::ZERO,
+            faults: Faults::default(),
+            seed: 1,
+            bulkread: false,
+        }
+    }
+}
+
+/// Names a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub u64);
+
+/// An order for the owner of the connections, or a fact about the board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Write these bytes.
+    Send(ClientId, Vec<u8>),
+    /// Drop the connection now.
+    Close(ClientId),
+    /// The instrument started or stopped.
+    Board(BoardEvent),
+}
+
+/// One line of the transcript.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When.
+    pub at: Utc,
+    /// Whose.
+    pub client: ClientId,
+    /// As on the wire, at most 200 bytes, printable.
+    pub text: String,
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct Roach {
+    config: RoachConfig,
+    board: Board,
+    valon: valon::Valon,
+    clients: BTreeMap<ClientId, Client>,
+    outputs: VecDeque<Output>,
+    transcript: VecDeque<Line>,
+    requests: u64,
+    rounds: u64,
+    random: u64,
+    log_level: String,
+}
+
+impl Roach {
+    /// A server with nobody connected and no design loaded.
+    pub fn new(config: RoachConfig) -> Roach {
+        let mut board = config.board.clone();
+        board.stuck.extend(config.faults.stuck());
+        Roach {
+            board: Board::new(board),
+            valon: valon::Valon::default(),
+            clients: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            transcript: VecDeque::new(),
+            requests: 0,
+            rounds: 0,
+            random: config.seed | 1,
+            log_level: "info".into(),
+            config,
+        }
+    }
+
+    /// The board behind the server.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// The board, to pulse or poke it from a test.
+    pub fn board_mut(&mut self) -> &mut Board {
+        &mut self.board
+    }
+
+    /// Requests and replies so far, at most [`MAX_TRANSCRIPT`] of them.
+    pub fn transcript(&self) -> impl Iterator<Item = &Line> {
+        self.transcript.iter()
+    }
+
+    /// Requests answered.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Deliveries of bytes that held at least one request: round trips, if the client waits.
+    pub fn rounds(&self) -> u64 {
+        self.rounds
+    }
+
+    /// Somebody connected.
+    pub fn connect(&mut self, id: ClientId, peer: &str, now: Now) {
+        if self.clients.len() >= MAX_CLIENTS {
+            self.evict(now);
+        }
+        let mut client = Client::new(self.config.speaks, peer.to_owned());
+        for line in greeting(self.config.speaks) {
+            client.queue(&line, now.mono, &self.config.faults);
+        }
+        self.clients.insert(id, client);
+        self.flush(now);
+    }
+
+    /// Bytes from a client.
+    pub fn receive(&mut self, id: ClientId, bytes: &[u8], now: Now) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.feed(bytes);
+        self.rounds += u64::from(self.serve(id, now) > 0);
+        self.flush(now);
+    }
+
+    /// A client is gone.
+    pub fn closed(&mut self, id: ClientId) {
+        self.clients.remove(&id);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now) {
+        self.board.advance(now.utc);
+        let waiting: Vec<ClientId> = self.clients.keys().copied().collect();
+        for id in waiting {
+            self.serve(id, now);
+        }
+        self.flush(now);
+    }
+
+    /// When to call [`Roach::tick`]: for output held back, and for the pulse per second.
+    pub fn deadlines(&self) -> (Option<Mono>, Option<Utc>) {
+        (self.clients.values().filter_map(Client::deadline).min(), self.board.deadline())
+    }
+
+    /// Drain to `None` after every other call.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Answers what a client sent, in order, until it has to wait. Returns the number of requests.
+    fn serve(&mut self, id: ClientId, now: Now) -> u64 {
+        let before = self.requests;
+        while let Some(item) = self.clients.get_mut(&id).and_then(|c| c.next_line(now.mono)) {
+            match item {
+                Ok(message) if message.kind == Kind::Request => self.request(id, message, now),
+                Ok(_) => {}
+                Err(bad) => self.bad_line(id, &bad.error.to_string(), now),
+            }
+        }
+        self.requests - before
+    }
+
+    fn bad_line(&mut self, id: ClientId, why: &str, now: Now) {
+        if self.config.speaks == Speaks::V5 {
+            let line = self.log_line("error", why, now.utc);
+            self.queue(id, &line, now.mono);
+        }
+    }
+
+    fn request(&mut self, id: ClientId, request: Message, now: Now) {
+        self.requests += 1;
+        self.note(id, &request, now.utc);
+        let faults = self.config.faults.clone();
+        if faults.mute(self.requests) {
+            return;
+        }
+        for n in 0..faults.log_flood() {
+            let line = self.log_line("info", &format!("chatter {n}"), now.utc);
+            self.queue(id, &line, now.mono);
+        }
+        let mut exchange = Exchange::new(&request, now.utc);
+        let reply = match faults.refuse(self.requests) {
+            true => Reply::fail("injected fault"),
+            false => commands::run(self, &request, &mut exchange),
+        };
+        self.deliver(id, &request, exchange, reply, now);
+    }
+
+    /// Sends what a request caused: broadcasts to all, informs and the reply to its client.
+    fn deliver(&mut self, id: ClientId, request: &Message, exchange: Exchange, reply: Reply, now: Now) {
+        let ready = now.mono + exchange.hold;
+        let mid = request.id.filter(|_| self.config.speaks == Speaks::V5);
+        for line in exchange.broadcasts {
+            self.everybody(&line, ready);
+        }
+        for line in exchange.informs {
+            self.queue(id, &line.with_id(mid), ready);
+        }
+        if self.config.speaks == Speaks::V4 {
+            for text in &reply.log {
+                let line = self.log_line("error", text, now.utc);
+                self.everybody(&line, ready);
+            }
+        }
+        let line = reply.message(&request.name, self.config.speaks).with_id(mid);
+        self.note(id, &line, now.utc);
+        self.queue(id, &line, ready);
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.busy_until(ready);
+        }
+    }
+
+    fn everybody(&mut self, line: &Message, ready: Mono) {
+        let faults = &self.config.faults;
+        self.clients.values_mut().for_each(|c| c.queue(line, ready, faults));
+    }
+
+    fn queue(&mut self, id: ClientId, line: &Message, ready: Mono) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.queue(line, ready, &self.config.faults);
+        }
+    }
+
+    /// Moves output that is due to the owner, through the faults.
+    fn flush(&mut self, now: Now) {
+        let faults = &self.config.faults;
+        let mut dropped = Vec::new();
+        for (id, client) in &mut self.clients {
+            let bytes = client.due(now.mono);
+            let (pieces, dead) = faults.mangle(bytes, &mut client.sent);
+            self.outputs.extend(pieces.into_iter().map(|p| Output::Send(*id, p)));
+            if dead || client.hopeless() {
+                dropped.push(*id);
+            }
+        }
+        for id in dropped {
+            self.clients.remove(&id);
+            self.outputs.push_back(Output::Close(id));
+        }
+        self.outputs.extend(self.board.take_events().into_iter().map(Output::Board));
+    }
+
+    fn evict(&mut self, now: Now) {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let victim = self.clients.keys().nth(self.random as usize % self.clients.len()).copied();
+        let Some(victim) = victim else { return };
+        let line = Message::new(Kind::Inform, "client-disconnected").arg("overloaded");
+        self.queue(victim, &line, now.mono);
+        self.flush(now);
+        self.clients.remove(&victim);
+        self.outputs.push_back(Output::Close(victim));
+    }
+
+    /// v4 times are milliseconds, v5 times seconds.
+    fn log_line(&self, level: &str, text: &str, now: Utc) -> Message {
+        let time = match self.config.speaks {
+            Speaks::V4 => (now.0 / 1_000_000).to_string(),
+            Speaks::V5 => format!("{}.{:03}", now.seconds(), now.subsec_nanos() / 1_000_000),
+        };
+        Message::new(Kind::Inform, "log").args([level, &time, "raw", text])
+    }
+
+    fn note(&mut self, client: ClientId, message: &Message, at: Utc) {
+        if self.transcript.len() == MAX_TRANSCRIPT {
+            self.transcript.pop_front();
+        }
+        let wire = message.to_bytes();
+        let text = crate::proto::katcp::printable(wire.strip_suffix(b"\n").unwrap_or(&wire), 200);
+        self.transcript.push_back(Line { at, client, text });
+    }
+}
+
+fn greeting(speaks: Speaks) -> Vec<Message> {
+    let inform = |name: &str, args: &[&str]| Message::new(Kind::Inform, name).args(args.iter().copied());
+    let version = env!("CARGO_PKG_VERSION");
+    match speaks {
+        Speaks::V4 => vec![inform("version", &["appliance-roach"]), inform("build-state", &[version])],
+        Speaks::V5 => vec![
+            inform("version-connect", &["katcp-protocol", "5.0-MI"]),
+            inform("version-connect", &["katcp-library", "appliance", version]),
+            inform("version-connect", &["katcp-device", "roach2-simulator", version]),
+        ],
+    }
+}
