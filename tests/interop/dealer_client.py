@@ -82,6 +82,11 @@ class Proxy:
             raise RemoteError(reply["EXCEPTION"])
         return reply
 
+    def registered(self):
+        """Whether the list of methods has come over this connection. Looks, does not wait."""
+        self._collect()
+        return not self._owed
+
     def close(self):
         self._socket.close(linger=0)
 

@@ -172,7 +172,7 @@ class Session:
         self.check("a call without patience returns None", bank.call("earliest_start") is None)
         bank.timeout_s = 10.0
         limit = time.monotonic() + 10
-        while not hasattr(bank, "get_mode") and time.monotonic() < limit:
+        while not bank.registered() and time.monotonic() < limit:
             time.sleep(0.01)
         self.check("the new connection is served", bank.call("get_mode") == self.options.mode)
         # A call while the list of methods is owed: returns at once, then works.
