@@ -33,7 +33,8 @@ impl Daq {
     fn start(keys: &[(&'static str, String)]) -> Daq {
         let dir = tempfile::tempdir().expect("a directory");
         let location = Location::File { dir: dir.path().to_owned() };
-        let mut memory = StatusMemory::open_or_create(&location, Dialect::Hashpipe, 0).expect("status memory");
+        let mut memory =
+            StatusMemory::open_or_create(&location, Dialect::Hashpipe, 0).expect("status memory");
         // The system chooses a port; it stays free for the moment until the program binds it.
         let port = {
             let probe = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
@@ -257,7 +258,8 @@ fn unusable_settings_are_refused_and_the_program_lives_on() {
 /// One slow spectrum is the tolerance.
 fn astropy_agrees(file: &Path, rows: usize, scanlen: f64) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = std::env::var_os("APPLIANCE_PYTHON").map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
+    let python =
+        std::env::var_os("APPLIANCE_PYTHON").map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
     let probe = Command::new(&python).args(["-c", "import astropy"]).output();
     if !probe.is_ok_and(|p| p.status.success()) {
         println!("SKIPPED: {} has no astropy; set APPLIANCE_PYTHON", python.display());

@@ -18,10 +18,10 @@ use crate::proto::status_cards::Dialect;
 use crate::reactor::{self, Address, Options};
 use crate::record::RecordFile;
 use crate::session::katcp_client;
-use crate::shm::keys;
-use crate::shm::Policy;
-use crate::shm::StatusMemory;
 use crate::shm::Location;
+use crate::shm::recovery::Policy;
+use crate::shm::StatusMemory;
+use crate::shm::keys;
 use crate::sim::station::{Station, StationOptions};
 use crate::sys::{clock, lock_file, private_dir};
 use clap::Args;
@@ -74,7 +74,9 @@ pub fn run(args: DaemonArgs) -> ExitCode {
     logging::init();
     let outcome = read_settings(&args).and_then(|settings| match settings.role {
         Role::Player => run_player(&args, &settings),
-        other => Err(Refusal::Config(format!("role {other:?} is not part of this version; there is: player"))),
+        other => {
+            Err(Refusal::Config(format!("role {other:?} is not part of this version; there is: player")))
+        }
     });
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -94,7 +96,9 @@ fn read_settings(args: &DaemonArgs) -> Result<Settings, Refusal> {
     let path = args.config.as_deref().or_else(|| default.exists().then_some(default));
     let text = match path {
         None => String::new(),
-        Some(p) => std::fs::read_to_string(p).map_err(|e| Refusal::Config(format!("{}: {e}", p.display())))?,
+        Some(p) => {
+            std::fs::read_to_string(p).map_err(|e| Refusal::Config(format!("{}: {e}", p.display())))?
+        }
     };
     let mut overrides: Vec<String> = args.role.iter().map(|r| format!("role={r}")).collect();
     overrides.extend(args.overrides.iter().cloned());
@@ -133,10 +137,17 @@ fn run_player(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         dibas_conf,
     };
     let player_config = player_config(settings, &bank, env, daq_args)?;
-    let board = bank.katcp.clone().filter(|_| bank.has_roach).map(|(host, port)| {
-        Board::new(host.clone(), port, board_config(settings, host))
-    });
-    log::info!("player for {} (instance {}){}", bank.name, bank.instance(), if settings.player.simulate { ", simulated" } else { "" });
+    let board = bank
+        .katcp
+        .clone()
+        .filter(|_| bank.has_roach)
+        .map(|(host, port)| Board::new(host.clone(), port, board_config(settings, host)));
+    log::info!(
+        "player for {} (instance {}){}",
+        bank.name,
+        bank.instance(),
+        if settings.player.simulate { ", simulated" } else { "" }
+    );
     let mut node = PlayerNode::new(node_config, player_config, dibas, bank, memory, board, clock::now());
     let code = reactor::run(&mut node, Options::default())
         .map_err(|e| Refusal::System(format!("the loop cannot run: {e}")))?;
@@ -170,7 +181,8 @@ fn read_dibas(settings: &Settings) -> Result<(Dibas, PathBuf), Refusal> {
 
 fn choose_bank(settings: &Settings, dibas: &Dibas) -> Result<Bank, Refusal> {
     let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
-    let bank = bank_choice::choose(dibas, &settings.player.bank, &host, settings.player.simulate).map_err(Refusal::Config)?;
+    let bank = bank_choice::choose(dibas, &settings.player.bank, &host, settings.player.simulate)
+        .map_err(Refusal::Config)?;
     match &bank.usable {
         Ok(()) => Ok(bank.clone()),
         Err(why) => Err(Refusal::Config(format!("{}: {why}", bank.name))),
@@ -203,10 +215,15 @@ fn record_file(settings: &Settings, private: Option<&Path>) -> RecordFile {
         PathBuf::from("/var/lib/appliance/player")
     } else {
         let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".local/state");
+        let home =
+            || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".local/state");
         state.unwrap_or_else(home).join("appliance/player")
     };
-    RecordFile { path: dir.join("record.jsonl"), max_bytes: settings.record.max_bytes, keep: settings.record.keep }
+    RecordFile {
+        path: dir.join("record.jsonl"),
+        max_bytes: settings.record.max_bytes,
+        keep: settings.record.keep,
+    }
 }
 
 fn player_config(
@@ -224,7 +241,8 @@ fn player_config(
         }
     };
     let daq = if p.simulate || p.daq == Daq::Builtin {
-        let path = std::env::current_exe().map_err(|e| Refusal::System(format!("cannot find this program: {e}")))?;
+        let path =
+            std::env::current_exe().map_err(|e| Refusal::System(format!("cannot find this program: {e}")))?;
         let mut args = vec!["daq".to_owned(), "--instance".to_owned(), bank.instance().to_string()];
         if settings.shm.dialect == DialectSetting::Guppi {
             args.extend(["--dialect".to_owned(), "legacy".to_owned()]);
@@ -272,8 +290,10 @@ impl Guard {
     fn simulated(settings: &Settings) -> Result<Guard, Refusal> {
         let system = |what: &str, e: std::io::Error| Refusal::System(format!("{what}: {e}"));
         let dir = private_dir::create("appliance-player").map_err(|e| system("no private directory", e))?;
-        let options = StationOptions { seed: settings.player.seed, rate_divisor: settings.player.rate_divisor };
-        let station = Station::start(options).map_err(|e| system("the simulated hardware does not start", e))?;
+        let options =
+            StationOptions { seed: settings.player.seed, rate_divisor: settings.player.rate_divisor };
+        let station =
+            Station::start(options).map_err(|e| system("the simulated hardware does not start", e))?;
         Ok(Guard { station: Some(station), dir: Some(dir), lock: None })
     }
 
@@ -281,7 +301,10 @@ impl Guard {
     fn enter(&self, bank: &mut Bank, dibas: &Dibas, resolve: &mut Vec<(String, std::net::Ipv4Addr)>) {
         let Some(station) = &self.station else { return };
         if !bank.has_roach {
-            log::info!("{} has no ROACH; it gets a simulated one, so that every mode can be rehearsed", bank.name);
+            log::info!(
+                "{} has no ROACH; it gets a simulated one, so that every mode can be rehearsed",
+                bank.name
+            );
             bank.has_roach = true;
         }
         station.take_over(bank);
@@ -348,7 +371,12 @@ impl Guard {
 }
 
 /// A segment of our own, found by children through `HASHPIPE_KEYFILE`; files where there is no System V memory.
-fn private_memory(dir: &Path, dialect: Dialect, instance: u8, args: &mut Vec<String>) -> Result<StatusMemory, String> {
+fn private_memory(
+    dir: &Path,
+    dialect: Dialect,
+    instance: u8,
+    args: &mut Vec<String>,
+) -> Result<StatusMemory, String> {
     let no_overrides = |_: &str| None;
     let segment = keys::status_location(Some(dir), instance, &no_overrides)
         .map_err(|e| e.to_string())

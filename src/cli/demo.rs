@@ -66,8 +66,7 @@ fn player(args: &DemoArgs) -> Result<(), String> {
     println!("A spectrometer node on simulators. Files go to {}\n", out.display());
     let mut process = PlayerProcess::spawn(&out, args.rate_divisor)?;
     println!("  player     {} (log: {})", process.target, out.join("player.log").display());
-    let mut client =
-        Client::connect(&process.target, Duration::from_secs(60)).map_err(|e| e.message)?;
+    let mut client = Client::connect(&process.target, Duration::from_secs(60)).map_err(|e| e.message)?;
     observe(&mut client)?;
     let files = recorded(&out)?;
     process.stop()?;
@@ -77,9 +76,11 @@ fn player(args: &DemoArgs) -> Result<(), String> {
 fn output_directory(wanted: Option<&Path>) -> Result<PathBuf, String> {
     let out = match wanted {
         Some(dir) => dir.to_owned(),
-        None => PathBuf::from("appliance-demo").join(clock::utc().to_string().replace([' ', ':'], "-").split('.').next().unwrap_or("run")),
+        None => PathBuf::from("appliance-demo")
+            .join(clock::utc().to_string().replace([' ', ':'], "-").split('.').next().unwrap_or("run")),
     };
-    fs::create_dir_all(&out).map_err(|e| format!("cannot make {}: {e}; give another place with --out", out.display()))?;
+    fs::create_dir_all(&out)
+        .map_err(|e| format!("cannot make {}: {e}; give another place with --out", out.display()))?;
     out.canonicalize().map_err(|e| format!("{}: {e}", out.display()))
 }
 
@@ -107,7 +108,9 @@ fn await_roach(client: &mut Client) -> Result<(), String> {
         let state = call(client, "player_state", vec![])?;
         match state.get("roach").and_then(Value::as_str) {
             Some("connected") => return Ok(()),
-            other if clock::mono() > until => return Err(format!("the simulated ROACH is {}", other.unwrap_or("unknown"))),
+            other if clock::mono() > until => {
+                return Err(format!("the simulated ROACH is {}", other.unwrap_or("unknown")));
+            }
             _ => pause(LOOK_EVERY),
         }
     }
@@ -140,7 +143,8 @@ fn follow(client: &mut Client) -> Result<(), String> {
             println!();
             return after_scan(&state);
         }
-        let left = state.get("scan").and_then(|s| s.get("remaining_s")).and_then(Value::as_f64).unwrap_or(0.0);
+        let left =
+            state.get("scan").and_then(|s| s.get("remaining_s")).and_then(Value::as_f64).unwrap_or(0.0);
         let net = call(client, "scan_status", vec![])?;
         progress_line((1.0 - left / SCAN_LENGTH).clamp(0.0, 1.0), &words(&net));
         if clock::mono() > until {
@@ -188,7 +192,9 @@ fn call(client: &mut Client, method: &str, args: Vec<Value>) -> Result<Value, St
 /// A reply `[false, "text"]` is a failure, too.
 fn checked(outcome: Outcome) -> Result<Value, String> {
     match outcome {
-        Ok(Value::List(l)) if l.first() == Some(&Value::Bool(false)) && l.len() == 2 && l[1].as_str().is_some() => {
+        Ok(Value::List(l))
+            if l.first() == Some(&Value::Bool(false)) && l.len() == 2 && l[1].as_str().is_some() =>
+        {
             Err(l[1].to_string())
         }
         Ok(value) => Ok(value),

@@ -3,12 +3,14 @@
 pub mod bank_choice;
 pub mod call;
 pub mod client;
-// pub mod daemon;
+pub mod daemon;
+pub mod daq;
 // pub mod demo;
 pub mod gen_docs;
 pub mod logging;
 pub mod shm;
-// pub mod sim;
+pub mod sim;
+pub mod sim_packets;
 pub mod target;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -20,6 +22,9 @@ use std::process::ExitCode;
 #[derive(Parser, Debug)]
 #[command(name = "appliance", version, about, args_conflicts_with_subcommands = true)]
 pub struct Cli {
+    /// Options of the daemon.
+    #[command(flatten)]
+    pub daemon: daemon::DaemonArgs,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -28,10 +33,15 @@ pub struct Cli {
 /// Subcommands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    // DEMO1
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
+    /// The recording program: packets into SDFITS files, as a child of the player
+    Daq(daq::DaqArgs),
     /// Look at and change shared memory
     Shm(shm::ShmArgs),
+    /// Run simulated hardware in the foreground
+    Sim(sim::SimArgs),
     /// Write man pages, completions and the method reference
     GenDocs(gen_docs::GenDocsArgs),
 }
@@ -43,12 +53,16 @@ pub fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     match cli.command {
+        None if cli.daemon.is_given() => daemon::run(cli.daemon),
         None => {
             let _ = Cli::command().print_help();
             ExitCode::from(2)
         }
+        // DEMO2
         Some(Command::Call(args)) => call::run(args),
+        Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Shm(args)) => shm::run(args),
+        Some(Command::Sim(args)) => sim::run(args),
         Some(Command::GenDocs(args)) => gen_docs::run(args),
     }
 }

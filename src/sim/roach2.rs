@@ -133,6 +133,11 @@ impl Roach {
         }
     }
 
+    /// Frequency of synthesizer A, the clock of the converters, MHz; `None` until it is set.
+    pub fn clock_mhz(&self) -> Option<f64> {
+        self.valon.frequency_mhz("synth_a")
+    }
+
     /// The board behind the server.
     pub fn board(&self) -> &Board {
         &self.board

@@ -1,7 +1,7 @@
 //! The ROACH simulator on a listener: connections to [`Roach`], its orders to the loop.
 
 use super::roach2::{ClientId, Output, Roach, RoachConfig};
-use crate::fpga::model::{Board, BoardEvent};
+use crate::fpga::model::BoardEvent;
 use crate::reactor::{Address, App, ConnId, Effect, Effects, Event, Request, Tag, TimerKey, When};
 use crate::units::{Now, Utc};
 use std::net::SocketAddr;
@@ -12,8 +12,8 @@ const NEXT_PULSE: TimerKey = TimerKey(2);
 /// Exit status when the port cannot be had.
 pub const EXIT_NO_PORT: u8 = 1;
 
-/// Told about the board and a time.
-pub type BoardHook = Box<dyn FnMut(&Board, Utc) + Send>;
+/// Told about the simulated ROACH and a time.
+pub type BoardHook = Box<dyn FnMut(&Roach, Utc) + Send>;
 /// Told the address listened on, or why there is none.
 pub type ReadyHook = Box<dyn FnMut(Result<SocketAddr, String>) + Send>;
 
@@ -72,7 +72,7 @@ impl RoachApp {
         };
         log::info!("board: {event:?}");
         if let Some(hook) = hook {
-            hook(self.roach.board(), at);
+            hook(&self.roach, at);
         }
     }
 }
@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn arming_sets_a_timer_and_the_pulse_calls_the_hook() {
         let (tell, told) = channel();
-        let started: BoardHook = Box::new(move |board, at| {
+        let started: BoardHook = Box::new(move |roach, at| {
+            let board = roach.board();
             tell.send((board.image().map(str::to_owned), at)).expect("the test listens");
         });
         let board = BoardConfig { catalogue: Catalogue::accepting_any(), ..BoardConfig::default() };

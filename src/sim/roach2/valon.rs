@@ -35,6 +35,14 @@ pub(super) struct Valon {
     values: BTreeMap<(&'static str, String), Vec<Vec<u8>>>,
 }
 
+impl Valon {
+    /// Frequency of a synthesizer, MHz; `None` until it is set.
+    pub(super) fn frequency_mhz(&self, synth: &str) -> Option<f64> {
+        let value = self.values.get(&("frequency", synth.to_owned()))?.first()?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    }
+}
+
 /// `None`: no such request.
 pub(super) fn run(valon: &mut Valon, request: &Message) -> Option<Reply> {
     let name = request.name.strip_prefix("valon-")?;
