@@ -41,7 +41,7 @@ class Proxy:
         self._owed = False
         self._open()
         time.sleep(REGISTRATION_WAIT_S)
-        self._collect()
+        self.in_time = self.registered()
 
     @property
     def methods(self):
