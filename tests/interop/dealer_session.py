@@ -140,6 +140,8 @@ class Session:
         running = self.player.bank.scan_status()
         self.result["scan_status"] = running
         self.check("scan_status says running", bool(running) and running[0] is True, running)
+        # A set-up by script is fast: packets of the time before the arm must not pass for the scan.
+        self.check("the DAQ program is still there for it", "NETSTAT=exiting" not in (running or []), running)
         reads = reader.finish()
         self.result["reads_during_start"] = reads
         self.check("reads during start are all answered", reader.registered and reads["reads"] and
