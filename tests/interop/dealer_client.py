@@ -41,7 +41,7 @@ class Proxy:
         self._owed = False
         self._open()
         time.sleep(REGISTRATION_WAIT_S)
-        self._collect()
+        self.in_time = self.registered()
 
     @property
     def methods(self):
@@ -81,6 +81,11 @@ class Proxy:
         if isinstance(reply, dict) and "EXCEPTION" in reply:
             raise RemoteError(reply["EXCEPTION"])
         return reply
+
+    def registered(self):
+        """Whether the list of methods has come over this connection. Looks, does not wait."""
+        self._collect()
+        return not self._owed
 
     def close(self):
         self._socket.close(linger=0)
