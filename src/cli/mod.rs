@@ -9,6 +9,7 @@ pub mod daq;
 // pub mod demo;
 pub mod gen_docs;
 pub mod logging;
+pub mod plan;
 pub mod shm;
 pub mod sim;
 pub mod sim_packets;
@@ -42,6 +43,8 @@ pub enum Command {
     Daq(daq::DaqArgs),
     /// Say what is wrong or odd in configuration files, line by line
     Check(check::CheckArgs),
+    /// Print what prepare or set_mode would do
+    Plan(plan::PlanArgs),
     /// Look at and change shared memory
     Shm(shm::ShmArgs),
     /// Run simulated hardware in the foreground
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Some(Command::Call(args)) => call::run(args),
         Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Check(args)) => check::run(args),
+        Some(Command::Plan(args)) => plan::run(args),
         Some(Command::Shm(args)) => shm::run(args),
         Some(Command::Sim(args)) => sim::run(args),
         Some(Command::GenDocs(args)) => gen_docs::run(args),
