@@ -6,7 +6,7 @@ pub mod check;
 pub mod client;
 pub mod daemon;
 pub mod daq;
-// pub mod demo;
+pub mod demo;
 pub mod gen_docs;
 pub mod logging;
 pub mod plan;
@@ -36,7 +36,8 @@ pub struct Cli {
 /// Subcommands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    // DEMO1
+    /// Run the whole machine on simulators and record a real file
+    Demo(demo::DemoArgs),
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
     /// The recording program: packets into SDFITS files, as a child of the player
@@ -65,7 +66,7 @@ pub fn main() -> ExitCode {
             let _ = Cli::command().print_help();
             ExitCode::from(2)
         }
-        // DEMO2
+        Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Call(args)) => call::run(args),
         Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Check(args)) => check::run(args),
