@@ -20,7 +20,7 @@ pub enum FpgaOp {
     ListBof,
     /// Program an image, or deprogram with `None`.
     Program {
-        /// Image name; `None` deprograms.
+        /// Name of the image, `None` for none.
         image: Option<String>,
     },
     /// Is a design running?
@@ -31,74 +31,74 @@ pub enum FpgaOp {
     Read {
         /// Register name.
         register: String,
-        /// First byte.
+        /// Bytes from its start.
         offset: u32,
-        /// Number of bytes.
+        /// Bytes.
         len: u32,
     },
     /// Write bytes; with `verify` read them back and compare.
     Write {
         /// Register name.
         register: String,
-        /// First byte.
+        /// Bytes from its start.
         offset: u32,
-        /// The bytes.
+        /// What to write.
         data: Vec<u8>,
         /// Read back and compare.
         verify: bool,
     },
     /// Start a 10 GbE core. `mac`: 48 bits.
     TapStart {
-        /// Name of the tap instance, at most 8 characters.
+        /// Name of the tap, at most 8 characters.
         tap: String,
-        /// Register of the 10 GbE core.
+        /// Register of the core.
         device: String,
-        /// MAC address, 48 bits.
+        /// 48 bits.
         mac: u64,
-        /// IPv4 address of the core.
+        /// Own address.
         ip: Ipv4Addr,
-        /// UDP or TCP port.
+        /// UDP port.
         port: u16,
     },
     /// Stop a 10 GbE core by its tap name.
     TapStop {
-        /// Name of the tap instance, at most 8 characters.
+        /// Name of the tap, at most 8 characters.
         tap: String,
     },
     /// Set ARP entries of a 10 GbE core: last octet of the address, 48-bit MAC. Only entries that differ are written.
     SetArp {
-        /// Register of the 10 GbE core.
+        /// Register of the core.
         device: String,
         /// Last octet of the address, 48-bit MAC.
         entries: Vec<(u8, u64)>,
     },
     /// Write bytes to a device on the board's I2C bus.
     I2cWrite {
-        /// I2C address, 7 bits.
+        /// 7-bit address on the bus.
         address: u8,
-        /// The bytes.
+        /// What to write.
         data: Vec<u8>,
     },
     /// Read bytes from a device on the board's I2C bus.
     I2cRead {
-        /// I2C address, 7 bits.
+        /// 7-bit address on the bus.
         address: u8,
-        /// Number of bytes.
+        /// Bytes.
         len: u8,
     },
     /// The flush of a mode: read all, write those that differ, read those back. Whole words and whole
     /// blobs from offset 0; at most three round trips while everything fits the window.
     WriteChanged {
-        /// Words by register.
+        /// Register and its first word.
         words: Vec<(String, u32)>,
-        /// Bytes by register.
+        /// Register and its bytes from offset 0.
         blobs: Vec<(String, Vec<u8>)>,
     },
     /// Any other request of the board's server (Valon, diagnostics).
     Raw {
         /// Request name.
         name: String,
-        /// Arguments.
+        /// Arguments, unescaped.
         args: Vec<Vec<u8>>,
     },
 }
@@ -118,9 +118,9 @@ pub enum FpgaReply {
     Written(Vec<String>),
     /// Reply arguments after `ok`, and the informs before it (`Raw`).
     Raw {
-        /// Arguments.
+        /// Arguments, unescaped.
         args: Vec<Vec<u8>>,
-        /// Arguments of the informs before the reply.
+        /// Arguments of each inform.
         informs: Vec<Vec<Vec<u8>>>,
     },
 }
@@ -131,31 +131,31 @@ pub enum FpgaError {
     /// No link to the board.
     #[error("Request {op} failed: not connected to {board} ({why})")]
     NotConnected {
-        /// The operation.
+        /// Request name.
         op: String,
-        /// The board.
+        /// Which board.
         board: String,
-        /// The reason.
+        /// What happened to the link.
         why: String,
     },
     /// No reply in time; the link is re-opened, so that a late reply is never taken for another.
     #[error("Request {op} timed out after {waited_ms} ms.")]
     Timeout {
-        /// The operation.
+        /// Request name.
         op: String,
-        /// How long was waited, ms.
+        /// How long, ms.
         waited_ms: u64,
     },
     /// Reply `fail` or `invalid`.
     #[error("Request {op} failed.\n  Request: {request}\n  Reply: {reply}.{}", log_lines(.log))]
     Rejected {
-        /// The operation.
+        /// Request name.
         op: String,
         /// The request as sent.
         request: String,
         /// The reply as received.
         reply: String,
-        /// Log lines of the server since the request.
+        /// What the server logged as errors meanwhile.
         log: Vec<String>,
     },
     /// The bytes read back are not those written.
@@ -165,21 +165,21 @@ pub enum FpgaError {
     VerifyFailed {
         /// Register name.
         register: String,
-        /// First byte.
+        /// Bytes from its start.
         offset: u32,
-        /// First word written.
+        /// Word written.
         wrote: u32,
-        /// First word read back.
+        /// Word read back.
         read: u32,
     },
     /// Some registers of a `WriteChanged` failed; all of them are named, the others are done.
     #[error("{} of {attempted} registers failed: {}", .failures.len(), failure_lines(.failures))]
     FlushFailed {
-        /// attempted
+        /// Registers wanted.
         attempted: usize,
-        /// written
+        /// Registers written and verified.
         written: Vec<String>,
-        /// failures
+        /// Registers and why each failed.
         failures: Vec<(String, FpgaError)>,
     },
     /// Refused before anything was sent.
