@@ -146,7 +146,7 @@ fn follow(client: &mut Client) -> Result<(), String> {
         let left =
             state.get("scan").and_then(|s| s.get("remaining_s")).and_then(Value::as_f64).unwrap_or(0.0);
         let net = call(client, "scan_status", vec![])?;
-        progress_line((1.0 - left / SCAN_LENGTH).clamp(0.0, 1.0), &words(&net));
+        progress_line((1.0 - left / SCAN_LENGTH).clamp(0.0, 0.99), &words(&net));
         if clock::mono() > until {
             return Err("the scan does not end".into());
         }
@@ -181,7 +181,7 @@ fn progress_line(part: f64, text: &str) {
         print!("\r  scan [{}{}] {text:<50}", "#".repeat(full), "-".repeat(WIDTH - full));
         let _ = io::stdout().flush();
     } else if part >= 1.0 {
-        print!("  scan {text}");
+        print!("  scan                                        {text}");
     }
 }
 

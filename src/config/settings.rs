@@ -43,7 +43,7 @@ pub struct Settings {
 }
 
 /// Ports and who may use them.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listen {
     /// JSON over ZeroMQ: `tcp://address:port`; empty: loopback and the role's port.
@@ -58,19 +58,6 @@ pub struct Listen {
     pub read_only: Vec<String>,
     /// Execute writes whose client has gone, as the reference does.
     pub execute_abandoned: bool,
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Listen {
-            json: String::new(),
-            rpc: Vec::new(),
-            allow: Vec::new(),
-            allow_write: Vec::new(),
-            read_only: Vec::new(),
-            execute_abandoned: false,
-        }
-    }
 }
 
 /// Which DAQ program records.

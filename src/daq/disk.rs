@@ -94,16 +94,41 @@ impl Disk {
         }
     }
 
-    /// Counters restarted: a new time zero. What was being added up is written first.
+    /// Counters restarted: a new time zero. What was being added up is written first, unless it came
+    /// before the commanded start.
     fn started(&mut self, arrival: Utc) {
-        self.sums.flush(&mut self.rows);
-        self.write_rows();
+        if self.before_command() {
+            self.discard_false_start();
+        } else {
+            self.sums.flush(&mut self.rows);
+            self.write_rows();
+        }
         self.sums = Accumulate::new(&self.setup);
         self.origin = None;
         self.arrival = Some(arrival);
         let mjd = arrival.mjd();
         self.shared.board.pin("M_STTMJD", (mjd * 1e8).round() / 1e8);
         self.shared.board.pin("M_STTOFF", f64::from(arrival.subsec_nanos()) / 1e9);
+    }
+
+    /// The hardware ran before the second it was told to: pulses of a reset phase start it, too.
+    fn before_command(&self) -> bool {
+        let began = self.origin.as_ref().map(|o| o.start_mjd);
+        let commanded = self.setup.start_mjd();
+        began.zip(commanded).is_some_and(|(b, c)| (c - b) * 86_400.0 > START_TOLERANCE_S)
+    }
+
+    /// The real start has come, so nobody asked for what was recorded until now.
+    fn discard_false_start(&mut self) {
+        self.rows.clear();
+        self.written = 0;
+        let Some(output) = self.output.take() else { return };
+        let rows = output.rows();
+        self.number = output.number() - 1;
+        match output.abandon() {
+            Ok(()) => eprintln!("daq: {rows} rows from before the commanded start discarded"),
+            Err(e) => eprintln!("daq: {rows} rows from before the commanded start stay: {e}"),
+        }
     }
 
     fn spectrum(&mut self, spectrum: Spectrum) -> Progress {

@@ -65,6 +65,15 @@ impl Output {
         self.fits.append(row)
     }
 
+    /// Removes what was written: nobody wants it.
+    ///
+    /// # Errors
+    /// What the file system says, with the name of the file that stays.
+    pub fn abandon(self) -> io::Result<()> {
+        std::fs::remove_file(&self.part)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", self.part.display())))
+    }
+
     /// Totals, sync, final name. On error the `.part` file stays.
     ///
     /// # Errors

@@ -70,7 +70,8 @@ impl RoachApp {
             BoardEvent::Started(at) => (&mut self.hooks.started, at),
             BoardEvent::Stopped(at) => (&mut self.hooks.stopped, at),
         };
-        log::info!("board: {event:?}");
+        let what = if matches!(event, BoardEvent::Started(_)) { "started" } else { "stopped" };
+        log::info!("simulated board: instrument {what} at {at} UTC");
         if let Some(hook) = hook {
             hook(&self.roach, at);
         }
