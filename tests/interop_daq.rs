@@ -1,5 +1,6 @@
 //! The recording program as a process: packets in, a file out, and astropy as the judge.
 
+use appliance::daq::quicklook;
 use appliance::daq::sdfits::read::Recording;
 use appliance::daq::status::StatusPort;
 use appliance::proto::status_cards::Dialect;
@@ -168,6 +169,10 @@ fn a_scan_of_two_seconds_is_recorded_whole() {
     let peak = (0..1024).max_by(|&a, &b| spectrum[a].total_cmp(&spectrum[b])).expect("channels");
     assert_eq!(peak, 256);
     assert_eq!(recording.text("STARTSRC").as_deref(), Some("STTMJD"));
+    let look = quicklook::Spectrum::read(&files[0]).expect("readable");
+    println!("{}\n{}", quicklook::terminal(&look, 78, 16), look.summary());
+    quicklook::png(&look, &daq.dir.path().join("spectrum.png")).expect("written");
+    assert_eq!(look.peak(), Some(256));
     astropy_agrees(&files[0], rows, 2.0);
     daq.tell("quit\n");
     assert!(daq.exit().success());

@@ -2,15 +2,18 @@
 
 pub mod bank_choice;
 pub mod call;
+pub mod check;
 pub mod client;
 pub mod daemon;
 pub mod daq;
-// pub mod demo;
+pub mod demo;
 pub mod gen_docs;
 pub mod logging;
+pub mod plan;
 pub mod shm;
 pub mod sim;
 pub mod sim_packets;
+pub mod sim_roach;
 pub mod target;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -33,11 +36,16 @@ pub struct Cli {
 /// Subcommands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    // DEMO1
+    /// Run the whole machine on simulators and record a real file
+    Demo(demo::DemoArgs),
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
     /// The recording program: packets into SDFITS files, as a child of the player
     Daq(daq::DaqArgs),
+    /// Say what is wrong or odd in configuration files, line by line
+    Check(check::CheckArgs),
+    /// Print what prepare or set_mode would do
+    Plan(plan::PlanArgs),
     /// Look at and change shared memory
     Shm(shm::ShmArgs),
     /// Run simulated hardware in the foreground
@@ -58,9 +66,11 @@ pub fn main() -> ExitCode {
             let _ = Cli::command().print_help();
             ExitCode::from(2)
         }
-        // DEMO2
+        Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Call(args)) => call::run(args),
         Some(Command::Daq(args)) => daq::run(args),
+        Some(Command::Check(args)) => check::run(args),
+        Some(Command::Plan(args)) => plan::run(args),
         Some(Command::Shm(args)) => shm::run(args),
         Some(Command::Sim(args)) => sim::run(args),
         Some(Command::GenDocs(args)) => gen_docs::run(args),

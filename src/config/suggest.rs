@@ -19,25 +19,29 @@ pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> St
     closest(word, candidates).map(|c| format!("; did you mean '{c}'?")).unwrap_or_default()
 }
 
-/// Insertions, deletions and replacements that turn `a` into `b`. Words only: quadratic, so long
-/// texts count as far apart.
+/// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. Words only:
+/// quadratic, so long texts count as far apart.
 pub fn edits(a: &str, b: &str) -> usize {
     const WORD_BYTES_MAX: usize = 80;
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() > WORD_BYTES_MAX || b.len() > WORD_BYTES_MAX {
         return WORD_BYTES_MAX;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(before[j - 2] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[b.len()]
+    above[b.len()]
 }
 
 #[cfg(test)]
@@ -50,6 +54,7 @@ mod tests {
         assert_eq!(closest("file_system", ["filter_bw", "frequency"]), None);
         assert_eq!(closest("nchan", ["nchan"]), None);
         assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(closest("bnak", ["bank", "seed"]), Some("bank"));
         assert_eq!(edits("", "abc"), 3);
     }
 }

@@ -17,6 +17,7 @@ pub mod heaps;
 pub mod net;
 pub mod output;
 pub mod program;
+pub mod quicklook;
 pub mod sdfits;
 pub mod setup;
 pub mod start_rule;

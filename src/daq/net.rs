@@ -131,25 +131,27 @@ impl Net {
         let mut wanted = true;
         while wanted && !self.shared.stop.load(Ordering::Relaxed) {
             let n = self.take(&mut batch, &mut wanted);
-            let now = clock::mono();
-            match last_packet {
-                _ if n > 0 => {
-                    if last_packet.replace(now).is_none() {
-                        self.state("receiving");
-                    }
-                }
-                Some(at) if now.since(at) > QUIET => {
-                    last_packet = None;
-                    self.state("waiting");
-                }
-                _ => {}
-            }
+            self.note_arrival(n > 0, &mut last_packet);
             if n < BATCH {
                 self.wait();
             }
         }
         self.drain(&mut batch, wanted);
         self.state("exiting");
+    }
+
+    /// `receiving` with the first packet, `waiting` after a second without one.
+    fn note_arrival(&self, arrived: bool, last_packet: &mut Option<Mono>) {
+        let now = clock::mono();
+        if arrived {
+            let first = last_packet.replace(now).is_none();
+            if first {
+                self.state("receiving");
+            }
+        } else if last_packet.is_some_and(|at| now.since(at) > QUIET) {
+            *last_packet = None;
+            self.state("waiting");
+        }
     }
 
     /// Takes a batch from the socket and hands on what it completes; returns its size.

@@ -19,30 +19,88 @@ pub enum FpgaOp {
     /// Names of the gateware images the board holds.
     ListBof,
     /// Program an image, or deprogram with `None`.
-    Program { image: Option<String> },
+    Program {
+        /// Name of the image, `None` for none.
+        image: Option<String>,
+    },
     /// Is a design running?
     Status,
     /// Is the server alive?
     Ping,
     /// Read bytes.
-    Read { register: String, offset: u32, len: u32 },
+    Read {
+        /// Register name.
+        register: String,
+        /// Bytes from its start.
+        offset: u32,
+        /// Bytes.
+        len: u32,
+    },
     /// Write bytes; with `verify` read them back and compare.
-    Write { register: String, offset: u32, data: Vec<u8>, verify: bool },
+    Write {
+        /// Register name.
+        register: String,
+        /// Bytes from its start.
+        offset: u32,
+        /// What to write.
+        data: Vec<u8>,
+        /// Read back and compare.
+        verify: bool,
+    },
     /// Start a 10 GbE core. `mac`: 48 bits.
-    TapStart { tap: String, device: String, mac: u64, ip: Ipv4Addr, port: u16 },
+    TapStart {
+        /// Name of the tap, at most 8 characters.
+        tap: String,
+        /// Register of the core.
+        device: String,
+        /// 48 bits.
+        mac: u64,
+        /// Own address.
+        ip: Ipv4Addr,
+        /// UDP port.
+        port: u16,
+    },
     /// Stop a 10 GbE core by its tap name.
-    TapStop { tap: String },
+    TapStop {
+        /// Name of the tap, at most 8 characters.
+        tap: String,
+    },
     /// Set ARP entries of a 10 GbE core: last octet of the address, 48-bit MAC. Only entries that differ are written.
-    SetArp { device: String, entries: Vec<(u8, u64)> },
+    SetArp {
+        /// Register of the core.
+        device: String,
+        /// Last octet of the address, 48-bit MAC.
+        entries: Vec<(u8, u64)>,
+    },
     /// Write bytes to a device on the board's I2C bus.
-    I2cWrite { address: u8, data: Vec<u8> },
+    I2cWrite {
+        /// 7-bit address on the bus.
+        address: u8,
+        /// What to write.
+        data: Vec<u8>,
+    },
     /// Read bytes from a device on the board's I2C bus.
-    I2cRead { address: u8, len: u8 },
+    I2cRead {
+        /// 7-bit address on the bus.
+        address: u8,
+        /// Bytes.
+        len: u8,
+    },
     /// The flush of a mode: read all, write those that differ, read those back. Whole words and whole
     /// blobs from offset 0; at most three round trips while everything fits the window.
-    WriteChanged { words: Vec<(String, u32)>, blobs: Vec<(String, Vec<u8>)> },
+    WriteChanged {
+        /// Register and its first word.
+        words: Vec<(String, u32)>,
+        /// Register and its bytes from offset 0.
+        blobs: Vec<(String, Vec<u8>)>,
+    },
     /// Any other request of the board's server (Valon, diagnostics).
-    Raw { name: String, args: Vec<Vec<u8>> },
+    Raw {
+        /// Request name.
+        name: String,
+        /// Arguments, unescaped.
+        args: Vec<Vec<u8>>,
+    },
 }
 
 /// What an operation yields.
@@ -59,7 +117,12 @@ pub enum FpgaReply {
     /// Names of the registers that differed and were written (`WriteChanged`), words first.
     Written(Vec<String>),
     /// Reply arguments after `ok`, and the informs before it (`Raw`).
-    Raw { args: Vec<Vec<u8>>, informs: Vec<Vec<Vec<u8>>> },
+    Raw {
+        /// Arguments, unescaped.
+        args: Vec<Vec<u8>>,
+        /// Arguments of each inform.
+        informs: Vec<Vec<Vec<u8>>>,
+    },
 }
 
 /// Why an operation failed. Rendered texts keep the wording client scripts of the reference match on.
@@ -67,21 +130,58 @@ pub enum FpgaReply {
 pub enum FpgaError {
     /// No link to the board.
     #[error("Request {op} failed: not connected to {board} ({why})")]
-    NotConnected { op: String, board: String, why: String },
+    NotConnected {
+        /// Request name.
+        op: String,
+        /// Which board.
+        board: String,
+        /// What happened to the link.
+        why: String,
+    },
     /// No reply in time; the link is re-opened, so that a late reply is never taken for another.
     #[error("Request {op} timed out after {waited_ms} ms.")]
-    Timeout { op: String, waited_ms: u64 },
+    Timeout {
+        /// Request name.
+        op: String,
+        /// How long, ms.
+        waited_ms: u64,
+    },
     /// Reply `fail` or `invalid`.
     #[error("Request {op} failed.\n  Request: {request}\n  Reply: {reply}.{}", log_lines(.log))]
-    Rejected { op: String, request: String, reply: String, log: Vec<String> },
+    Rejected {
+        /// Request name.
+        op: String,
+        /// The request as sent.
+        request: String,
+        /// The reply as received.
+        reply: String,
+        /// What the server logged as errors meanwhile.
+        log: Vec<String>,
+    },
     /// The bytes read back are not those written.
     #[error(
         "Verification of write to {register} at offset {offset} failed. Wrote 0x{wrote:08x}... but got back 0x{read:08x}..."
     )]
-    VerifyFailed { register: String, offset: u32, wrote: u32, read: u32 },
+    VerifyFailed {
+        /// Register name.
+        register: String,
+        /// Bytes from its start.
+        offset: u32,
+        /// Word written.
+        wrote: u32,
+        /// Word read back.
+        read: u32,
+    },
     /// Some registers of a `WriteChanged` failed; all of them are named, the others are done.
     #[error("{} of {attempted} registers failed: {}", .failures.len(), failure_lines(.failures))]
-    FlushFailed { attempted: usize, written: Vec<String>, failures: Vec<(String, FpgaError)> },
+    FlushFailed {
+        /// Registers wanted.
+        attempted: usize,
+        /// Registers written and verified.
+        written: Vec<String>,
+        /// Registers and why each failed.
+        failures: Vec<(String, FpgaError)>,
+    },
     /// Refused before anything was sent.
     #[error("{0}")]
     Invalid(String),

@@ -269,10 +269,10 @@ impl Board {
 
     /// Does what is due by `now`.
     pub fn advance(&mut self, now: Utc) {
-        if let (Pps::Clock, Arm::Armed { at: Some(at) }) = (self.config.pps, self.arm) {
-            if at <= now {
-                self.start(at);
-            }
+        if let (Pps::Clock, Arm::Armed { at: Some(at) }) = (self.config.pps, self.arm)
+            && at <= now
+        {
+            self.start(at);
         }
     }
 
@@ -342,10 +342,8 @@ impl Board {
 
     /// Bit 0 of `status` is the error flag; a reset pulse clears it.
     fn clear_error(&mut self) {
-        if let Some(cell) = self.cells.get_mut("status") {
-            if let Some(last) = cell.data.get_mut(3) {
-                *last &= !1;
-            }
+        if let Some(last) = self.cells.get_mut("status").and_then(|c| c.data.get_mut(3)) {
+            *last &= !1;
         }
     }
 }

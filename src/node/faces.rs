@@ -56,11 +56,30 @@ struct Connection {
 #[derive(Debug)]
 pub enum FaceEvent {
     /// Somebody calls.
-    Call { conn: ConnId, seq: u64, call: crate::api::Call },
+    Call {
+        /// The connection.
+        conn: ConnId,
+        /// Number of the call within its session.
+        seq: u64,
+        /// The call.
+        call: crate::api::Call,
+    },
     /// Somebody asks for the methods of an interface.
-    ListMethods { conn: ConnId, seq: u64, interface: String },
+    ListMethods {
+        /// The connection.
+        conn: ConnId,
+        /// Number of the call within its session.
+        seq: u64,
+        /// The interface.
+        interface: String,
+    },
     /// A client withdraws a call.
-    Cancel { conn: ConnId, seq: u64 },
+    Cancel {
+        /// The connection.
+        conn: ConnId,
+        /// Number of the call within its session.
+        seq: u64,
+    },
 }
 
 /// All ports and connections.

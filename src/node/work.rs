@@ -28,30 +28,74 @@ pub enum Announce {
 #[derive(Debug)]
 pub enum Job {
     /// Append to the record; a ticket waits for it.
-    Record { file: RecordFile, line: String, ticket: Option<Ticket> },
+    Record {
+        /// Where.
+        file: RecordFile,
+        /// The entry.
+        line: String,
+        /// The call that waits for it.
+        ticket: Option<Ticket>,
+    },
     /// Look up hosts.
-    Resolve { hosts: Vec<String> },
+    Resolve {
+        /// The hosts.
+        hosts: Vec<String>,
+    },
     /// Look up the board's host before connecting.
-    ResolveBoard { host: String },
+    ResolveBoard {
+        /// The host.
+        host: String,
+    },
     /// Read and understand a `dibas.conf`.
-    ReadConfig { path: PathBuf, ticket: Option<Ticket> },
+    ReadConfig {
+        /// The file.
+        path: PathBuf,
+        /// The call that waits for it.
+        ticket: Option<Ticket>,
+    },
     /// Tell a parent that the ports are open.
-    Announce { to: Announce, text: String },
+    Announce {
+        /// Whom.
+        to: Announce,
+        /// The line.
+        text: String,
+    },
 }
 
 /// What became of it.
 #[derive(Debug)]
 pub enum Done {
     /// The entry is written, or could not be.
-    Recorded { ticket: Option<Ticket>, error: Option<String> },
+    Recorded {
+        /// The call that waits for it.
+        ticket: Option<Ticket>,
+        /// Why not, if not.
+        error: Option<String>,
+    },
     /// Addresses.
-    Resolved { hosts: Vec<Host> },
+    Resolved {
+        /// The hosts.
+        hosts: Vec<Host>,
+    },
     /// Address of the board's host.
-    BoardResolved { host: String, address: Option<std::net::Ipv4Addr> },
+    BoardResolved {
+        /// The host.
+        host: String,
+        /// Its address, if it has one.
+        address: Option<std::net::Ipv4Addr>,
+    },
     /// A new configuration, or why it cannot be used.
-    ConfigRead { ticket: Option<Ticket>, result: Result<Box<Dibas>, String> },
+    ConfigRead {
+        /// The call that waits for it.
+        ticket: Option<Ticket>,
+        /// What was read.
+        result: Result<Box<Dibas>, String>,
+    },
     /// Told, or not.
-    Announced { error: Option<String> },
+    Announced {
+        /// Why not, if not.
+        error: Option<String>,
+    },
 }
 
 /// Does a job; blocks.

@@ -94,17 +94,47 @@ pub type StatusAnswer = Result<Vec<(String, Value)>, String>;
 #[derive(Debug)]
 pub enum Input {
     /// A call with bound arguments.
-    Call { ticket: Ticket, call: PlayerCall },
+    Call {
+        /// The call.
+        ticket: Ticket,
+        /// What is asked.
+        call: PlayerCall,
+    },
     /// Completion of an FPGA order.
-    Fpga { key: FpgaKey, result: Result<FpgaReply, FpgaError> },
+    Fpga {
+        /// Names the order.
+        key: FpgaKey,
+        /// How it ended.
+        result: Result<FpgaReply, FpgaError>,
+    },
     /// Completion of a status order.
-    Status { key: StatusKey, answer: StatusAnswer },
+    Status {
+        /// Names the order.
+        key: StatusKey,
+        /// What it gave.
+        answer: StatusAnswer,
+    },
     /// A program runs.
-    ChildStarted { child: Child, pid: u32 },
+    ChildStarted {
+        /// The program.
+        child: Child,
+        /// Its process id.
+        pid: u32,
+    },
     /// A program could not be started.
-    SpawnFailed { child: Child, error: String },
+    SpawnFailed {
+        /// The program.
+        child: Child,
+        /// Why not.
+        error: String,
+    },
     /// A program ended.
-    ChildExited { child: Child, exit: Exit },
+    ChildExited {
+        /// The program.
+        child: Child,
+        /// How it ended.
+        exit: Exit,
+    },
     /// The FPGA link came or went.
     Link(Link),
     /// Addresses of hosts that were asked for.
@@ -112,7 +142,10 @@ pub enum Input {
     /// The configuration was read again.
     Reloaded(Box<Dibas>),
     /// The client of a pending `start` withdraws it.
-    Cancel { ticket: Ticket },
+    Cancel {
+        /// The call.
+        ticket: Ticket,
+    },
     /// Orderly end of the process.
     Shutdown,
 }
@@ -121,23 +154,59 @@ pub enum Input {
 #[derive(Debug, PartialEq)]
 pub enum Output {
     /// Answer a call.
-    Reply { ticket: Ticket, outcome: Outcome },
+    Reply {
+        /// The call.
+        ticket: Ticket,
+        /// The answer.
+        outcome: Outcome,
+    },
     /// Submit to the FPGA.
-    Fpga { key: FpgaKey, op: FpgaOp },
+    Fpga {
+        /// Names the order.
+        key: FpgaKey,
+        /// The operation.
+        op: FpgaOp,
+    },
     /// Touch the status memory; orders are carried out in order.
-    Status { key: StatusKey, order: StatusOrder },
+    Status {
+        /// Names the order.
+        key: StatusKey,
+        /// The order.
+        order: StatusOrder,
+    },
     /// Start a program.
-    Spawn { child: Child, program: Program },
+    Spawn {
+        /// The program.
+        child: Child,
+        /// What to start.
+        program: Program,
+    },
     /// A command line for a program, end of line included.
-    Line { child: Child, line: String },
+    Line {
+        /// The program.
+        child: Child,
+        /// The line.
+        line: String,
+    },
     /// Close a program's standard input.
-    CloseInput { child: Child },
+    CloseInput {
+        /// The program.
+        child: Child,
+    },
     /// Signal a program.
-    Signal { child: Child, signal: ChildSignal },
+    Signal {
+        /// The program.
+        child: Child,
+        /// The signal.
+        signal: ChildSignal,
+    },
     /// For the append-only record: this plan is about to run.
     Record(Value),
     /// Re-read the configuration file, say so with [`Input::Reloaded`], and answer the call.
-    ReadConfig { ticket: Ticket },
+    ReadConfig {
+        /// The call.
+        ticket: Ticket,
+    },
     /// The state changed; subscribers want to know.
     Changed,
     /// Everything has been stopped after [`Input::Shutdown`].
@@ -163,7 +232,7 @@ struct ActiveMode {
 enum Kind {
     SetMode(Box<ActiveMode>),
     Prepare,
-    Manual(&'static str),
+    Manual,
     Monitor,
     Start {
         cancelled: bool,
@@ -515,6 +584,7 @@ impl Player {
             dibas: &self.dibas,
             bank: &self.bank,
             resolve,
+            simulate: self.config.simulate,
             fits_writer: matches!(self.config.daq, DaqProgram::Site),
             clear_status: false,
             await_daq: false,
@@ -596,7 +666,7 @@ impl Player {
         };
         let resolve = |host: &str| self.address_of(host);
         let plan = compile::manual(&self.plan_site(&resolve), phase, steps);
-        self.run(Kind::Manual(phase), plan, Some(ticket), State::Operating(phase), now);
+        self.run(Kind::Manual, plan, Some(ticket), State::Operating(phase), now);
         Ok(Answer::Later)
     }
 
@@ -846,11 +916,11 @@ impl Player {
                 self.enter(State::Monitoring, now);
                 self.reply(job.ticket, Ok(Value::verdict(true, "Start monitor mode.")));
             }
-            (Kind::Prepare | Kind::Manual(_), Ok(())) => {
+            (Kind::Prepare | Kind::Manual, Ok(())) => {
                 self.back_to_rest(now);
                 self.reply(job.ticket, Ok(Value::Null));
             }
-            (Kind::Prepare | Kind::Manual(_) | Kind::Monitor, Err(failure)) => {
+            (Kind::Prepare | Kind::Manual | Kind::Monitor, Err(failure)) => {
                 let error = step_error(&title, &failure);
                 self.note_error(error.message.clone(), now);
                 self.back_to_rest(now);

@@ -24,6 +24,8 @@ pub struct Site<'a> {
     pub bank: &'a Bank,
     /// Host name to address.
     pub resolve: &'a dyn Fn(&str) -> Option<Ipv4Addr>,
+    /// Data are simulated, and say so.
+    pub simulate: bool,
     /// Does a separate FITS writer run beside the DAQ program?
     pub fits_writer: bool,
     /// Empty the status memory first (the program family changes).
@@ -43,7 +45,11 @@ pub fn set_mode(site: &Site, mode: &Mode, facts: &FpgaFacts, prepared: &Prepared
     if site.clear_status {
         plan.push(Phase::strict("clear_status", vec![Step::ClearStatus]));
     }
-    plan.push(Phase::strict("backend", vec![Step::Status(vec![("BACKEND".into(), "VEGAS".into())])]));
+    let mut backend = vec![("BACKEND".to_owned(), "VEGAS".to_owned())];
+    if site.simulate {
+        backend.push(("SIMULATE".into(), "T".into()));
+    }
+    plan.push(Phase::strict("backend", vec![Step::Status(backend)]));
     if site.bank.has_roach {
         program(site, mode, facts, &mut plan)?;
         network(site, mode, facts, &mut plan)?;
@@ -77,6 +83,11 @@ pub fn start(site: &Site, mode: &Mode, start: Utc, arm_at: Utc) -> Plan {
     let mut plan = Plan::new(format!("start({start})"));
     let children: &[Child] = if site.fits_writer { &[Child::Daq, Child::FitsWriter] } else { &[Child::Daq] };
     plan.push(Phase::strict("start_programs", children.iter().map(|c| Step::StartChild(*c)).collect()));
+    // The DAQ program counts time from the commanded second, not from when packets happen to arrive.
+    plan.push(Phase::strict(
+        "announce_start",
+        vec![Step::Status(vec![("STTMJD".into(), format!("{:.10}", start.mjd()))])],
+    ));
     let command = |c: &Child| Step::Command { child: *c, line: "START".into() };
     plan.push(Phase::strict("start_daq", children.iter().map(command).collect()));
     plan.push(Phase::strict("await_arm_time", vec![Step::WaitUntil(arm_at)]));

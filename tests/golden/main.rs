@@ -6,6 +6,7 @@
 //! failure, and skipped cases are listed with the reason.
 
 mod backends;
+mod daq;
 mod dibas_site;
 mod katcp;
 mod modes;

@@ -241,8 +241,8 @@ impl World {
     }
 
     fn status_written(&mut self, pairs: Vec<(String, String)>) {
-        if pairs.iter().all(|(k, _)| k == "SCANREM") {
-            return; // the watchdog, which the traces do not run
+        if pairs.iter().all(|(k, _)| k == "SCANREM" || k == "STTMJD") {
+            return; // the watchdog, which the traces do not run; and the commanded start, which is ours
         }
         if pairs.len() > 12 {
             self.events.push(json!(["status_write_all"]));

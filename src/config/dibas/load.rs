@@ -79,7 +79,7 @@ pub fn load(text: &str, path: &str) -> Result<Dibas, Vec<Finding>> {
         loaded.used.insert(section.name.clone(), verdict.used);
     }
     lint::run(&loaded, &mut dibas);
-    dibas.findings.sort_by(|a, b| (a.line, a.severity).cmp(&(b.line, b.severity)));
+    dibas.findings.sort_by_key(|f| (f.line, f.severity));
     let broken = |f: &Finding| f.severity == Severity::Error && ESSENTIAL.contains(&f.section.as_str());
     if dibas.findings.iter().any(broken) { Err(dibas.findings) } else { Ok(dibas) }
 }

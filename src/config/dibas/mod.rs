@@ -320,7 +320,8 @@ impl fmt::Display for Finding {
         let dot = if self.section.is_empty() || self.key.is_empty() { "" } else { "." };
         write!(f, "{}: {}: {}{dot}{}: {}", self.line, self.severity, self.section, self.key, self.problem)?;
         if !self.remedy.is_empty() {
-            write!(f, "; {}", self.remedy)?;
+            let stop = if self.problem.ends_with('?') { "" } else { ";" };
+            write!(f, "{stop} {}", self.remedy)?;
         }
         Ok(())
     }

@@ -1,1 +1,250 @@
 use super::*;
+
+const EXAMPLE: &str = include_str!("../../../config/dibas.example.conf");
+
+fn dibas() -> Dibas {
+    Dibas::load(EXAMPLE, "example").expect("the example is sound")
+}
+
+fn engine_of(mode: &str, frequency: Option<f64>, reference_rounding: bool) -> Result<Engine, CallError> {
+    let dibas = dibas();
+    let site = Site {
+        dibas: &dibas,
+        resolve: &|_| None,
+        dibas_dir: "/opt/dibas",
+        data_root: "/data",
+        reference_rounding,
+    };
+    Engine::new(&dibas.banks[0], dibas.mode(mode).expect("mode"), frequency, &site)
+}
+
+fn engine(mode: &str) -> Engine {
+    engine_of(mode, None, false).expect("engine")
+}
+
+fn status<'a>(prepared: &'a Prepared, key: &str) -> &'a str {
+    prepared.status.iter().find(|(k, _)| k == key).map_or("(absent)", |(_, v)| v)
+}
+
+fn derived(prepared: &Prepared, name: &str) -> f64 {
+    prepared.derived.iter().find(|(n, _)| *n == name).expect(name).1
+}
+
+fn pair(name: &str, value: impl Into<Value>) -> (String, Value) {
+    (name.to_owned(), value.into())
+}
+
+#[test]
+fn construction_prepares_the_phase_of_no_length_and_then_defines_one_second() {
+    let engine = engine("MODE1");
+    let lut = |p: &Prepared| p.registers.iter().find(|(n, _)| n == "ssg_lut_bram").map(|(_, v)| v.clone());
+    assert_eq!(lut(engine.initial()), Some(RegisterValue::Blob(vec![0, 0, 0, 6])));
+    let prepared = engine.prepare().expect("prepares");
+    assert_eq!(lut(&prepared), Some(RegisterValue::Blob(vec![0x02, 0xcb, 0x80, 0x06])));
+    assert_eq!(engine.phases().len(), 1);
+}
+
+#[test]
+fn facts_for_programming() {
+    let engine = engine_of("MODE1", Some(-1.2e9), false).expect("engine");
+    let fpga = engine.fpga();
+    assert_eq!((engine.frequency_mhz(), fpga.valon_mhz), (-1200.0, 1200.0));
+    assert_eq!(fpga.data_ip, Some(Ipv4Addr::new(127, 0, 17, 64)));
+    assert_eq!(fpga.data_mac, Some(0x0202_7f00_1140));
+    assert_eq!((fpga.dest_ip, fpga.dest_port), (Some(Ipv4Addr::new(127, 0, 17, 1)), 60000));
+    assert_eq!(fpga.first_status, [("BACKEND".to_owned(), "VEGAS".to_owned())]);
+    let prepared = engine.prepare().expect("prepares");
+    assert_eq!(status(&prepared, "CHAN_BW"), "-1171875.0");
+    assert_eq!(status(&prepared, "FPGACLK"), "150000000.0");
+}
+
+#[test]
+fn several_parameters_are_set_together_or_not_at_all() {
+    let mut engine = engine("MODE1");
+    assert_eq!(engine.set_params(&[]), Ok(Value::Null));
+    let bad = [pair("source", "3C286"), pair("polarization", "FULL")];
+    engine.set_params(&bad).expect_err("polarization");
+    assert_eq!(engine.get_param(Some("source")), Ok("unspecified".into()));
+    let refused = [pair("source", "3C286"), pair("filter_bw", 800i64)];
+    let reply = engine.set_params(&refused).expect("a reply, no exception");
+    assert_eq!(reply, Value::verdict(false, "Filter bandwidth must be one of [450, 1450, 1900]"));
+    assert_eq!(engine.get_param(Some("source")), Ok("unspecified".into()));
+    let good = [pair("source", "3C286"), pair("scan_length", 60i64)];
+    assert_eq!(engine.set_params(&good), Ok(Value::Bool(true)));
+    assert_eq!(engine.scan_length(), 60.0);
+    // The kind of number decides the card.
+    assert_eq!(status(&engine.prepare().expect("prepares"), "SCANLEN"), "60");
+}
+
+#[test]
+fn every_parameter_of_the_table_can_be_read_and_explained() {
+    let engine = engine("MODE2");
+    let Ok(Value::Map(all)) = engine.get_param(None) else { panic!("a map") };
+    let Ok(Value::Map(help)) = engine.help_param(None) else { panic!("a map") };
+    assert_eq!((all.len(), help.len()), (engine.parameters().len(), engine.parameters().len()));
+    for p in engine.parameters() {
+        let known = engine.family.vegas().get(p.name);
+        assert!(known.is_some(), "{} has no getter", p.name);
+        assert_eq!(engine.help_param(Some(p.name)), Ok(p.help.into()));
+    }
+    assert_eq!(engine.get_param(Some("nope")), Ok(Value::Null));
+    let error = engine.help_param(Some("nope")).expect_err("unknown");
+    assert!(
+        error
+            .message
+            .starts_with("No such parameter 'nope'. Legal parameters in this mode are: ['filter_bw', ")
+    );
+}
+
+#[test]
+fn nonsense_values_are_refused_and_change_nothing() {
+    let mut engine = engine("MODE1");
+    let before = engine.get_param(None);
+    for (name, value) in [
+        ("noise_source", Value::Int(2)),
+        ("noise_tone_1", "on".into()),
+        ("exposure", Value::Float(0.0)),
+        ("exposure", Value::Float(f64::NAN)),
+        ("exposure", "1".into()),
+        ("hwexposr", Value::Float(1e-9)),
+        ("hwexposr", Value::Float(f64::INFINITY)),
+        ("hwexposr", Value::Null),
+        ("scan_length", Value::Float(-1.0)),
+        ("cal_freq", "fast".into()),
+        ("nchan", Value::Int(0)),
+        ("nchan", Value::Float(1.5)),
+        ("num_spectra", Value::Int(-1)),
+        ("observer", Value::List(vec![])),
+        ("source_ra_dec", Value::Float(1.0)),
+        ("polarization", Value::Int(2)),
+        ("bandwidth", Value::Int(800)),
+    ] {
+        engine.set_param(name, &value).expect_err(name);
+    }
+    assert_eq!(engine.get_param(None), before);
+}
+
+#[test]
+fn unusable_modes_and_frequencies_are_refused() {
+    let mut dibas = dibas();
+    dibas.modes[0].modename = "l8/lbw8".into();
+    dibas.modes[1].usable = Err("Bad keys found".into());
+    let site =
+        Site { dibas: &dibas, resolve: &|_| None, dibas_dir: "", data_root: "", reference_rounding: false };
+    let refusal = |mode: &Mode, f| Engine::new(&dibas.banks[0], mode, f, &site).expect_err("refused").message;
+    assert!(refusal(&dibas.modes[0], None).contains("no engine for MODENAME 'l8/lbw8'"));
+    assert_eq!(refusal(&dibas.modes[1], None), "Mode MODE2 is not usable: Bad keys found");
+    assert!(refusal(&dibas.modes[2], Some(0.0)).contains("not a frequency"));
+    assert!(refusal(&dibas.modes[2], Some(f64::NAN)).contains("not a frequency"));
+}
+
+#[test]
+fn switching_states() {
+    let mut engine = engine("MODE1");
+    assert_eq!(engine.clear_switching_states(), Ok(Value::List(vec![true.into(), 0i64.into()])));
+    assert_eq!(engine.prepare().expect_err("none").message, "No switching states defined");
+    engine.add_switching_state(0.0, false, false, false).expect("a state of no length");
+    engine.add_switching_state(0.0, false, true, false).expect("another");
+    engine.prepare().expect_err("a cycle of no length");
+    engine.clear_switching_states().expect("cleared");
+    for bad in [-1.0, f64::NAN, f64::INFINITY, 1e9] {
+        engine.add_switching_state(bad, false, false, false).expect_err("refused");
+    }
+    assert_eq!(engine.phases(), []);
+}
+
+#[test]
+fn a_gbt_cycle_is_accepted_whole_or_refused_whole() {
+    let row = |start: f64, blanking: f64| {
+        Value::List(vec![start.into(), 0i64.into(), 1i64.into(), blanking.into()])
+    };
+    let mut exact = engine("MODE1");
+    let reply = exact.set_gbt_ss(0.4, &Value::List(vec![row(0.0, 0.002), row(0.5, 0.0)])).expect("accepted");
+    // No entry of no length for the second row.
+    assert_eq!(reply, Value::List(vec![true.into(), 3i64.into()]));
+    let before = exact.phases().to_vec();
+    for bad in [vec![row(0.0, 0.5)], vec![row(0.5, 0.0), row(0.2, 0.0)], vec![row(0.0, -0.1)]] {
+        exact.set_gbt_ss(0.4, &Value::List(bad)).expect_err("refused");
+        assert_eq!(exact.phases(), before);
+    }
+    exact.set_gbt_ss(0.0, &Value::List(vec![row(0.0, 0.0)])).expect_err("no period");
+    let mut reference = engine_of("MODE1", None, true).expect("engine");
+    let reply =
+        reference.set_gbt_ss(0.4, &Value::List(vec![row(0.0, 0.002), row(0.5, 0.0)])).expect("accepted");
+    assert_eq!(reply, Value::List(vec![true.into(), 4i64.into()]));
+    let error = reference.set_gbt_ss(0.4, &row(0.0, 0.002)).expect_err("flat");
+    assert!(error.message.starts_with("Possible syntax error with parameter 'ss_list'."));
+    assert_eq!(reference.phases().len(), 1);
+    assert!(reference.phases()[0].sig_ref_1);
+    assert_eq!(
+        reference.set_gbt_ss(0.4, &Value::List(vec![])),
+        Ok(Value::List(vec![true.into(), 0i64.into()]))
+    );
+}
+
+/// The counts of wrong durations that the old arithmetic gives (spec: 1274 of 2000 in MODE1 and MODE2, none in MODE3).
+#[test]
+fn the_old_rounding_is_one_tick_short_exactly_where_it_was() {
+    for (mode, acc_len, wrong) in [("MODE1", 768, 1274), ("MODE2", 768, 1274), ("MODE3", 384, 0)] {
+        let mut reference = engine_of(mode, None, true).expect("engine");
+        let mut exact = engine(mode);
+        let Ok(Value::Float(hwexposr)) = exact.get_param(Some("hwexposr")) else { panic!("a number") };
+        let mut short = 0;
+        for n in 1..=2000u32 {
+            // Half an exposure less, so that rounding up gives n whatever the last bit of the quotient.
+            let duration = (f64::from(n) - 0.5) * hwexposr;
+            for engine in [&mut reference, &mut exact] {
+                engine.clear_switching_states().expect("cleared");
+                engine.add_switching_state(duration, false, false, false).expect("fits");
+            }
+            assert_eq!(exact.phases()[0].ticks, n * acc_len, "{mode} n={n}");
+            short += u32::from(reference.phases()[0].ticks != n * acc_len);
+        }
+        assert_eq!(short, wrong, "{mode}");
+    }
+}
+
+#[test]
+fn an_exposure_is_never_zero() {
+    let mut engine = engine("MODE1");
+    engine.set_param("exposure", &Value::Float(0.5)).expect("set");
+    let rows = Value::List(vec![Value::List(vec![0i64.into(), 0i64.into(), 1i64.into(), 0.002.into()])]);
+    engine.set_gbt_ss(10.0, &rows).expect("accepted");
+    let prepared = engine.prepare().expect("prepares");
+    assert!(derived(&prepared, "exposure") > 9.9);
+}
+
+#[test]
+fn what_an_operator_should_know_is_said() {
+    let mut engine = engine("MODE1");
+    assert_eq!(engine.prepare().expect("prepares").warnings, Vec::<String>::new());
+    engine.set_param("hwexposr", &Value::Float(0.001)).expect("set");
+    engine.set_param("nchan", &Value::Int(512)).expect("set");
+    let warnings = engine.prepare().expect("prepares").warnings;
+    assert_eq!(warnings.len(), 2);
+    assert!(warnings[0].contains("nchan is 512") && warnings[1].contains("sg_period"), "{warnings:?}");
+}
+
+#[test]
+fn the_master_bank_drives_its_own_signals() {
+    let mut dibas = dibas();
+    let mut words = Vec::new();
+    for master in ["BANKA", "BANKB"] {
+        dibas.who_is_master = master.to_owned();
+        let site = Site {
+            dibas: &dibas,
+            resolve: &|_| None,
+            dibas_dir: "",
+            data_root: "",
+            reference_rounding: false,
+        };
+        let mut engine = Engine::new(&dibas.banks[0], &dibas.modes[0], None, &site).expect("engine");
+        engine.clear_switching_states().expect("cleared");
+        engine.add_switching_state(0.1, false, true, true).expect("fits");
+        let p = engine.prepare().expect("prepares");
+        let select = p.registers.iter().find(|(n, _)| n == "ssg_ms_sel").map(|(_, v)| v.clone());
+        words.push((select, [status(&p, "_AICL_01").to_owned(), status(&p, "_AECL_01").to_owned()]));
+    }
+    assert_eq!(words[0], (Some(RegisterValue::Word(0)), ["1".to_owned(), "0".to_owned()]));
+    assert_eq!(words[1], (Some(RegisterValue::Word(14)), ["0".to_owned(), "1".to_owned()]));
+}

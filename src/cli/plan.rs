@@ -1,0 +1,152 @@
+//! `appliance plan`: what `prepare` (or a whole `set_mode`) would do, without doing it.
+
+use super::bank_choice;
+use crate::node::work::read_config;
+use crate::plan::Plan;
+use crate::player::compile;
+use crate::player::engine::{self, Engine};
+use crate::proto::json;
+use crate::sys::resolve;
+use crate::value::Value;
+use clap::{Args, ValueEnum};
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `appliance plan`.
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// The site's configuration file
+    #[arg(long, value_name = "FILE")]
+    dibas_conf: PathBuf,
+    /// Bank section
+    #[arg(long, value_name = "BANK")]
+    bank: String,
+    /// Mode section
+    #[arg(long, value_name = "MODE")]
+    mode: String,
+    /// A parameter, as in set_param (repeatable); values are JSON, anything else is text
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
+    /// Synthesizer frequency, MHz, in place of the mode's
+    #[arg(long, value_name = "MHZ")]
+    bandwidth: Option<f64>,
+    /// Which procedure
+    #[arg(long = "for", value_enum, default_value = "prepare")]
+    procedure: Procedure,
+    /// Output format
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Address of a host name of the configuration (repeatable); others come from /etc/hosts and DNS
+    #[arg(long, value_name = "NAME=IP")]
+    resolve: Vec<String>,
+    /// The reference's arithmetic
+    #[arg(long)]
+    reference_rounding: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Procedure {
+    /// Filter bits, status keys, registers
+    Prepare,
+    /// Everything from stopping the programs to starting them
+    SetMode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Prints the plan. Exit status 1: it cannot be made, with the reason.
+pub fn run(args: PlanArgs) -> ExitCode {
+    match plan(&args).and_then(|p| show(&p, args.format)) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(text) => {
+            eprintln!("appliance plan: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(plan: &Plan, format: Format) -> Result<String, String> {
+    match format {
+        Format::Table => Ok(plan.to_string()),
+        Format::Json => json::to_text(&plan.to_value()).map(|t| t + "\n").map_err(|e| e.to_string()),
+    }
+}
+
+fn plan(args: &PlanArgs) -> Result<Plan, String> {
+    let dibas = read_config(&args.dibas_conf)?;
+    let bank = bank_choice::choose(&dibas, &args.bank, "", false)?;
+    let mode = dibas.mode(&args.mode).ok_or_else(|| format!("there is no mode {}", args.mode))?;
+    mode.usable.clone().map_err(|why| format!("mode {} is not usable: {why}", mode.name))?;
+    let hosts = Hosts::read(&args.resolve)?;
+    let resolve = |name: &str| hosts.address(name);
+    let site = engine::Site {
+        dibas: &dibas,
+        resolve: &resolve,
+        dibas_dir: &std::env::var("DIBAS_DIR").unwrap_or_default(),
+        data_root: &std::env::var("DIBAS_DATA").unwrap_or_else(|_| "/tmp".into()),
+        reference_rounding: args.reference_rounding,
+    };
+    let mut engine = Engine::new(bank, mode, args.bandwidth, &site).map_err(|e| e.message)?;
+    let pairs = args.parameters.iter().map(|p| parameter(p)).collect::<Result<Vec<_>, _>>()?;
+    match engine.set_params(&pairs) {
+        Ok(Value::List(refusal)) => return Err(refusal.last().map(Value::to_string).unwrap_or_default()),
+        Ok(_) => {}
+        Err(e) => return Err(e.message),
+    }
+    let procedure_site = compile::Site {
+        dibas: &dibas,
+        bank,
+        resolve: &resolve,
+        simulate: false,
+        fits_writer: true,
+        clear_status: false,
+        await_daq: true,
+    };
+    let prepared = engine.prepare().map_err(|e| e.message)?;
+    for warning in &prepared.warnings {
+        eprintln!("appliance plan: {warning}");
+    }
+    match args.procedure {
+        Procedure::Prepare => Ok(compile::prepare(&procedure_site, mode, &prepared)),
+        Procedure::SetMode => {
+            compile::set_mode(&procedure_site, mode, engine.fpga(), &prepared).map_err(|e| e.message)
+        }
+    }
+}
+
+fn parameter(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("--set {text}: write name=value"))?;
+    let value = json::read(value.as_bytes()).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
+}
+
+/// Addresses given on the command line before those of the system.
+struct Hosts(HashMap<String, Ipv4Addr>);
+
+impl Hosts {
+    fn read(given: &[String]) -> Result<Hosts, String> {
+        let mut map = HashMap::new();
+        for item in given {
+            let pair =
+                item.split_once('=').and_then(|(n, ip)| Some((n.to_ascii_lowercase(), ip.parse().ok()?)));
+            let (name, ip) = pair.ok_or_else(|| format!("--resolve {item}: write NAME=IP"))?;
+            map.insert(name, ip);
+        }
+        Ok(Hosts(map))
+    }
+
+    fn address(&self, name: &str) -> Option<Ipv4Addr> {
+        self.0.get(&name.to_ascii_lowercase()).copied().or_else(|| resolve::ipv4_of(name))
+    }
+}
