@@ -7,6 +7,7 @@ use std::ops::Range;
 const PT_INTERP: u32 = 3;
 
 #[test]
+#[allow(clippy::assertions_on_constants)] // decided by the flags of the build, which is the point
 fn the_c_library_is_linked_statically() {
     assert!(
         cfg!(target_feature = "crt-static"),
