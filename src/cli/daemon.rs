@@ -121,7 +121,7 @@ fn run_player(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
             Refusal::System(format!("another player seems to run for {} on this host: {e}", bank.name))
         })?);
     }
-    let (memory, env, daq_args) = guard.status_memory(settings, &bank);
+    let Status { memory, env, daq_args } = guard.status_memory(settings, &bank);
     let node_config = NodeConfig {
         ports: ports(settings, &bank)?,
         access: Access {
@@ -285,6 +285,13 @@ struct Guard {
     lock: Option<lock_file::Held>,
 }
 
+/// Status memory, the environment children need to find it, and what the built-in DAQ program is told.
+struct Status {
+    memory: Result<StatusMemory, String>,
+    env: Vec<(String, String)>,
+    daq_args: Vec<String>,
+}
+
 impl Guard {
     /// Simulated hardware and a directory of our own: nothing outside is touched.
     fn simulated(settings: &Settings) -> Result<Guard, Refusal> {
@@ -315,12 +322,8 @@ impl Guard {
         resolve.extend(hosts);
     }
 
-    /// Status memory, the environment children need to find it, and what the built-in DAQ program is told.
-    fn status_memory(
-        &self,
-        settings: &Settings,
-        bank: &Bank,
-    ) -> (Result<StatusMemory, String>, Vec<(String, String)>, Vec<String>) {
+    /// Status memory, and how children find it.
+    fn status_memory(&self, settings: &Settings, bank: &Bank) -> Status {
         let dialect = match settings.shm.dialect {
             DialectSetting::Hashpipe => Dialect::Hashpipe,
             DialectSetting::Guppi => Dialect::Legacy,
@@ -352,7 +355,7 @@ impl Guard {
         if let Err(e) = &memory {
             log::error!("no status memory, calls that need it will fail: {e}");
         }
-        (memory, env, args)
+        Status { memory, env, daq_args: args }
     }
 
     fn leave(mut self, node: PlayerNode) {

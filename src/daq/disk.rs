@@ -76,6 +76,10 @@ impl Disk {
                 Ok(Item::Started(arrival)) => self.started(arrival),
                 Ok(Item::Spectrum(spectrum)) => {
                     if self.spectrum(spectrum) == Progress::ScanEnd {
+                        if self.commanded_second_is_ahead() {
+                            self.discard_false_start();
+                            continue;
+                        }
                         break "length";
                     }
                 }
@@ -118,9 +122,15 @@ impl Disk {
         began.zip(commanded).is_some_and(|(b, c)| (c - b) * 86_400.0 > START_TOLERANCE_S)
     }
 
-    /// The real start has come, so nobody asked for what was recorded until now.
+    /// A false start can even be as long as a short scan: it does not end that.
+    fn commanded_second_is_ahead(&self) -> bool {
+        self.before_command() && self.setup.start_mjd().is_some_and(|mjd| clock::utc().mjd() < mjd)
+    }
+
+    /// The real start has come, or is still to come: nobody asked for what was recorded until now.
     fn discard_false_start(&mut self) {
         self.rows.clear();
+        self.sums = Accumulate::new(&self.setup);
         self.written = 0;
         let Some(output) = self.output.take() else { return };
         let rows = output.rows();

@@ -954,7 +954,7 @@ impl Player {
         }
         let mut arm = runner.timings().iter().filter(|t| t.phase == "arm");
         let first = arm.next().map_or(now, |t| t.began);
-        let last = arm.last().map_or(first, |t| t.ended);
+        let last = arm.next_back().map_or(first, |t| t.ended);
         scan.arm_done(first, last, now);
         let margin = scan.margin_ms().unwrap_or(0.0);
         if margin < 0.0 {
