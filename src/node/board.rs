@@ -135,10 +135,14 @@ impl Board {
         }
     }
 
-    /// The connection is there.
-    pub fn connected(&mut self, conn: ConnId, now: Now) {
+    /// The connection is there. A second one (the first attempt came late) is not wanted and given back.
+    pub fn connected(&mut self, conn: ConnId, now: Now) -> Option<ConnId> {
+        if self.conn.is_some() {
+            return Some(conn);
+        }
         self.conn = Some(conn);
         self.fpga.connected(now);
+        None
     }
 
     /// The connection could not be opened.
