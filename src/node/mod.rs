@@ -13,6 +13,7 @@ pub mod access;
 pub mod board;
 pub mod calls;
 pub mod faces;
+pub mod recorder;
 pub mod status_port;
 pub mod work;
 
@@ -34,6 +35,7 @@ use access::{Access, Right};
 use board::Board;
 use calls::{Calls, Turn};
 use faces::{FaceEvent, Faces, Port};
+use recorder::{Recorder, Waiting};
 use status_port::StatusPort;
 use std::path::PathBuf;
 use work::{Announce, Done, Job};
@@ -45,6 +47,7 @@ const PLAYER_MONO: TimerKey = TimerKey(1);
 const PLAYER_UTC: TimerKey = TimerKey(2);
 const STATUS: TimerKey = TimerKey(3);
 const BOARD_TIMER: TimerKey = TimerKey(4);
+const RECORD: TimerKey = TimerKey(5);
 
 /// What a node of a player is made of.
 pub struct NodeConfig {
@@ -76,8 +79,9 @@ pub struct PlayerNode {
     status: StatusPort,
     board: Option<Board>,
     hosts: Vec<String>,
+    recorder: Recorder,
     record_failing: bool,
-    timers: [(TimerKey, Option<When>); 4],
+    timers: [(TimerKey, Option<When>); 5],
 }
 
 impl PlayerNode {
@@ -105,8 +109,15 @@ impl PlayerNode {
             status: StatusPort::new(status),
             board,
             hosts,
+            recorder: Recorder::default(),
             record_failing: false,
-            timers: [(PLAYER_MONO, None), (PLAYER_UTC, None), (STATUS, None), (BOARD_TIMER, None)],
+            timers: [
+                (PLAYER_MONO, None),
+                (PLAYER_UTC, None),
+                (STATUS, None),
+                (BOARD_TIMER, None),
+                (RECORD, None),
+            ],
             config,
         }
     }
@@ -120,8 +131,14 @@ impl PlayerNode {
     fn settle(&mut self, now: Now, fx: &mut Effects<Job>) {
         loop {
             let mut moved = false;
-            while let Some(output) = self.player.poll() {
+            while let Some(output) = self.recorder.release() {
                 self.carry_out(output, now, fx);
+                moved = true;
+            }
+            while let Some(output) = self.player.poll() {
+                if let Some(output) = self.recorder.hold(output) {
+                    self.carry_out(output, now, fx);
+                }
                 moved = true;
             }
             for (key, answer) in self.status.pump(now) {
@@ -144,6 +161,7 @@ impl PlayerNode {
             due.utc.map(When::Utc),
             self.status.deadline().map(When::Mono),
             self.board.as_ref().and_then(Board::deadline).map(When::Mono),
+            self.recorder.deadline().map(When::Mono),
         ];
         for ((key, set), want) in self.timers.iter_mut().zip(wanted) {
             if *set != want {
@@ -220,23 +238,26 @@ impl PlayerNode {
             ("args".into(), record::shortened(&Value::List(call.args))),
             ("kwargs".into(), record::shortened(&Value::Map(call.kwargs))),
         ];
-        if !self.record("call", fields, Some(ticket), now, fx) {
+        if !self.record("call", fields, Some(Waiting::Call(ticket)), now, fx) {
             self.recorded(ticket, now);
         }
     }
 
     /// Hands an entry to the recorder. `false`: no record is kept.
     fn record(
-        &self,
+        &mut self,
         kind: &str,
         fields: Vec<(String, Value)>,
-        ticket: Option<Ticket>,
+        waiting: Option<Waiting>,
         now: Now,
         fx: &mut Effects<Job>,
     ) -> bool {
         let Some(file) = self.config.record.clone() else { return false };
         let line = record::entry(now.utc, kind, fields);
-        fx.push(Effect::Work { worker: work::RECORDER, job: Job::Record { file, line, ticket } });
+        if let Some(waiting) = waiting {
+            self.recorder.submitted(waiting, now);
+        }
+        fx.push(Effect::Work { worker: work::RECORDER, job: Job::Record { file, line, waiting } });
         true
     }
 
@@ -245,10 +266,26 @@ impl PlayerNode {
         self.start_immediate(ticket, now);
     }
 
-    /// An answer of the recorder will not come: no call may wait for it.
-    fn record_lost(&mut self, now: Now) {
-        for ticket in self.calls.unrecorded() {
+    /// An entry is written, or nobody waits for it any longer.
+    fn no_longer_waiting(&mut self, waiting: Waiting, now: Now) {
+        self.recorder.answered(waiting);
+        if let Waiting::Call(ticket) = waiting {
             self.recorded(ticket, now);
+        }
+    }
+
+    /// The recorder does not answer in time: go on without it, and say so.
+    fn record_late(&mut self, now: Now) {
+        for waiting in self.recorder.overdue(now) {
+            log::error!("the record is not written in time; going on without it ({waiting:?})");
+            self.no_longer_waiting(waiting, now);
+        }
+    }
+
+    /// An answer of the recorder will not come: nothing may wait for it.
+    fn record_lost(&mut self, now: Now) {
+        for waiting in self.recorder.give_up() {
+            self.no_longer_waiting(waiting, now);
         }
     }
 
@@ -332,7 +369,7 @@ impl PlayerNode {
                     Value::Map(fields) => fields,
                     other => vec![("plan".to_owned(), other)],
                 };
-                self.record("plan", fields, None, now, fx);
+                self.record("plan", fields, Some(Waiting::Plan), now, fx);
             }
             Output::ReadConfig { ticket } => {
                 let path = self.config.dibas_conf.clone();
@@ -365,7 +402,7 @@ impl PlayerNode {
 
     fn work_done(&mut self, done: Done, now: Now, fx: &mut Effects<Job>) {
         match done {
-            Done::Recorded { ticket, error } => {
+            Done::Recorded { waiting, error } => {
                 if error.is_some() != self.record_failing {
                     match &error {
                         Some(e) => log::error!("the record cannot be written, calls go on without it: {e}"),
@@ -373,8 +410,8 @@ impl PlayerNode {
                     }
                     self.record_failing = error.is_some();
                 }
-                if let Some(ticket) = ticket {
-                    self.recorded(ticket, now);
+                if let Some(waiting) = waiting {
+                    self.no_longer_waiting(waiting, now);
                 }
             }
             Done::Resolved { hosts } => {
@@ -561,6 +598,7 @@ impl PlayerNode {
                     board.tick(now);
                 }
             }
+            RECORD => self.record_late(now),
             // Orders that wait for the lock are tried again by `settle`.
             _ => {}
         }
