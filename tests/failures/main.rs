@@ -11,5 +11,6 @@ mod kills;
 mod memory;
 mod peers;
 mod processes;
+mod programs;
 mod refusals;
 mod rig;

@@ -73,6 +73,7 @@ pub struct Rig {
     pub dir: tempfile::TempDir,
     letter: Letter,
     roach_port: u16,
+    pub data_port: u16,
     pub roach: Process,
     pub player: Process,
     address: String,
@@ -85,14 +86,14 @@ impl Rig {
     /// Everything runs, the board is connected, no mode is set.
     pub fn start() -> Rig {
         let dir = tempfile::tempdir().expect("a directory");
-        let (letter, roach_port) = (Letter::take(), free_port());
+        let (letter, roach_port, data_port) = (Letter::take(), free_port(), free_port());
         std::fs::create_dir(dir.path().join("data")).expect("created");
         std::fs::write(dir.path().join("keyfile"), "").expect("written");
-        std::fs::write(dir.path().join("dibas.conf"), dibas_conf(letter.0, roach_port, free_port()))
+        std::fs::write(dir.path().join("dibas.conf"), dibas_conf(letter.0, roach_port, data_port))
             .expect("written");
         let roach = start_roach(dir.path(), roach_port);
         let (player, address) = start_player(&mut player_command(dir.path(), letter.0), dir.path());
-        let rig = Rig { dir, letter, roach_port, roach, player, address };
+        let rig = Rig { dir, letter, roach_port, data_port, roach, player, address };
         rig.await_board();
         rig
     }
@@ -273,8 +274,16 @@ impl Rig {
     }
 
     pub fn restart_player(&mut self) {
-        let (player, address) =
-            start_player(&mut player_command(self.dir.path(), self.letter.0), self.dir.path());
+        self.restart_player_with(&[]);
+    }
+
+    /// With settings beside or instead of the usual ones.
+    pub fn restart_player_with(&mut self, settings: &[(&str, &Path)]) {
+        let mut command = self.player_command();
+        for (key, value) in settings {
+            command.arg("--set").arg(format!("{key}={}", value.display()));
+        }
+        let (player, address) = start_player(&mut command, self.dir.path());
         (self.player, self.address) = (player, address);
         self.await_board();
     }
