@@ -45,6 +45,13 @@ impl Player {
         self.job = Some(Job { serial: self.serial, runner, kind, ticket });
     }
 
+    /// Ends the running plan for a reason from outside it.
+    pub(super) fn interrupt_job(&mut self, why: &str) {
+        if let Some(job) = &mut self.job {
+            job.runner.interrupt(why);
+        }
+    }
+
     pub(super) fn step_done(&mut self, key: StepKey, done: Done, now: Now) {
         if let Some(job) = &mut self.job
             && job.serial == key.serial

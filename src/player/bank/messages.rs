@@ -42,6 +42,8 @@ pub enum StatusKey {
     Cards(Ticket, Value),
     /// Answers `scan_status`.
     ScanStatus(Ticket),
+    /// What `DISKSTAT` was when the scan ended.
+    DiskAtEnd,
     /// Whether the DAQ program has stopped after a scan.
     AfterStop,
     /// Nobody waits for it.

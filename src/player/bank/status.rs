@@ -35,6 +35,16 @@ impl Player {
                     self.after_stop = None;
                 }
             }
+            StatusKey::DiskAtEnd => {
+                let cards = answer.unwrap_or_default();
+                let said = card(&cards, "DISKSTAT").map(Value::to_string).unwrap_or_default();
+                if said.starts_with("error") || said.starts_with("no DATADIR") {
+                    self.note_error(
+                        format!("data of scan {} are missing: DISKSTAT={said}", self.scan_number),
+                        now,
+                    );
+                }
+            }
             StatusKey::Quiet => {
                 if let Err(e) = answer {
                     self.note_error(format!("status memory: {e}"), now);
