@@ -1,13 +1,16 @@
 //! KATCP over real sockets: the backend against our simulator and against a Python server, and the
 //! Python clients against our simulator. Python tests say SKIPPED aloud where there is no interpreter.
 
+use appliance::cli::client::Client;
 use appliance::fpga::katcp::{KatcpFpga, KatcpFpgaConfig, LinkOutput};
 use appliance::fpga::model::{BoardConfig, Catalogue};
 use appliance::fpga::{Fpga, FpgaError, FpgaOp, FpgaReply};
 use appliance::reactor::{Handle, Options, spawn_thread};
+use appliance::shm;
 use appliance::sim::roach_app::{Hooks, RoachApp};
 use appliance::sim::roach2::{Fault, Faults, RoachConfig, Speaks};
 use appliance::sys::clock;
+use appliance::value::Value;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -239,4 +242,72 @@ fn the_backend_sets_a_mode_on_a_python_server() {
     let Some(python) = python() else { return };
     let (_server, port) = partner(Command::new(python).arg(script("aiokatcp_server.py")));
     set_a_mode(&mut Board::new(SocketAddr::from(([127, 0, 0, 1], port))));
+}
+
+/// The whole player, no simulation of ours anywhere near the FPGA: a mode set on a foreign server with ids.
+#[test]
+fn the_player_sets_a_mode_on_a_python_server() {
+    let Some(python) = python() else { return };
+    let (_server, port) = partner(Command::new(python).arg(script("aiokatcp_server.py")));
+    let dir = tempfile::tempdir().expect("a directory");
+    let conf = dir.path().join("dibas.conf");
+    let example = include_str!("../config/dibas.example.conf");
+    let here = example.replace("katcp_port = 7147", &format!("katcp_port = {port}"));
+    assert_ne!(here, example, "the example names the usual port");
+    std::fs::write(&conf, here).expect("written");
+
+    let set = |key: &str, value: &std::path::Path| ["--set".to_owned(), format!("{key}={}", value.display())];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_appliance"));
+    command
+        .args(["--role", "player", "--announce", "--set", "player.bank=BANKA", "--set", "player.daq=builtin"])
+        .args(["--set", "listen.json=tcp://127.0.0.1:0"])
+        .args(set("player.dibas_conf", &conf))
+        .args(set("player.data_root", dir.path()))
+        .args(set("record.dir", dir.path()))
+        .args(set("shm.keyfile", &conf));
+    let (_player, json) = partner(&mut command);
+    let target = format!("tcp://127.0.0.1:{json}").parse().expect("a target");
+    let mut client = Client::connect(&target, PATIENCE).expect("the player listens");
+
+    wait_for_roach(&mut client);
+    let reply = client.call("bank", "set_mode", vec!["MODE1".into()], vec![]).expect("set_mode");
+    assert_eq!(reply, Value::verdict(true, "New mode MODE1 set!"));
+    let exposure = vec![("exposure".to_owned(), Value::Float(0.5))];
+    assert_eq!(client.call("bank", "set_param", vec![], exposure), Ok(Value::Bool(true)));
+    assert_eq!(client.call("bank", "prepare", vec![], vec![]), Ok(Value::Null));
+
+    let mut board = Board::new(SocketAddr::from(([127, 0, 0, 1], port)));
+    let mut word = |register: &str| match board
+        .run(FpgaOp::Read { register: register.into(), offset: 0, len: 4 })
+        .expect(register)
+    {
+        FpgaReply::Bytes(b) => u32::from_be_bytes(b.try_into().expect("a word")),
+        other => panic!("{register}: {other:?}"),
+    };
+    assert_eq!(word("acc_len"), 768);
+    assert_eq!(word("dest_port"), 60_000);
+    assert_eq!(word("dest_ip"), u32::from(std::net::Ipv4Addr::new(127, 0, 17, 1)));
+    assert_eq!(word("sg_sync"), 0x11, "the last write of the reset phase");
+    // One state of a second: 1908 accumulations of 768 ticks.
+    assert_eq!(word("ssg_length"), 1908 * 768);
+
+    remove_status_memory(&conf);
+}
+
+fn wait_for_roach(client: &mut Client) {
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let state = client.call("bank", "player_state", vec![], vec![]).expect("player_state");
+        if state.get("roach") == Some(&"connected".into()) {
+            return;
+        }
+        assert!(Instant::now() < limit, "no ROACH: {state}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The player leaves status memory of a site alone; this one was only ours.
+fn remove_status_memory(keyfile: &std::path::Path) {
+    let location = shm::keys::status_location(Some(keyfile), 0, &|_| None).expect("a key");
+    shm::clean(&location, true).expect("removed");
 }

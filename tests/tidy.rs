@@ -106,6 +106,30 @@ fn pure_modules_read_no_clock_open_no_socket_and_never_sleep() {
     );
 }
 
+/// Sockets and clocks themselves; everybody else goes through `sys` or is driven by `reactor`.
+const RAW: &[&str] = &[
+    "Instant::now",
+    "SystemTime",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "UnixStream",
+    "UnixListener",
+    "UnixDatagram",
+    "ToSocketAddrs",
+    "mio::",
+];
+
+#[test]
+fn clocks_and_sockets_are_in_reactor_and_sys_only() {
+    none(
+        "use what sys and reactor offer",
+        lines_where(&sources(), |source, line| {
+            !matches!(source.module.as_str(), "sys" | "reactor") && RAW.iter().any(|word| line.contains(word))
+        }),
+    );
+}
+
 #[test]
 fn unsafe_code_is_in_sys_only() {
     let is_unsafe =

@@ -8,11 +8,10 @@ use crate::session::client::{Client as Session, ClientOutput};
 use crate::session::rpc_client::RpcClient;
 use crate::session::zmq_req::ZmqReq;
 use crate::sys::clock;
+use crate::sys::stream::Stream;
 use crate::units::Mono;
 use crate::value::Value;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// How long a call may take when nobody says otherwise: `set_mode` can take minutes.
@@ -90,7 +89,7 @@ enum Lost {
 }
 
 struct Connection {
-    stream: Box<dyn Stream>,
+    stream: Stream,
     session: Box<dyn Session>,
     buffer: Vec<u8>,
 }
@@ -100,10 +99,11 @@ impl Connection {
         let now = clock::now();
         let json = || Box::new(ZmqReq::new(now)) as Box<dyn Session>;
         let binary = || Box::new(RpcClient::new(&Hello::of("client", ""), now)) as Box<dyn Session>;
-        let (stream, session): (Box<dyn Stream>, _) = match target {
-            Target::Json(at) => (Box::new(connect_any(&at.resolve()?, until)?), json()),
-            Target::Rpc(at) => (Box::new(connect_any(&at.resolve()?, until)?), binary()),
-            Target::Unix(path) => (Box::new(UnixStream::connect(path)?), binary()),
+        let left = || time_left(until).map(|left| left.min(CONNECT_TIMEOUT));
+        let (stream, session) = match target {
+            Target::Json(at) => (Stream::connect_tcp(&at.resolve()?, left)?, json()),
+            Target::Rpc(at) => (Stream::connect_tcp(&at.resolve()?, left)?, binary()),
+            Target::Unix(path) => (Stream::connect_unix(path)?, binary()),
         };
         Ok(Connection { stream, session, buffer: vec![0; READ_BYTES] })
     }
@@ -168,40 +168,6 @@ fn lost(error: io::Error) -> Lost {
 fn time_left(until: Mono) -> Option<Duration> {
     let left = until.since(clock::mono());
     (!left.is_zero()).then(|| left.max(Duration::from_millis(1)))
-}
-
-fn connect_any(addresses: &[std::net::SocketAddr], until: Mono) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        let left = time_left(until).ok_or_else(|| io::Error::from(ErrorKind::TimedOut))?;
-        match TcpStream::connect_timeout(address, left.min(CONNECT_TIMEOUT)) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// A stream socket whose reads and writes end in time.
-trait Stream: Read + Write {
-    fn set_timeouts(&self, limit: Duration) -> io::Result<()>;
-}
-
-impl Stream for TcpStream {
-    fn set_timeouts(&self, limit: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(limit))?;
-        self.set_write_timeout(Some(limit))
-    }
-}
-
-impl Stream for UnixStream {
-    fn set_timeouts(&self, limit: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(limit))?;
-        self.set_write_timeout(Some(limit))
-    }
 }
 
 #[cfg(test)]

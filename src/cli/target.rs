@@ -1,6 +1,7 @@
 //! TARGET of the command line: which face of which process to call.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use crate::sys::resolve;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -43,7 +44,7 @@ impl HostPort {
 
     /// The addresses behind the name; may ask a name server.
     pub fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
-        Ok((self.host.as_str(), self.port).to_socket_addrs()?.collect())
+        resolve::addresses_of(&self.host, self.port)
     }
 }
 

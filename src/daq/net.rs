@@ -4,11 +4,11 @@ use super::heaps::{Counters, Heaps, Output, Spectrum};
 use super::setup::Setup;
 use super::status::Board;
 use crate::proto::spead::DATAGRAM_BYTES_MAX;
-use crate::sys::udp::{BATCH, Batch};
-use crate::sys::{clock, sockopt};
+use crate::sys::udp::{BATCH, Batch, Socket};
+use crate::sys::{clock, resolve, sockopt};
 use crate::units::{Mono, Utc};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
@@ -70,13 +70,13 @@ impl Shared {
 ///
 /// # Errors
 /// The source's name is unknown, or the port is taken: with key, value and remedy.
-pub fn open(setup: &Setup, bind: Option<IpAddr>) -> Result<UdpSocket, String> {
-    let source = setup.datahost.as_deref().map(resolve).transpose()?;
+pub fn open(setup: &Setup, bind: Option<IpAddr>) -> Result<Socket, String> {
+    let source = setup.datahost.as_deref().map(address_of).transpose()?;
     let local = bind.unwrap_or(match source {
         Some(ip) if ip.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     });
-    let socket = UdpSocket::bind((local, setup.dataport)).map_err(|e| {
+    let socket = Socket::bind(local, setup.dataport).map_err(|e| {
         format!(
             "cannot receive on {local} port {} (DATAPORT): {e}; is another program using it?",
             setup.dataport
@@ -84,9 +84,7 @@ pub fn open(setup: &Setup, bind: Option<IpAddr>) -> Result<UdpSocket, String> {
     })?;
     match source {
         // Port 0: any port of this host, and no other host.
-        Some(ip) => socket
-            .connect(SocketAddr::new(ip, 0))
-            .map_err(|e| format!("cannot receive from DATAHOST {ip}: {e}"))?,
+        Some(ip) => socket.only_from(ip).map_err(|e| format!("cannot receive from DATAHOST {ip}: {e}"))?,
         None => eprintln!("daq: DATAHOST is not set: packets of any host are taken"),
     }
     let granted = sockopt::receive_buffer(&socket, RECEIVE_BUFFER).unwrap_or(0);
@@ -99,19 +97,16 @@ pub fn open(setup: &Setup, bind: Option<IpAddr>) -> Result<UdpSocket, String> {
     Ok(socket)
 }
 
-fn resolve(host: &str) -> Result<IpAddr, String> {
-    let remedy = "set DATAHOST to the address the packets come from";
-    let mut found = (host, 0).to_socket_addrs().map_err(|e| format!("DATAHOST '{host}': {e}; {remedy}"))?;
-    found
-        .find(SocketAddr::is_ipv4)
-        .map(|a| a.ip())
-        .ok_or_else(|| format!("DATAHOST '{host}' has no IPv4 address"))
+fn address_of(host: &str) -> Result<IpAddr, String> {
+    let unknown =
+        || format!("DATAHOST '{host}' has no IPv4 address; set it to the address the packets come from");
+    resolve::ipv4_of(host).map(IpAddr::V4).ok_or_else(unknown)
 }
 
 /// The thread's state.
 pub struct Net {
     /// Bound and connected.
-    pub socket: UdpSocket,
+    pub socket: Socket,
     /// Empty, of the right size.
     pub heaps: Heaps,
     /// Where spectra go; `None` in MONITOR: they are thrown away.

@@ -90,11 +90,6 @@ impl Calls {
         }
     }
 
-    /// Calls whose entry is not known to be written.
-    pub fn unrecorded(&self) -> Vec<Ticket> {
-        self.open.iter().filter(|(_, c)| !c.recorded).map(|(t, _)| *t).collect()
-    }
-
     /// A call that needs no turn: a read, or an urgent one whose entry is written.
     pub fn immediate(&mut self, ticket: Ticket) -> Option<PlayerCall> {
         let call = self.open.get_mut(&ticket)?;

@@ -13,6 +13,7 @@ pub mod access;
 pub mod board;
 pub mod calls;
 pub mod faces;
+pub mod recorder;
 pub mod status_port;
 pub mod work;
 
@@ -20,6 +21,7 @@ use crate::api::bind::bind;
 use crate::api::table::Table;
 use crate::api::{Call, CallError, Class, Family, Outcome, builtin};
 use crate::config::dibas::{Bank, Dibas};
+use crate::fpga::FpgaError;
 use crate::plan::Child;
 use crate::player::bank::{Input, Output, Player, Ticket};
 use crate::player::config::PlayerConfig;
@@ -34,6 +36,7 @@ use access::{Access, Right};
 use board::Board;
 use calls::{Calls, Turn};
 use faces::{FaceEvent, Faces, Port};
+use recorder::{Recorder, Waiting};
 use status_port::StatusPort;
 use std::path::PathBuf;
 use work::{Announce, Done, Job};
@@ -45,6 +48,7 @@ const PLAYER_MONO: TimerKey = TimerKey(1);
 const PLAYER_UTC: TimerKey = TimerKey(2);
 const STATUS: TimerKey = TimerKey(3);
 const BOARD_TIMER: TimerKey = TimerKey(4);
+const RECORD: TimerKey = TimerKey(5);
 
 /// What a node of a player is made of.
 pub struct NodeConfig {
@@ -62,8 +66,8 @@ pub struct NodeConfig {
     pub resolve: Vec<(String, std::net::Ipv4Addr)>,
     /// Look up other names in /etc/hosts and DNS (a simulation does not).
     pub resolve_elsewhere: bool,
-    /// The site's configuration file, for reloading.
-    pub dibas_conf: PathBuf,
+    /// The site's configuration file, for reloading; `None`: the built-in example.
+    pub dibas_conf: Option<PathBuf>,
 }
 
 /// A player with everything around it.
@@ -76,8 +80,9 @@ pub struct PlayerNode {
     status: StatusPort,
     board: Option<Board>,
     hosts: Vec<String>,
+    recorder: Recorder,
     record_failing: bool,
-    timers: [(TimerKey, Option<When>); 4],
+    timers: [(TimerKey, Option<When>); 5],
 }
 
 impl PlayerNode {
@@ -104,8 +109,15 @@ impl PlayerNode {
             status: StatusPort::new(status),
             board,
             hosts,
+            recorder: Recorder::default(),
             record_failing: false,
-            timers: [(PLAYER_MONO, None), (PLAYER_UTC, None), (STATUS, None), (BOARD_TIMER, None)],
+            timers: [
+                (PLAYER_MONO, None),
+                (PLAYER_UTC, None),
+                (STATUS, None),
+                (BOARD_TIMER, None),
+                (RECORD, None),
+            ],
             config,
         }
     }
@@ -119,8 +131,14 @@ impl PlayerNode {
     fn settle(&mut self, now: Now, fx: &mut Effects<Job>) {
         loop {
             let mut moved = false;
-            while let Some(output) = self.player.poll() {
+            while let Some(output) = self.recorder.release() {
                 self.carry_out(output, now, fx);
+                moved = true;
+            }
+            while let Some(output) = self.player.poll() {
+                if let Some(output) = self.recorder.hold(output) {
+                    self.carry_out(output, now, fx);
+                }
                 moved = true;
             }
             for (key, answer) in self.status.pump(now) {
@@ -143,6 +161,7 @@ impl PlayerNode {
             due.utc.map(When::Utc),
             self.status.deadline().map(When::Mono),
             self.board.as_ref().and_then(Board::deadline).map(When::Mono),
+            self.recorder.deadline().map(When::Mono),
         ];
         for ((key, set), want) in self.timers.iter_mut().zip(wanted) {
             if *set != want {
@@ -219,23 +238,26 @@ impl PlayerNode {
             ("args".into(), record::shortened(&Value::List(call.args))),
             ("kwargs".into(), record::shortened(&Value::Map(call.kwargs))),
         ];
-        if !self.record("call", fields, Some(ticket), now, fx) {
+        if !self.record("call", fields, Some(Waiting::Call(ticket)), now, fx) {
             self.recorded(ticket, now);
         }
     }
 
     /// Hands an entry to the recorder. `false`: no record is kept.
     fn record(
-        &self,
+        &mut self,
         kind: &str,
         fields: Vec<(String, Value)>,
-        ticket: Option<Ticket>,
+        waiting: Option<Waiting>,
         now: Now,
         fx: &mut Effects<Job>,
     ) -> bool {
         let Some(file) = self.config.record.clone() else { return false };
         let line = record::entry(now.utc, kind, fields);
-        fx.push(Effect::Work { worker: work::RECORDER, job: Job::Record { file, line, ticket } });
+        if let Some(waiting) = waiting {
+            self.recorder.submitted(waiting, now);
+        }
+        fx.push(Effect::Work { worker: work::RECORDER, job: Job::Record { file, line, waiting } });
         true
     }
 
@@ -244,10 +266,26 @@ impl PlayerNode {
         self.start_immediate(ticket, now);
     }
 
-    /// An answer of the recorder will not come: no call may wait for it.
-    fn record_lost(&mut self, now: Now) {
-        for ticket in self.calls.unrecorded() {
+    /// An entry is written, or nobody waits for it any longer.
+    fn no_longer_waiting(&mut self, waiting: Waiting, now: Now) {
+        self.recorder.answered(waiting);
+        if let Waiting::Call(ticket) = waiting {
             self.recorded(ticket, now);
+        }
+    }
+
+    /// The recorder does not answer in time: go on without it, and say so.
+    fn record_late(&mut self, now: Now) {
+        for waiting in self.recorder.overdue(now) {
+            log::error!("the record is not written in time; going on without it ({waiting:?})");
+            self.no_longer_waiting(waiting, now);
+        }
+    }
+
+    /// An answer of the recorder will not come: nothing may wait for it.
+    fn record_lost(&mut self, now: Now) {
+        for waiting in self.recorder.give_up() {
+            self.no_longer_waiting(waiting, now);
         }
     }
 
@@ -312,7 +350,11 @@ impl PlayerNode {
             Output::Reply { ticket, outcome } => self.reply(ticket, outcome, now, fx),
             Output::Fpga { key, op } => match &mut self.board {
                 Some(board) => board.submit(key, op, now),
-                None => unreachable!("a bank without a board compiles no FPGA steps"),
+                None => {
+                    // A bank without a board compiles no FPGA steps; an answer is better than a stuck plan.
+                    let result = Err(FpgaError::Unsupported(format!("{op:?} without a board")));
+                    self.player.handle(Input::Fpga { key, result }, now);
+                }
             },
             Output::Status { key, order } => {
                 if let Some((key, answer)) = self.status.order(key, order, now) {
@@ -331,15 +373,9 @@ impl PlayerNode {
                     Value::Map(fields) => fields,
                     other => vec![("plan".to_owned(), other)],
                 };
-                self.record("plan", fields, None, now, fx);
+                self.record("plan", fields, Some(Waiting::Plan), now, fx);
             }
-            Output::ReadConfig { ticket } => {
-                let path = self.config.dibas_conf.clone();
-                fx.push(Effect::Work {
-                    worker: work::CLERK,
-                    job: Job::ReadConfig { path, ticket: Some(ticket) },
-                });
-            }
+            Output::ReadConfig { ticket } => self.read_config(Some(ticket), now, fx),
             Output::Changed => {
                 let player = &self.player;
                 for conn in self.faces.publish("player_state", || player.describe(now), now) {
@@ -364,7 +400,7 @@ impl PlayerNode {
 
     fn work_done(&mut self, done: Done, now: Now, fx: &mut Effects<Job>) {
         match done {
-            Done::Recorded { ticket, error } => {
+            Done::Recorded { waiting, error } => {
                 if error.is_some() != self.record_failing {
                     match &error {
                         Some(e) => log::error!("the record cannot be written, calls go on without it: {e}"),
@@ -372,8 +408,8 @@ impl PlayerNode {
                     }
                     self.record_failing = error.is_some();
                 }
-                if let Some(ticket) = ticket {
-                    self.recorded(ticket, now);
+                if let Some(waiting) = waiting {
+                    self.no_longer_waiting(waiting, now);
                 }
             }
             Done::Resolved { hosts } => {
@@ -398,6 +434,18 @@ impl PlayerNode {
         }
     }
 
+    fn read_config(&mut self, ticket: Option<Ticket>, now: Now, fx: &mut Effects<Job>) {
+        match self.config.dibas_conf.clone() {
+            Some(path) => {
+                fx.push(Effect::Work { worker: work::CLERK, job: Job::ReadConfig { path, ticket } })
+            }
+            None => {
+                let why = "the built-in example configuration is in use, there is no file to read".to_owned();
+                self.config_read(ticket, Err(why), now, fx);
+            }
+        }
+    }
+
     fn config_read(
         &mut self,
         ticket: Option<Ticket>,
@@ -407,7 +455,7 @@ impl PlayerNode {
     ) {
         let outcome = match result {
             Ok(dibas) => {
-                log::info!("{} read again", self.config.dibas_conf.display());
+                log::info!("configuration read again");
                 self.player.handle(Input::Reloaded(dibas), now);
                 Ok(Value::Str("config file loaded.".into()))
             }
@@ -427,10 +475,7 @@ impl PlayerNode {
                 log::info!("stopping");
                 self.player.handle(Input::Shutdown, now);
             }
-            Request::Reload => {
-                let path = self.config.dibas_conf.clone();
-                fx.push(Effect::Work { worker: work::CLERK, job: Job::ReadConfig { path, ticket: None } });
-            }
+            Request::Reload => self.read_config(None, now, fx),
             Request::Dump => match crate::proto::json::to_text(&self.player.describe(now)) {
                 Ok(text) => log::info!("state: {text}"),
                 Err(e) => log::error!("state cannot be shown: {e}"),
@@ -560,6 +605,7 @@ impl PlayerNode {
                     board.tick(now);
                 }
             }
+            RECORD => self.record_late(now),
             // Orders that wait for the lock are tried again by `settle`.
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! What the player's node gives to worker threads: everything that can block.
 
+use super::recorder::Waiting;
 use crate::config::dibas::Dibas;
 use crate::player::bank::Ticket;
 use crate::player::state::Host;
@@ -27,14 +28,14 @@ pub enum Announce {
 /// Blocking work.
 #[derive(Debug)]
 pub enum Job {
-    /// Append to the record; a ticket waits for it.
+    /// Append to the record.
     Record {
         /// Where.
         file: RecordFile,
         /// The entry.
         line: String,
-        /// The call that waits for it.
-        ticket: Option<Ticket>,
+        /// Who waits for it.
+        waiting: Option<Waiting>,
     },
     /// Look up hosts.
     Resolve {
@@ -68,7 +69,7 @@ pub enum Done {
     /// The entry is written, or could not be.
     Recorded {
         /// The call that waits for it.
-        ticket: Option<Ticket>,
+        waiting: Option<Waiting>,
         /// Why not, if not.
         error: Option<String>,
     },
@@ -101,9 +102,9 @@ pub enum Done {
 /// Does a job; blocks.
 pub fn work(job: Job) -> Done {
     match job {
-        Job::Record { file, line, ticket } => {
+        Job::Record { file, line, waiting } => {
             let error = record::append(&file, &line).err();
-            Done::Recorded { ticket, error: error.map(|e| format!("{}: {e}", file.path.display())) }
+            Done::Recorded { waiting, error: error.map(|e| format!("{}: {e}", file.path.display())) }
         }
         Job::Resolve { hosts } => {
             let address = |host: String| {

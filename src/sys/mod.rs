@@ -17,5 +17,6 @@ pub mod realtime;
 pub mod region;
 pub mod resolve;
 pub mod sockopt;
+pub mod stream;
 pub mod sysv_shm;
 pub mod udp;

@@ -1,6 +1,7 @@
 //! Host names to addresses. Blocks (DNS may take seconds): for worker threads only.
 
-use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 /// The first IPv4 address of a host, from /etc/hosts or DNS; a dotted quad is its own address.
 pub fn ipv4_of(host: &str) -> Option<Ipv4Addr> {
@@ -12,4 +13,12 @@ pub fn ipv4_of(host: &str) -> Option<Ipv4Addr> {
         IpAddr::V4(ip) => Some(ip),
         IpAddr::V6(_) => None,
     })
+}
+
+/// Every address of a host, with a port: IPv4 and IPv6, in the system's order.
+///
+/// # Errors
+/// The name is not known, or no name server answers.
+pub fn addresses_of(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok((host, port).to_socket_addrs()?.collect())
 }

@@ -1,7 +1,43 @@
-//! Batch receive of datagrams (`recvmmsg`) with the kernel's count of drops.
+//! Datagrams: the socket, and batch receive (`recvmmsg`) with the kernel's count of drops.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// A bound UDP socket.
+pub struct Socket(UdpSocket);
+
+impl Socket {
+    /// Bound to an address; port 0 picks one.
+    ///
+    /// # Errors
+    /// The address is not ours, or the port is taken.
+    pub fn bind(ip: IpAddr, port: u16) -> io::Result<Socket> {
+        UdpSocket::bind((ip, port)).map(Socket)
+    }
+
+    /// Takes datagrams of this host only (from any of its ports).
+    ///
+    /// # Errors
+    /// There is no way to that host.
+    pub fn only_from(&self, host: IpAddr) -> io::Result<()> {
+        self.0.connect(SocketAddr::new(host, 0))
+    }
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    /// What the system says; on loopback also that nobody listens.
+    pub fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.send_to(datagram, to).map(|_| ())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 /// Datagrams taken with one system call at most.
 pub const BATCH: usize = 64;

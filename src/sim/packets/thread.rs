@@ -2,8 +2,9 @@
 
 use super::{Generator, Options, Start};
 use crate::sys::clock;
+use crate::sys::udp::Socket;
 use crate::units::Utc;
-use std::net::UdpSocket;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -76,7 +77,7 @@ impl Drop for PacketSource {
 /// A scan that is being sent.
 struct Scan {
     start: Start,
-    socket: UdpSocket,
+    socket: Socket,
     generator: Generator,
     period: Duration,
     sent: u32,
@@ -102,7 +103,7 @@ fn run(options: &Options, inbox: &Receiver<Order>) {
 
 impl Scan {
     fn open(options: &Options, start: Start) -> Option<Scan> {
-        let socket = match UdpSocket::bind((start.source_ip, 0)) {
+        let socket = match Socket::bind(IpAddr::V4(start.source_ip), 0) {
             Ok(socket) => socket,
             Err(e) => {
                 log::error!("packet source: cannot send from {}: {e}; no packets", start.source_ip);
@@ -140,7 +141,7 @@ impl Scan {
         for burst in datagrams.chunks(BURST) {
             for datagram in burst {
                 // Nobody listening yet (ECONNREFUSED comes one packet late) is what a real network ignores.
-                let _ = self.socket.send_to(datagram, self.start.dest);
+                let _ = self.socket.send_to(datagram, SocketAddr::V4(self.start.dest));
             }
         }
     }
@@ -150,6 +151,7 @@ impl Scan {
 mod tests {
     use super::*;
     use crate::proto::spead::Packet;
+    use std::net::UdpSocket;
     use std::net::{Ipv4Addr, SocketAddrV4};
 
     #[test]

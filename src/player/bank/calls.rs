@@ -1,0 +1,131 @@
+//! Calls of the interface `bank`: each is answered at once, later, or refused.
+
+use super::Player;
+use super::messages::{Output, StatusKey, StatusOrder, Ticket};
+use crate::api::CallError;
+use crate::player::engine::Engine;
+use crate::player::methods::PlayerCall;
+use crate::player::scan;
+use crate::units::Now;
+use crate::value::Value;
+
+/// How a call is answered.
+pub(super) enum Answer {
+    Now(Value),
+    Later,
+}
+/// What came of dispatching a call.
+pub(super) type CallResult = Result<Answer, CallError>;
+
+/// Answered at once.
+pub(super) fn now_is(value: impl Into<Value>) -> CallResult {
+    Ok(Answer::Now(value.into()))
+}
+
+impl Player {
+    pub(super) fn call(&mut self, ticket: Ticket, call: PlayerCall, now: Now) {
+        let outcome = match self.dispatch(ticket, call, now) {
+            Ok(Answer::Later) => return,
+            Ok(Answer::Now(value)) => Ok(value),
+            Err(error) => Err(error),
+        };
+        self.outputs.push_back(Output::Reply { ticket, outcome });
+    }
+
+    pub(super) fn dispatch(&mut self, ticket: Ticket, call: PlayerCall, now: Now) -> CallResult {
+        match call {
+            PlayerCall::SetMode { mode, bandwidth, force } => {
+                self.set_mode(ticket, mode, bandwidth, force, now)
+            }
+            PlayerCall::GetMode => {
+                now_is(self.mode.as_ref().map_or(Value::Null, |m| m.mode.name.clone().into()))
+            }
+            PlayerCall::ListModes => {
+                now_is(self.dibas.mode_names().into_iter().map(Value::Str).collect::<Vec<_>>())
+            }
+            PlayerCall::SetParam(pairs) => self
+                .engine("Cannot set parameters until a mode is selected")?
+                .set_params(&pairs)
+                .map(Answer::Now),
+            PlayerCall::GetParam(name) => self
+                .engine("Cannot get parameters until a mode is selected")?
+                .get_param(name.as_deref())
+                .map(Answer::Now),
+            PlayerCall::HelpParam(name) => self
+                .engine("Cannot set parameters until a mode is selected")?
+                .help_param(name.as_deref())
+                .map(Answer::Now),
+            PlayerCall::Prepare => self.prepare(ticket, now),
+            PlayerCall::Start(starttime) => self.start(ticket, &starttime, now),
+            PlayerCall::Stop => self.stop(now),
+            PlayerCall::Monitor => self.monitor(ticket, now),
+            PlayerCall::ScanStatus if self.mode.is_none() => no_backend(),
+            PlayerCall::ScanStatus => {
+                self.order_status(StatusKey::ScanStatus(ticket), StatusOrder::Read);
+                Ok(Answer::Later)
+            }
+            PlayerCall::EarliestStart => match &self.mode {
+                None => no_backend(),
+                Some(m) => {
+                    let at = scan::earliest_advised(now.utc, m.mode.needed_arm_delay);
+                    now_is(vec![Value::Bool(true), scan::civil_value(at)])
+                }
+            },
+            PlayerCall::SetStatus(_) | PlayerCall::GetStatus(_) if self.mode.is_none() => now_is(Value::Null),
+            PlayerCall::SetStatus(pairs) => {
+                let pairs = pairs.into_iter().map(|(k, v)| (k, v.to_string())).collect();
+                self.write_then_null(ticket, pairs)
+            }
+            PlayerCall::GetStatus(keys) => {
+                self.order_status(StatusKey::Cards(ticket, keys), StatusOrder::Read);
+                Ok(Answer::Later)
+            }
+            PlayerCall::SetScanNumber(n) => self.set_scan_number(ticket, n),
+            PlayerCall::IncrementScanNumber => {
+                self.set_scan_number(ticket, self.scan_number.saturating_add(1))
+            }
+            PlayerCall::ResetRoach => self.manual(ticket, "reset", now),
+            PlayerCall::ArmRoach => self.manual(ticket, "arm", now),
+            PlayerCall::DisarmRoach => self.manual(ticket, "postarm", now),
+            PlayerCall::ClearSwitchingStates => self
+                .engine("Cannot clear switcvhing states until a mode has been selected")?
+                .clear_switching_states()
+                .map(Answer::Now),
+            PlayerCall::AddSwitchingState { duration, blank, cal, sig_ref_1 } => self
+                .engine("Cannot add switching states until a mode has been selected.")?
+                .add_switching_state(duration, blank, cal, sig_ref_1)
+                .map(Answer::Now),
+            PlayerCall::SetGbtSs { period, ss_list } => self
+                .engine("Cannot set switching states until a mode has been selected.")?
+                .set_gbt_ss(period, &ss_list)
+                .map(Answer::Now),
+            PlayerCall::PlayerState => now_is(self.describe(now)),
+            PlayerCall::ReadConfigFile => {
+                self.outputs.push_back(Output::ReadConfig { ticket });
+                Ok(Answer::Later)
+            }
+        }
+    }
+
+    pub(super) fn engine(&mut self, without_mode: &str) -> Result<&mut Engine, CallError> {
+        self.mode.as_mut().map(|m| &mut m.engine).ok_or_else(|| CallError::exception(without_mode))
+    }
+
+    pub(super) fn set_scan_number(&mut self, ticket: Ticket, n: i64) -> CallResult {
+        self.scan_number = n;
+        if self.mode.is_none() {
+            return now_is(Value::Null);
+        }
+        let text = n.to_string();
+        self.write_then_null(ticket, vec![("SCANNUM".into(), text.clone()), ("SCAN".into(), text)])
+    }
+
+    pub(super) fn write_then_null(&mut self, ticket: Ticket, pairs: Vec<(String, String)>) -> CallResult {
+        self.order_status(StatusKey::Written(ticket), StatusOrder::Put(pairs));
+        Ok(Answer::Later)
+    }
+}
+
+pub(super) fn no_backend() -> CallResult {
+    now_is(Value::verdict(false, "No backend selected!"))
+}

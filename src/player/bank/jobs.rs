@@ -1,0 +1,178 @@
+//! The job: one plan at a time, its orders passed on, its end turned into a state and an answer.
+
+use super::messages::{FpgaKey, Output, StatusKey, StatusOrder, StepKey, Ticket};
+use super::{ActiveMode, Player};
+use crate::api::{CallError, ErrorClass, Family};
+use crate::fpga::FpgaOp;
+use crate::plan::runner::{Done, Failure, Order, Runner};
+use crate::plan::{Child, Plan, Step};
+use crate::player::compile;
+use crate::player::state::State;
+use crate::units::Now;
+use crate::value::Value;
+
+/// What a plan is run for.
+#[derive(Debug)]
+pub(super) enum Kind {
+    SetMode(Box<ActiveMode>),
+    Prepare,
+    Manual,
+    Monitor,
+    Start {
+        cancelled: bool,
+    },
+    /// Stops the programs after a failed mode change, whose error is answered then.
+    Cleanup(CallError),
+    Shutdown,
+}
+
+/// The running plan, and who waits for its end.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) serial: u64,
+    pub(super) runner: Runner,
+    pub(super) kind: Kind,
+    pub(super) ticket: Option<Ticket>,
+}
+
+impl Player {
+    pub(super) fn run(&mut self, kind: Kind, plan: Plan, ticket: Option<Ticket>, state: State, now: Now) {
+        debug_assert!(self.job.is_none(), "the node queues writes while a job runs");
+        self.serial += 1;
+        self.outputs.push_back(Output::Record(plan.to_value()));
+        self.enter(state, now);
+        let runner = Runner::start(plan, now);
+        self.job = Some(Job { serial: self.serial, runner, kind, ticket });
+    }
+
+    pub(super) fn step_done(&mut self, key: StepKey, done: Done, now: Now) {
+        if let Some(job) = &mut self.job
+            && job.serial == key.serial
+        {
+            job.runner.done(key.id, done, now);
+        }
+    }
+
+    /// Passes on whatever has become due, until nothing moves any more.
+    pub(super) fn settle(&mut self, now: Now) {
+        loop {
+            let mut moved = self.pass_job_order(now);
+            moved |= self.pass_child_order(Child::Daq, now);
+            moved |= self.pass_child_order(Child::FitsWriter, now);
+            if self.job.as_ref().is_some_and(|j| j.runner.outcome().is_some()) {
+                self.finish_job(now);
+                moved = true;
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn pass_job_order(&mut self, now: Now) -> bool {
+        let Some(job) = &mut self.job else { return false };
+        let serial = job.serial;
+        let Some((id, order)) = job.runner.poll() else { return false };
+        let key = StepKey { serial, id };
+        match order {
+            Order::Fpga(op) => self.outputs.push_back(Output::Fpga { key: FpgaKey::Plan(key), op }),
+            Order::ReadStatus(_) => self.order_status(StatusKey::Plan(key), StatusOrder::Read),
+            Order::Other(step) => self.carry_out(key, step, now),
+        }
+        true
+    }
+
+    pub(super) fn carry_out(&mut self, key: StepKey, step: Step, now: Now) {
+        match step {
+            Step::Status(pairs) => self.order_status(StatusKey::Plan(key), StatusOrder::Put(pairs)),
+            Step::ClearStatus => self.order_status(StatusKey::Plan(key), StatusOrder::Clear),
+            Step::SynthFrequency { channel, mhz } => {
+                let op = synthesizer_request(channel, mhz);
+                self.outputs.push_back(Output::Fpga { key: FpgaKey::Plan(key), op });
+            }
+            Step::StartChild(child) => self.slot(child).start(key, now),
+            Step::StopChild(child) => self.slot(child).stop(key, now),
+            Step::Command { child, line } => {
+                let result = self.slot(child).command(&line, now);
+                self.step_done(key, Done::Other(result), now);
+            }
+            other => unreachable!("the runner itself carries out {other}"),
+        }
+    }
+
+    pub(super) fn finish_job(&mut self, now: Now) {
+        let Some(job) = self.job.take() else { return };
+        for warning in job.runner.warnings() {
+            log::warn!("{}: {warning}", job.runner.plan().title);
+        }
+        let title = job.runner.plan().title.clone();
+        let outcome = job.runner.outcome().cloned().unwrap_or(Ok(()));
+        match (job.kind, outcome) {
+            (Kind::SetMode(active), Ok(())) => {
+                let text = format!("New mode {} set!", active.mode.name);
+                self.last_program = Some(active.mode.hpc_program.clone());
+                self.mode = Some(*active);
+                self.last_error = None;
+                self.enter(State::Ready, now);
+                self.reply(job.ticket, Ok(Value::verdict(true, text)));
+            }
+            (Kind::SetMode(active), Err(failure)) => {
+                let error = step_error(&active.mode.name, &failure);
+                self.note_error(error.message.clone(), now);
+                let state = State::SettingMode(active.mode.name.clone());
+                self.run(Kind::Cleanup(error), compile::stop_programs(), job.ticket, state, now);
+            }
+            (Kind::Cleanup(error), _) => {
+                self.enter(State::NoMode, now);
+                self.reply(job.ticket, Err(error));
+            }
+            (Kind::Start { cancelled }, outcome) => {
+                self.start_finished(job.ticket, &job.runner, cancelled, outcome, now);
+            }
+            (Kind::Shutdown, _) => self.outputs.push_back(Output::Finished),
+            (Kind::Monitor, Ok(())) => {
+                self.enter(State::Monitoring, now);
+                self.reply(job.ticket, Ok(Value::verdict(true, "Start monitor mode.")));
+            }
+            (Kind::Prepare | Kind::Manual, Ok(())) => {
+                self.back_to_rest(now);
+                self.reply(job.ticket, Ok(Value::Null));
+            }
+            (Kind::Prepare | Kind::Manual | Kind::Monitor, Err(failure)) => {
+                let error = step_error(&title, &failure);
+                self.note_error(error.message.clone(), now);
+                self.back_to_rest(now);
+                self.reply(job.ticket, Err(error));
+            }
+        }
+    }
+
+    pub(super) fn back_to_rest(&mut self, now: Now) {
+        if self.state != State::Monitoring {
+            self.enter(State::Ready, now);
+        }
+    }
+}
+
+pub(super) fn synthesizer_request(channel: u8, mhz: f64) -> FpgaOp {
+    let name = if channel == 0 { "synth_a" } else { "synth_b" };
+    let args = [name.to_owned(), format!("{mhz:?}"), "10.0".to_owned()];
+    FpgaOp::Raw { name: "valon-set-frequency".into(), args: args.map(String::into_bytes).to_vec() }
+}
+
+pub(super) fn class_of(failure: &Failure) -> ErrorClass {
+    if failure.problems.iter().any(|p| p.fpga) { ErrorClass::RuntimeError } else { ErrorClass::Exception }
+}
+
+pub(super) fn problems_text(failure: &Failure) -> String {
+    if failure.problems.is_empty() && failure.cancelled {
+        return "cancelled".into();
+    }
+    let each = failure.problems.iter().map(|p| format!("{}: {}", p.step, p.error));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+pub(super) fn step_error(what: &str, failure: &Failure) -> CallError {
+    let text = format!("{what} failed at {}: {}", failure.phase, problems_text(failure));
+    CallError::new(class_of(failure), Family::Peer, text)
+}

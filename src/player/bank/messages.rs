@@ -1,0 +1,195 @@
+//! What the player is told and what it orders.
+
+use crate::api::Outcome;
+use crate::config::dibas::Dibas;
+use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
+use crate::plan::Child;
+use crate::plan::runner::StepId;
+use crate::player::methods::PlayerCall;
+use crate::player::state::{Host, Link};
+use crate::reactor::{ChildSignal, Exit, Program};
+use crate::units::{Mono, Utc};
+use crate::value::Value;
+
+/// Names a call that is answered later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Names a step of a plan, across plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StepKey {
+    pub(super) serial: u64,
+    pub(super) id: StepId,
+}
+
+/// Names an FPGA order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FpgaKey {
+    /// A step of the running plan.
+    Plan(StepKey),
+    /// Our own look whether the board still runs the mode's design.
+    Probe,
+}
+
+/// Names a status memory order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StatusKey {
+    /// A step of the running plan.
+    Plan(StepKey),
+    /// Answers a call that returns null.
+    Written(Ticket),
+    /// Answers `get_status`.
+    Cards(Ticket, Value),
+    /// Answers `scan_status`.
+    ScanStatus(Ticket),
+    /// Whether the DAQ program has stopped after a scan.
+    AfterStop,
+    /// Nobody waits for it.
+    Quiet,
+}
+
+/// An order to the status memory.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StatusOrder {
+    /// Write keys, all under one lock.
+    Put(Vec<(String, String)>),
+    /// Read everything.
+    Read,
+    /// Empty it.
+    Clear,
+}
+
+/// Its answer: all cards for `Read`, nothing for the others.
+pub type StatusAnswer = Result<Vec<(String, Value)>, String>;
+
+/// What the player is told.
+#[derive(Debug)]
+pub enum Input {
+    /// A call with bound arguments.
+    Call {
+        /// The call.
+        ticket: Ticket,
+        /// What is asked.
+        call: PlayerCall,
+    },
+    /// Completion of an FPGA order.
+    Fpga {
+        /// Names the order.
+        key: FpgaKey,
+        /// How it ended.
+        result: Result<FpgaReply, FpgaError>,
+    },
+    /// Completion of a status order.
+    Status {
+        /// Names the order.
+        key: StatusKey,
+        /// What it gave.
+        answer: StatusAnswer,
+    },
+    /// A program runs.
+    ChildStarted {
+        /// The program.
+        child: Child,
+        /// Its process id.
+        pid: u32,
+    },
+    /// A program could not be started.
+    SpawnFailed {
+        /// The program.
+        child: Child,
+        /// Why not.
+        error: String,
+    },
+    /// A program ended.
+    ChildExited {
+        /// The program.
+        child: Child,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// The FPGA link came or went.
+    Link(Link),
+    /// Addresses of hosts that were asked for.
+    Hosts(Vec<Host>),
+    /// The configuration was read again.
+    Reloaded(Box<Dibas>),
+    /// The client of a pending `start` withdraws it.
+    Cancel {
+        /// The call.
+        ticket: Ticket,
+    },
+    /// Orderly end of the process.
+    Shutdown,
+}
+
+/// What the player orders.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Answer a call.
+    Reply {
+        /// The call.
+        ticket: Ticket,
+        /// The answer.
+        outcome: Outcome,
+    },
+    /// Submit to the FPGA.
+    Fpga {
+        /// Names the order.
+        key: FpgaKey,
+        /// The operation.
+        op: FpgaOp,
+    },
+    /// Touch the status memory; orders are carried out in order.
+    Status {
+        /// Names the order.
+        key: StatusKey,
+        /// The order.
+        order: StatusOrder,
+    },
+    /// Start a program.
+    Spawn {
+        /// The program.
+        child: Child,
+        /// What to start.
+        program: Program,
+    },
+    /// A command line for a program, end of line included.
+    Line {
+        /// The program.
+        child: Child,
+        /// The line.
+        line: String,
+    },
+    /// Close a program's standard input.
+    CloseInput {
+        /// The program.
+        child: Child,
+    },
+    /// Signal a program.
+    Signal {
+        /// The program.
+        child: Child,
+        /// The signal.
+        signal: ChildSignal,
+    },
+    /// For the append-only record: this plan is about to run.
+    Record(Value),
+    /// Re-read the configuration file, say so with [`Input::Reloaded`], and answer the call.
+    ReadConfig {
+        /// The call.
+        ticket: Ticket,
+    },
+    /// The state changed; subscribers want to know.
+    Changed,
+    /// Everything has been stopped after [`Input::Shutdown`].
+    Finished,
+}
+
+/// When to call [`Player::tick`] at the latest, on either clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Deadlines {
+    /// monotonic
+    pub mono: Option<Mono>,
+    /// wall clock
+    pub utc: Option<Utc>,
+}

@@ -1,0 +1,214 @@
+//! Scans: their start, their watchdog, their end.
+
+use super::Player;
+use super::calls::{Answer, CallResult, no_backend, now_is};
+use super::describe::describe_scan;
+use super::jobs::{Job, Kind, step_error};
+use super::messages::{StatusKey, StatusOrder, Ticket};
+use crate::api::{CallError, ErrorClass, Family};
+use crate::plan::Child;
+use crate::plan::runner::{Failure, Runner};
+use crate::player::compile;
+use crate::player::scan::{self, Scan};
+use crate::player::state::State;
+use crate::units::{Mono, Now};
+use crate::value::Value;
+use std::time::Duration;
+
+/// How often the watchdog looks at a scan.
+const WATCHDOG: Duration = Duration::from_secs(1);
+/// How long after a scan the DAQ program may take to report `DAQSTATE=stopped`.
+const DAQ_STOPPED_WITHIN: Duration = Duration::from_secs(10);
+
+impl Player {
+    pub(super) fn start(&mut self, ticket: Ticket, starttime: &Value, now: Now) -> CallResult {
+        let Some(active) = &self.mode else { return now_is(Value::Null) };
+        if matches!(self.state, State::Starting(_) | State::Scanning(_)) {
+            return now_is(Value::verdict(false, "Scan already started."));
+        }
+        let start = scan::start_second(starttime, now.utc, active.mode.needed_arm_delay)?;
+        self.require_link(true)?;
+        let length = Duration::try_from_secs_f64(active.engine.scan_length()).map_err(|_| {
+            CallError::exception(format!(
+                "scan_length {} s is no length of a scan",
+                active.engine.scan_length()
+            ))
+        })?;
+        let scan = Scan::new(start, length);
+        let resolve = |host: &str| self.address_of(host);
+        let plan = compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at);
+        self.after_stop = None;
+        self.run(Kind::Start { cancelled: false }, plan, Some(ticket), State::Starting(scan), now);
+        Ok(Answer::Later)
+    }
+
+    pub(super) fn stop(&mut self, now: Now) -> CallResult {
+        if self.cancel_start() {
+            return now_is(Value::verdict(true, "Pending start cancelled."));
+        }
+        match self.state {
+            State::Scanning(_) => {
+                self.end_scan("stopped", now);
+                now_is(Value::verdict(true, "Scan ended"))
+            }
+            State::Monitoring => {
+                self.tell(&[Child::Daq], "stop", now);
+                self.enter(State::Ready, now);
+                now_is(Value::verdict(true, "Ending monitor mode."))
+            }
+            _ if self.mode.is_none() && self.job.is_none() => no_backend(),
+            _ => now_is(Value::verdict(false, "No scan running!")),
+        }
+    }
+
+    /// Withdraws a start that has not armed yet. `false`: there is none.
+    pub(super) fn cancel_start(&mut self) -> bool {
+        let Some(Job { kind: Kind::Start { cancelled }, runner, .. }) = &mut self.job else { return false };
+        *cancelled = true;
+        // Half an arm phase would leave the hardware in between: it is finished, then undone by STOP.
+        if runner.phase_name() != "arm" {
+            runner.cancel();
+        }
+        true
+    }
+
+    pub(super) fn cancel(&mut self, ticket: Ticket) {
+        if self.job.as_ref().is_some_and(|j| j.ticket == Some(ticket)) {
+            self.cancel_start();
+        }
+    }
+
+    /// Sends a line to those of the programs that run.
+    pub(super) fn tell(&mut self, children: &[Child], line: &str, now: Now) {
+        for child in children {
+            if self.slot(*child).is_running()
+                && let Err(e) = self.slot(*child).command(line, now)
+            {
+                self.note_error(format!("'{line}' did not reach the {child}: {e}"), now);
+            }
+            while self.pass_child_order(*child, now) {}
+        }
+    }
+
+    pub(super) fn end_scan(&mut self, reason: &str, now: Now) {
+        if let State::Scanning(scan) = &self.state {
+            self.last_scan = Some(describe_scan(scan, reason, self.scan_number));
+        }
+        self.tell(&[Child::Daq, Child::FitsWriter], "stop", now);
+        let mut keys = vec![("DISKSTAT".to_owned(), "-".to_owned())];
+        if reason != "stopped" {
+            keys.push(("SCANREM".into(), "scan terminated".into()));
+        }
+        self.order_status(StatusKey::Quiet, StatusOrder::Put(keys));
+        self.next_watchdog = None;
+        self.after_stop = Some((now.mono + WATCHDOG, now.mono + DAQ_STOPPED_WITHIN));
+        log::info!("scan {} ended: {reason}", self.scan_number);
+        self.enter(State::Ready, now);
+    }
+
+    pub(super) fn scan_end(&self) -> Option<Mono> {
+        match &self.state {
+            State::Scanning(scan) => scan.ends,
+            _ => None,
+        }
+    }
+
+    pub(super) fn watchdog(&mut self, now: Now) {
+        if self.scan_end().is_some_and(|end| end <= now.mono) {
+            self.end_scan("complete", now);
+            return;
+        }
+        if self.next_watchdog.is_none_or(|due| due > now.mono) {
+            return;
+        }
+        self.next_watchdog = Some(now.mono + WATCHDOG);
+        self.write_remaining(now);
+    }
+
+    pub(super) fn write_remaining(&mut self, now: Now) {
+        if let State::Scanning(scan) = &mut self.state {
+            let left = scan.seconds_left(now);
+            if scan.remaining.as_ref() != Some(&left) {
+                scan.remaining = Some(left.clone());
+                self.order_status(StatusKey::Quiet, StatusOrder::Put(vec![("SCANREM".into(), left)]));
+            }
+        }
+    }
+
+    /// After a scan: does the DAQ program report that it has stopped?
+    pub(super) fn watch_daq_stop(&mut self, now: Now) {
+        let Some((next, until)) = self.after_stop else { return };
+        if !self.daq.is_running() {
+            self.after_stop = None;
+        } else if until <= now.mono {
+            self.after_stop = None;
+            let text = format!(
+                "the DAQ program has not reported DAQSTATE=stopped within {} s of the end of the scan",
+                DAQ_STOPPED_WITHIN.as_secs()
+            );
+            self.note_error(text, now);
+        } else if next <= now.mono {
+            self.after_stop = Some((now.mono + WATCHDOG, until));
+            self.order_status(StatusKey::AfterStop, StatusOrder::Read);
+        }
+    }
+
+    pub(super) fn start_finished(
+        &mut self,
+        ticket: Option<Ticket>,
+        runner: &Runner,
+        cancelled: bool,
+        outcome: Result<(), Failure>,
+        now: Now,
+    ) {
+        let State::Starting(mut scan) = self.state.clone() else { return };
+        if cancelled {
+            self.give_up_start(ticket, CallError::exception("start(): cancelled by stop()"), now);
+            return;
+        }
+        if let Err(failure) = outcome {
+            self.give_up_start(ticket, start_error(&failure), now);
+            return;
+        }
+        let mut arm = runner.timings().iter().filter(|t| t.phase == "arm");
+        let first = arm.next().map_or(now, |t| t.began);
+        let last = arm.next_back().map_or(first, |t| t.ended);
+        scan.arm_done(first, last, now);
+        let margin = scan.margin_ms().unwrap_or(0.0);
+        if margin < 0.0 {
+            let text = format!("start(): armed too late by {:.0} ms", -margin);
+            self.give_up_start(ticket, CallError::new(ErrorClass::Exception, Family::Timeout, text), now);
+            return;
+        }
+        let late_us = first.utc.nanos_since(scan.arm_at) / 1000;
+        log::info!(
+            "armed for {}: first write {late_us} us after its time, margin {margin:.0} ms",
+            scan.start
+        );
+        let text = format!("Successfully started roach for starttime={}", scan.start);
+        self.next_watchdog = Some(now.mono + WATCHDOG);
+        self.last_error = None;
+        self.enter(State::Scanning(scan), now);
+        self.write_remaining(now);
+        self.reply(ticket, Ok(Value::verdict(true, text)));
+    }
+
+    pub(super) fn give_up_start(&mut self, ticket: Option<Ticket>, error: CallError, now: Now) {
+        self.tell(&[Child::Daq, Child::FitsWriter], "STOP", now);
+        self.note_error(error.message.clone(), now);
+        self.enter(State::Ready, now);
+        self.reply(ticket, Err(error));
+    }
+}
+
+pub(super) fn start_error(failure: &Failure) -> CallError {
+    if failure.phase == "await_arm_time"
+        && let Some(p) = failure.problems.first()
+    {
+        return CallError::new(ErrorClass::Exception, Family::Timeout, format!("start(): {}", p.error));
+    }
+    if failure.cancelled {
+        return CallError::exception("start(): the DAQ program died before the arm time");
+    }
+    step_error("start()", failure)
+}
