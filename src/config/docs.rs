@@ -68,7 +68,7 @@ impl<'a> Line<'a> {
 /// Comments that stand alone are prose.
 fn push_prose(out: &mut String, comments: &mut Vec<&str>) {
     if !comments.is_empty() {
-        push(out, format_args!("\n{}", comments.drain(..).collect::<Vec<_>>().join("\n")));
+        push(out, format_args!("\n{}", std::mem::take(comments).join("\n")));
     }
 }
 
