@@ -5,8 +5,10 @@ mod leftovers;
 
 use appliance::cli::client::Client;
 use appliance::cli::target::Target;
+use appliance::config::dibas::Dibas;
 use appliance::daq::sdfits::read::Recording;
 use appliance::value::Value;
+use appliance::{daq, player};
 use leftovers::Place;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User, chown};
@@ -71,6 +73,7 @@ fn observe(place: &Place, stage: &Stage, bank: &str) -> PathBuf {
     let state = call("player_state", vec![], &[]);
     let ended = state.get("last_scan").and_then(|scan| scan.get("ended")).map(Value::to_string);
     assert_eq!(ended.as_deref(), Some("complete"), "{bank}: {state}\nits log:\n{}", player.log_text());
+    every_key_is_documented(stage, &call("get_status", vec![], &[]));
     player.wait(|| player.file().is_some());
     let file = player.file().expect("seen just now");
     let log = player.log.clone();
@@ -89,6 +92,20 @@ fn the_scan_is_whole(bank: &str, file: &Path) {
     assert_eq!(recording.text("BANKNAM").as_deref(), Some(bank), "its own file");
     let lost: f64 = recording.numbers("NLOST").expect("a column").iter().sum();
     assert_eq!(lost, 0.0, "{bank}: packets of one are no business of another");
+}
+
+/// KEYS.md says what every key is that is there after a scan; the mode's own (`shmkeys`) are the site's business.
+fn every_key_is_documented(stage: &Stage, status: &Value) {
+    let Value::Map(pairs) = status else { panic!("get_status gives an object: {status}") };
+    let dibas = Dibas::load(&fs::read_to_string(&stage.dibas_conf).expect("written"), "site").expect("sound");
+    let site_keys = &dibas.mode("MODE1").expect("a mode").shm_keys;
+    let groups = player::keys::GROUPS.iter().chain([&daq::keys::GROUP]);
+    let documented: Vec<_> = groups.flat_map(|group| group.keys).collect();
+    let unknown: Vec<_> = (pairs.iter().map(|(key, _)| key))
+        .filter(|key| !documented.iter().any(|entry| entry.describes(key)))
+        .filter(|key| !site_keys.iter().any(|(site_key, _)| site_key.eq_ignore_ascii_case(key)))
+        .collect();
+    assert!(unknown.is_empty(), "in status memory, but in no table of keys: {unknown:?}");
 }
 
 /// What all eight share: the program, the site's configuration, and a user that is not root.
@@ -154,7 +171,6 @@ fn example_with_eight_banks(example: &str) -> String {
 
 #[test]
 fn the_example_makes_eight_sound_banks() {
-    use appliance::config::dibas::Dibas;
     let text = example_with_eight_banks(include_str!("../config/dibas.example.conf"));
     let dibas = Dibas::load(&text, "generated").expect("sound");
     assert_eq!(dibas.banks.iter().map(|bank| bank.name.as_str()).collect::<Vec<_>>(), BANKS);

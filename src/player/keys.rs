@@ -14,6 +14,7 @@ pub const GROUPS: &[KeyGroup] = &[
                 names as they are in `dibas.conf`.",
         keys: PREPARED,
     },
+    KeyGroup { title: "Status memory itself", about: "By whoever creates it or empties it.", keys: MEMORY },
     KeyGroup {
         title: "Player, scans",
         about: "By `start`, `stop`, the watchdog once a second, and `set_scan_number`.",
@@ -100,6 +101,14 @@ pub const PREPARED: &[KeyDoc] = &[
     key("M_STTMJD", "d", "0", "until the first packet comes"),
     key("M_STTOFF", "s", "0", "until the first packet comes"),
 ];
+
+/// In a fresh status memory.
+pub const MEMORY: &[KeyDoc] = &[key(
+    "INSTANCE",
+    "",
+    "0 to 63",
+    "instance of the pipeline on this host: the number of the bank's player",
+)];
 
 /// Written around a scan.
 pub const SCAN: &[KeyDoc] = &[
