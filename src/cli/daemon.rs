@@ -37,7 +37,7 @@ const EXAMPLE_DIBAS_CONF: &str = include_str!("../../config/dibas.example.conf")
 /// Options of the daemon.
 #[derive(Args, Debug)]
 pub struct DaemonArgs {
-    /// Run as the daemon of a node in this role: player, dealer-proxy or archon
+    /// Run as the daemon of a node in this role (this version: player)
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
     /// Configuration file [default: /etc/appliance/appliance.toml if it exists]

@@ -545,8 +545,8 @@ impl App for PlayerNode {
             Event::Drained { .. } => {}
             Event::Closed { conn, reason } => self.connection_closed(conn, &reason, now),
             Event::Connected { conn, .. } => {
-                if let Some(board) = &mut self.board {
-                    board.connected(conn, now);
+                if let Some(conn) = self.board.as_mut().and_then(|board| board.connected(conn, now)) {
+                    fx.push(Effect::Abort { conn });
                 }
             }
             Event::ConnectFailed { error, .. } => {
