@@ -25,7 +25,7 @@ use crate::fpga::FpgaError;
 use crate::plan::Child;
 use crate::player::bank::{Input, Output, Player, Ticket};
 use crate::player::config::PlayerConfig;
-use crate::player::methods::{BANK, PlayerCall};
+use crate::player::methods::{self, PlayerCall};
 use crate::proto::rpc_frame::Hello;
 use crate::reactor::{App, ConnId, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When};
 use crate::record::{self, RecordFile};
@@ -96,8 +96,7 @@ impl PlayerNode {
         board: Option<Board>,
         now: Now,
     ) -> PlayerNode {
-        let table = Table::new(&[BANK, builtin::METHODS]).expect("the table of methods is tested");
-        let table = table.with_interface("bank.roach").with_interface("bank.valon");
+        let table = methods::table();
         let hosts = hosts_of(&dibas, &bank);
         let hello = Hello::of("player", &bank.name);
         let player = Player::new(player_config, dibas, bank, true, now);
