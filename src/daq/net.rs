@@ -85,14 +85,14 @@ pub fn open(setup: &Setup, bind: Option<IpAddr>) -> Result<Socket, String> {
     match source {
         // Port 0: any port of this host, and no other host.
         Some(ip) => socket.only_from(ip).map_err(|e| format!("cannot receive from DATAHOST {ip}: {e}"))?,
-        None => eprintln!("daq: DATAHOST is not set: packets of any host are taken"),
+        None => say!("DATAHOST is not set: packets of any host are taken"),
     }
     let granted = sockopt::receive_buffer(&socket, RECEIVE_BUFFER).unwrap_or(0);
     if granted < RECEIVE_BUFFER_LOW {
-        eprintln!("daq: receive buffer is {granted} bytes; raise net.core.rmem_max to {RECEIVE_BUFFER}");
+        say!("receive buffer is {granted} bytes; raise net.core.rmem_max to {RECEIVE_BUFFER}");
     }
     if let Err(e) = sockopt::count_drops(&socket) {
-        eprintln!("daq: drops in the kernel are not counted: {e}");
+        say!("drops in the kernel are not counted: {e}");
     }
     Ok(socket)
 }

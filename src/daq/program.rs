@@ -158,13 +158,13 @@ impl Program<'_> {
             Command::Stop => self.stop(),
             Command::Quit => self.ending = true,
             Command::InitGpu => self.board.pin("GPUCTXIN", "TRUE"),
-            Command::Unknown(text) => eprintln!("daq: Unrecognized command '{text}'"),
+            Command::Unknown(text) => say!("Unrecognized command '{text}'"),
         }
     }
 
     fn start(&mut self, record: bool) {
         if self.run.is_some() {
-            eprintln!("daq: observations already running!");
+            say!("observations already running!");
             return;
         }
         match self.begin(record) {
@@ -175,7 +175,7 @@ impl Program<'_> {
                 self.say(if record { "recording" } else { "monitoring" });
             }
             Err(why) => {
-                eprintln!("daq: not started: {why}");
+                say!("not started: {why}");
                 self.board.pin("NETSTAT", "not started");
             }
         }
@@ -250,7 +250,7 @@ impl Program<'_> {
         for thread in run.threads {
             let name = thread.thread().name().unwrap_or("thread").to_owned();
             if thread.join().is_err() {
-                eprintln!("daq: {name} failed; the run ends here");
+                say!("{name} failed; the run ends here");
             }
         }
         self.pin_totals(&run.shared);
@@ -323,8 +323,8 @@ impl Program<'_> {
         let complaint = result.err();
         if complaint != self.complaint {
             match &complaint {
-                Some(why) => eprintln!("daq: status memory: {why}"),
-                None => eprintln!("daq: status memory is there again"),
+                Some(why) => say!("status memory: {why}"),
+                None => say!("status memory is there again"),
             }
             self.complaint = complaint;
         }
@@ -332,7 +332,7 @@ impl Program<'_> {
 
     fn say(&self, text: &str) {
         if !self.options.quiet {
-            eprintln!("daq: {text}");
+            say!("{text}");
         }
     }
 }

@@ -201,14 +201,13 @@ impl PlayerNode {
     ) -> Result<(), CallError> {
         let method = self.table.find(&call.interface, &call.method)?;
         let (peer, right) = self.faces.peer(conn).map_or(("", Right::Nothing), |(p, r)| (p, r));
-        let peer = peer.to_owned();
         if method.class != Class::Read && right != Right::Write {
             return Err(CallError::exception(format!(
                 "{}.{} changes things, which is not allowed for {peer}: this port is read-only, or the address is not in listen.allow_write",
                 method.interface, method.name
             )));
         }
-        let entry = (method.class != Class::Read).then(|| call.clone());
+        let entry = (method.class != Class::Read).then(|| (peer.to_owned(), call.clone()));
         let bound = bind(method, call)?;
         if method.interface == builtin::INTERFACE {
             let outcome = builtin::answer(&self.table, method, &bound);
@@ -224,7 +223,7 @@ impl PlayerNode {
             ))
         })?;
         match entry {
-            Some(call) => self.record_call(ticket, &peer, call, now, fx),
+            Some((peer, call)) => self.record_call(ticket, &peer, call, now, fx),
             None => self.start_immediate(ticket, now),
         }
         Ok(())
