@@ -53,7 +53,14 @@ fn a_daq_program_that_cannot_receive_fails_the_start() {
     }
     assert!(rig.log().contains("is another program using it?"));
     drop(squatter);
+    // A process that another test is starting has a copy until its exec.
+    wait_for("the port is free", PATIENCE, || (!is_bound(rig.data_port)).then_some(()));
     rig.scan();
+}
+
+fn is_bound(port: u16) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/udp").expect("Linux");
+    sockets.contains(&format!("0100007F:{port:04X} "))
 }
 
 /// A site's program, replaced by a script.
