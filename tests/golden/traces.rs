@@ -77,6 +77,7 @@ fn config(traces: &Json) -> PlayerConfig {
         reference_rounding: true,
         set_mode_always_reloads: false,
         clear_status_on_mode_change: true,
+        status_memory: String::new(),
         daq: DaqProgram::Site,
         env: Vec::new(),
     }
