@@ -63,6 +63,15 @@ fn is_bound(port: u16) -> bool {
     sockets.contains(&format!("0100007F:{port:04X} "))
 }
 
+/// START is ignored by a program that runs: monitor mode must end first.
+#[test]
+fn a_scan_out_of_monitor_mode_is_recorded() {
+    let rig = prepared();
+    rig.done("monitor", vec![]);
+    rig.await_state("MONITORING");
+    rig.scan();
+}
+
 /// A site's program, replaced by a script.
 fn script(exec: &Path, name: &str, text: &str) {
     let path = exec.join(name);
