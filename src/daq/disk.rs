@@ -6,7 +6,7 @@ use super::heaps::Spectrum;
 use super::net::{Item, Shared};
 use super::output::{Output, check_directory};
 use super::sdfits::{Provenance, Style};
-use super::setup::Setup;
+use super::setup::{START_TOLERANCE_S, Setup};
 use crate::sys::clock;
 use crate::units::{Mono, Utc};
 use std::path::Path;
@@ -16,8 +16,6 @@ use std::time::Duration;
 
 /// Without a spectrum for this long the states say `waiting`.
 const QUIET: Duration = Duration::from_millis(1500);
-/// Arrival of the first packet and commanded start may differ by this much, s.
-const START_TOLERANCE_S: f64 = 0.5;
 
 /// The thread's state.
 pub struct Disk {

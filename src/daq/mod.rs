@@ -23,6 +23,7 @@ pub mod accumulate;
 pub mod control;
 pub mod disk;
 pub mod heaps;
+pub mod keys;
 pub mod net;
 pub mod output;
 pub mod program;

@@ -195,6 +195,7 @@ impl Program<'_> {
         let socket = net::open(&setup, self.options.bind)?;
         self.announce(record);
         let shared = Arc::new(Shared::new(Arc::clone(&self.board)));
+        let start_expected = setup.start_expected();
         let heap_bytes = setup.nchan * setup.nsubband * 16;
         let queue = (QUEUE_BYTES / heap_bytes).max(QUEUE_MIN);
         let (to_disk, from_net) = sync_channel(queue);
@@ -207,7 +208,7 @@ impl Program<'_> {
             self.board.pin("NULLSTAT", "discarding");
         }
         let to_disk = record.then_some(to_disk);
-        let net = Net { socket, heaps, to_disk, used, shared: Arc::clone(&shared) };
+        let net = Net { socket, heaps, to_disk, used, start_expected, shared: Arc::clone(&shared) };
         threads.push(spawn("daq-net", move || net.run())?);
         Ok(Run { shared, threads })
     }

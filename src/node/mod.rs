@@ -25,7 +25,7 @@ use crate::fpga::FpgaError;
 use crate::plan::Child;
 use crate::player::bank::{Input, Output, Player, Ticket};
 use crate::player::config::PlayerConfig;
-use crate::player::methods::{BANK, PlayerCall};
+use crate::player::methods::{self, PlayerCall};
 use crate::proto::rpc_frame::Hello;
 use crate::reactor::{App, ConnId, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When};
 use crate::record::{self, RecordFile};
@@ -96,8 +96,7 @@ impl PlayerNode {
         board: Option<Board>,
         now: Now,
     ) -> PlayerNode {
-        let table = Table::new(&[BANK, builtin::METHODS]).expect("the table of methods is tested");
-        let table = table.with_interface("bank.roach").with_interface("bank.valon");
+        let table = methods::table();
         let hosts = hosts_of(&dibas, &bank);
         let hello = Hello::of("player", &bank.name);
         let player = Player::new(player_config, dibas, bank, true, now);
@@ -202,14 +201,13 @@ impl PlayerNode {
     ) -> Result<(), CallError> {
         let method = self.table.find(&call.interface, &call.method)?;
         let (peer, right) = self.faces.peer(conn).map_or(("", Right::Nothing), |(p, r)| (p, r));
-        let peer = peer.to_owned();
         if method.class != Class::Read && right != Right::Write {
             return Err(CallError::exception(format!(
                 "{}.{} changes things, which is not allowed for {peer}: this port is read-only, or the address is not in listen.allow_write",
                 method.interface, method.name
             )));
         }
-        let entry = (method.class != Class::Read).then(|| call.clone());
+        let entry = (method.class != Class::Read).then(|| (peer.to_owned(), call.clone()));
         let bound = bind(method, call)?;
         if method.interface == builtin::INTERFACE {
             let outcome = builtin::answer(&self.table, method, &bound);
@@ -225,7 +223,7 @@ impl PlayerNode {
             ))
         })?;
         match entry {
-            Some(call) => self.record_call(ticket, &peer, call, now, fx),
+            Some((peer, call)) => self.record_call(ticket, &peer, call, now, fx),
             None => self.start_immediate(ticket, now),
         }
         Ok(())

@@ -212,7 +212,7 @@ impl World {
             Output::Fpga { key, op } => self.fpga(key, op)?,
             Output::Status { key, order } => {
                 let answer = match order {
-                    StatusOrder::Read => self.status.clone(),
+                    StatusOrder::Read(_) => self.status.clone(),
                     StatusOrder::Put(pairs) => {
                         self.status_written(pairs);
                         Vec::new()

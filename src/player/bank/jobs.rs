@@ -83,7 +83,7 @@ impl Player {
         let key = StepKey { serial, id };
         match order {
             Order::Fpga(op) => self.outputs.push_back(Output::Fpga { key: FpgaKey::Plan(key), op }),
-            Order::ReadStatus(_) => self.order_status(StatusKey::Plan(key), StatusOrder::Read),
+            Order::ReadStatus(name) => self.read_status(StatusKey::Plan(key), &[&name]),
             Order::Other(step) => self.carry_out(key, step, now),
         }
         true

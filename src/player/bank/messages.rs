@@ -55,13 +55,13 @@ pub enum StatusKey {
 pub enum StatusOrder {
     /// Write keys, all under one lock.
     Put(Vec<(String, String)>),
-    /// Read everything.
-    Read,
+    /// Read these keys, or all there are; the answer has those that exist.
+    Read(Option<Vec<String>>),
     /// Empty it.
     Clear,
 }
 
-/// Its answer: all cards for `Read`, nothing for the others.
+/// Its answer: keys and values for `Read`, nothing for the others.
 pub type StatusAnswer = Result<Vec<(String, Value)>, String>;
 
 /// What the player is told.

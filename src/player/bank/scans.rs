@@ -156,7 +156,7 @@ impl Player {
             self.note_error(text, now);
         } else if next <= now.mono {
             self.after_stop = Some((now.mono + WATCHDOG, until));
-            self.order_status(StatusKey::AfterStop, StatusOrder::Read);
+            self.read_status(StatusKey::AfterStop, &["DAQSTATE"]);
         }
     }
 
