@@ -97,7 +97,7 @@ impl Player {
         }
         self.tell(&[Child::Daq, Child::FitsWriter], "stop", now);
         // What the disk thread says is read before it is wiped.
-        self.order_status(StatusKey::DiskAtEnd, StatusOrder::Read);
+        self.read_status(StatusKey::DiskAtEnd, &["DISKSTAT"]);
         let mut keys = vec![("DISKSTAT".to_owned(), "-".to_owned())];
         if reason != "stopped" {
             keys.push(("SCANREM".into(), "scan terminated".into()));
