@@ -253,3 +253,63 @@ impl Disk {
         self.shared.board.pin("DISKSTAT", state);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daq::sdfits::read::Recording;
+    use crate::proto::spead::Description;
+    use std::sync::mpsc::sync_channel;
+
+    /// One spectrum lasts 0.1 s.
+    const CLOCKS: u64 = 18_750_000;
+
+    fn spectrum(number: u32) -> Item {
+        let description = Description {
+            time_counter: u64::from(number) * CLOCKS,
+            spectrum_counter: u64::from(number),
+            integration_size: 146_484,
+            ..Description::default()
+        };
+        Item::Spectrum(Spectrum { heap: number, description, lost_before: 0, data: vec![0; 1024 * 16] })
+    }
+
+    /// Records a second of what is fed, commanded for `start`; the files then.
+    fn record(start: Utc, items: Vec<Item>) -> Vec<Recording> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let keys = [
+            ("DATADIR", directory.path().display().to_string()),
+            ("STTMJD", format!("{:.10}", start.mjd())),
+            ("EXPOSURE", "0.5".into()),
+            ("HWEXPOSR", "0.1".into()),
+            ("SCANLEN", "1.0".into()),
+            ("FPGACLK", "187500000".into()),
+            ("EFSAMPFR", "3e9".into()),
+            ("NCHAN", "1024".into()),
+        ];
+        let setup = Setup::read(&keys.map(|(k, v)| (k.to_owned(), v)).into()).expect("good keys");
+        let (feed, from_net) = sync_channel(items.len());
+        let (used, _back) = sync_channel(items.len());
+        for item in items {
+            feed.send(item).expect("there is room");
+        }
+        drop(feed);
+        Disk::new(setup, Style::Correct, from_net, used, Arc::new(Shared::new(Arc::default()))).run();
+        let entries = std::fs::read_dir(directory.path()).expect("there");
+        entries.map(|e| Recording::open(&e.expect("an entry").path()).expect("complete")).collect()
+    }
+
+    #[test]
+    fn a_false_start_that_arrives_late_and_is_longer_than_the_scan_does_not_end_it() {
+        // The commanded second is over; before its packets comes, in one burst, what ran free for 2.5 s.
+        let start = clock::utc().ceil_second() - Duration::from_secs(2);
+        let mut items = vec![Item::Started(start - Duration::from_secs(3))];
+        items.extend((0..25).map(spectrum));
+        items.push(Item::Started(start));
+        items.extend((0..12).map(spectrum));
+        let files = record(start, items);
+        assert_eq!(files.len(), 1);
+        assert_eq!(files[0].text("STARTSRC").as_deref(), Some("STTMJD"));
+        assert_eq!(files[0].rows(), 2);
+    }
+}

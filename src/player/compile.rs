@@ -79,9 +79,14 @@ pub fn prepare(site: &Site, mode: &Mode, prepared: &Prepared) -> Plan {
     plan
 }
 
-/// `start`: programs told to start, the wait for the arm time, the arm phase.
-pub fn start(site: &Site, mode: &Mode, start: Utc, arm_at: Utc) -> Plan {
+/// `start`: programs told to start, the wait for the arm time, the arm phase. A program that is `monitoring`
+/// would ignore START.
+pub fn start(site: &Site, mode: &Mode, start: Utc, arm_at: Utc, monitoring: bool) -> Plan {
     let mut plan = Plan::new(format!("start({start})"));
+    if monitoring {
+        let stop = Step::Command { child: Child::Daq, line: "stop".into() };
+        plan.push(Phase::strict("end_monitor", vec![stop]));
+    }
     let children: &[Child] = if site.fits_writer { &[Child::Daq, Child::FitsWriter] } else { &[Child::Daq] };
     plan.push(Phase::strict("start_programs", children.iter().map(|c| Step::StartChild(*c)).collect()));
     // The DAQ program counts time from the commanded second, not from when packets happen to arrive.

@@ -201,7 +201,8 @@ mod tests {
             await_daq: false,
             simulate: false,
         };
-        for key in status_keys(&compile::start(&site, &dibas.modes[0], Utc::from_seconds(100), Utc(0))) {
+        for key in status_keys(&compile::start(&site, &dibas.modes[0], Utc::from_seconds(100), Utc(0), true))
+        {
             assert!(find(SCAN, &key).is_some(), "{key}");
         }
     }

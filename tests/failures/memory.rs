@@ -24,15 +24,17 @@ fn lock_name(rig: &Rig) -> String {
 /// Asks for the state until `done`, and measures the answers.
 fn answers_at_once_until(rig: &Rig, mut done: impl FnMut() -> bool) {
     let mut client = rig.client();
-    let mut slowest = Duration::ZERO;
+    let (mut all, mut slow) = (0, 0);
     let until = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < until, "the lock does not come back");
         let asked = Instant::now();
         succeeded("player_state", client.call("bank", "player_state", vec![], vec![]));
-        slowest = slowest.max(asked.elapsed());
+        all += 1;
+        slow += u32::from(asked.elapsed() > AT_ONCE);
     }
-    assert!(slowest < AT_ONCE, "an answer took {slowest:?}");
+    // A busy machine may delay one in fifty; a loop that waits for the lock would delay the only one.
+    assert!(slow * 50 <= all, "{slow} of {all} answers took more than {AT_ONCE:?}");
 }
 
 #[test]

@@ -53,6 +53,22 @@ fn a_daq_program_that_cannot_receive_fails_the_start() {
     }
     assert!(rig.log().contains("is another program using it?"));
     drop(squatter);
+    // A process that another test is starting has a copy until its exec.
+    wait_for("the port is free", PATIENCE, || (!is_bound(rig.data_port)).then_some(()));
+    rig.scan();
+}
+
+fn is_bound(port: u16) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/udp").expect("Linux");
+    sockets.contains(&format!("0100007F:{port:04X} "))
+}
+
+/// START is ignored by a program that runs: monitor mode must end first.
+#[test]
+fn a_scan_out_of_monitor_mode_is_recorded() {
+    let rig = prepared();
+    rig.done("monitor", vec![]);
+    rig.await_state("MONITORING");
     rig.scan();
 }
 

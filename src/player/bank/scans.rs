@@ -36,7 +36,8 @@ impl Player {
         })?;
         let scan = Scan::new(start, length);
         let resolve = |host: &str| self.address_of(host);
-        let plan = compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at);
+        let monitoring = self.state == State::Monitoring;
+        let plan = compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at, monitoring);
         self.after_stop = None;
         self.run(Kind::Start { cancelled: false }, plan, Some(ticket), State::Starting(scan), now);
         Ok(Answer::Later)
