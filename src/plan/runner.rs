@@ -210,6 +210,15 @@ impl Runner {
         }
     }
 
+    /// Ends the plan for a reason from outside its steps: `what` went wrong, and how. Nothing more is ordered.
+    pub fn abort(&mut self, what: &str, error: String) {
+        if self.outcome.is_none() {
+            let mut problems = std::mem::take(&mut self.problems);
+            problems.push(Problem { step: what.to_owned(), error, fpga: false });
+            self.finish(Err(Failure { phase: self.phase_name(), problems, cancelled: false }));
+        }
+    }
+
     /// The answer to an order.
     pub fn done(&mut self, id: StepId, done: Done, now: Now) {
         if self.outcome.is_some() || id.phase != self.phase {

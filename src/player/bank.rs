@@ -72,6 +72,8 @@ pub struct Player {
     link: Link,
     /// The board no longer runs the design of the mode (it was re-programmed or rebooted).
     stale: bool,
+    /// The link is new: the board has to be asked what it runs.
+    probe_due: bool,
     last_error: Option<(Utc, String)>,
     next_watchdog: Option<Mono>,
     after_stop: Option<(Mono, Mono)>,
@@ -105,6 +107,7 @@ impl Player {
             job: None,
             serial: 0,
             stale: false,
+            probe_due: false,
             last_error: None,
             next_watchdog: None,
             after_stop: None,
@@ -120,8 +123,8 @@ impl Player {
             Input::Fpga { key: FpgaKey::Plan(key), result } => self.step_done(key, Done::Fpga(result), now),
             Input::Fpga { key: FpgaKey::Probe, result } => self.probed(result, now),
             Input::Status { key, answer } => self.status_answered(key, answer, now),
-            Input::ChildStarted { child, pid } => self.slot(child).started(pid, now),
-            Input::SpawnFailed { child, error } => self.slot(child).spawn_failed(&error),
+            Input::ChildStarted { child, pid } => self.child_started(child, pid, now),
+            Input::SpawnFailed { child, error } => self.spawn_failed(child, &error),
             Input::ChildExited { child, exit } => self.slot(child).exited(exit),
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
@@ -174,9 +177,9 @@ impl Player {
         Deadlines { mono: mono.into_iter().flatten().min(), utc }
     }
 
-    /// A job is at work: further writes have to wait.
+    /// A job is at work: further writes have to wait. Not while shutting down: they are refused then.
     pub fn is_busy(&self) -> bool {
-        self.job.is_some() || self.waiting_for_hosts.is_some()
+        self.state != State::ShuttingDown && (self.job.is_some() || self.waiting_for_hosts.is_some())
     }
 
     /// What the running job is, for messages: `set_mode(MODE1)`.
@@ -197,14 +200,23 @@ impl Player {
             self.note_error(format!("lost the ROACH: {why}"), now);
         }
         self.link = link;
-        if self.link == Link::Up && self.mode.is_some() && self.job.is_none() {
-            self.outputs.push_back(Output::Fpga { key: FpgaKey::Probe, op: FpgaOp::Status });
-        }
+        self.probe_due = self.link == Link::Up;
+        self.probe();
         self.outputs.push_back(Output::Changed);
     }
 
+    /// After a reconnect: looks whether the board still runs the mode's design, when no job is at it.
+    fn probe(&mut self) {
+        if self.probe_due && self.job.is_none() {
+            self.probe_due = false;
+            if self.mode.is_some() && self.state != State::ShuttingDown {
+                self.outputs.push_back(Output::Fpga { key: FpgaKey::Probe, op: FpgaOp::Status });
+            }
+        }
+    }
+
     fn probed(&mut self, result: Result<FpgaReply, FpgaError>, now: Now) {
-        if result == Ok(FpgaReply::Flag(false)) && self.mode.is_some() && self.job.is_none() {
+        if result == Ok(FpgaReply::Flag(false)) && self.mode.is_some() {
             self.stale = true;
             self.note_error("the FPGA is no longer programmed: call set_mode again".into(), now);
             self.outputs.push_back(Output::Changed);
@@ -224,9 +236,12 @@ impl Player {
         if matches!(self.state, State::ShuttingDown) {
             return;
         }
+        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
+            self.reply(Some(ticket), Err(shutting_down()));
+        }
         if let Some(mut job) = self.job.take() {
             job.runner.cancel();
-            self.reply(job.ticket, Err(CallError::exception("the player is shutting down")));
+            self.reply(job.ticket, Err(shutting_down()));
         }
         if let State::Scanning(_) = self.state {
             self.end_scan("the player was stopped", now);
@@ -255,4 +270,8 @@ impl Player {
         log::warn!("{}: {text}", self.bank.name);
         self.last_error = Some((now.utc, text));
     }
+}
+
+fn shutting_down() -> CallError {
+    CallError::exception("the player is shutting down")
 }

@@ -359,6 +359,12 @@ pub static BANK: &[Method] = &[
 ];
 
 impl PlayerCall {
+    /// Would this begin a job?
+    pub fn begins_something(&self) -> bool {
+        use PlayerCall::*;
+        matches!(self, SetMode { .. } | Prepare | Start(_) | Monitor | ResetRoach | ArmRoach | DisarmRoach)
+    }
+
     /// The call of a method of the table, its arguments bound and checked.
     pub fn from_bound(method: &str, bound: &Bound) -> Result<PlayerCall, CallError> {
         let any = |name| bound.value(name).clone();
