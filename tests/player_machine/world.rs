@@ -605,9 +605,9 @@ fn name(child: Child) -> &'static str {
     }
 }
 
-/// Answers may follow the end; orders may not.
+/// Answers may follow the end, and what a read needs; other orders may not.
 fn is_harmless(output: &Output) -> bool {
-    matches!(output, Output::Reply { .. } | Output::Changed)
+    matches!(output, Output::Reply { .. } | Output::Changed | Output::Status { .. })
 }
 
 fn not_connected() -> FpgaError {
