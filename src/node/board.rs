@@ -134,6 +134,13 @@ impl Board {
         }
     }
 
+    /// The answer to a lookup of the host may have been lost: it counts as failed, and is tried again.
+    pub fn lookup_lost(&mut self, why: &str, now: Now) {
+        if self.connecting.take().is_some() {
+            self.lost(&format!("host '{}' could not be looked up: {why}", self.host), now);
+        }
+    }
+
     /// The connection is there.
     pub fn connected(&mut self, conn: ConnId, now: Now) {
         self.conn = Some(conn);

@@ -84,7 +84,10 @@ fn sighup_looks_new_host_names_up() {
     conf.hpc_macs.push(entry);
     house.event(Event::Done(Ok(Done::ConfigRead { ticket: None, result: Ok(Box::new(conf)) })));
     let asked = house.jobs.pop_front();
-    assert!(matches!(&asked, Some(Job::Resolve { hosts }) if hosts.contains(&"newcomer".into())), "{asked:?}");
+    assert!(
+        matches!(&asked, Some(Job::Resolve { hosts }) if hosts.contains(&"newcomer".into())),
+        "{asked:?}"
+    );
 }
 
 #[test]

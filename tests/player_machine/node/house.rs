@@ -119,7 +119,8 @@ impl House {
         let location = Location::File { dir: dir.path().to_owned() };
         let memory = StatusMemory::create(&location, Dialect::Hashpipe, 0).map_err(|e| e.to_string());
         let memory = if plan.status { memory } else { Err("no status memory here".into()) };
-        let katcp = KatcpFpgaConfig { board: "roach".into(), link: Default::default(), unverified: Vec::new() };
+        let katcp =
+            KatcpFpgaConfig { board: "roach".into(), link: Default::default(), unverified: Vec::new() };
         let board = plan.board.then(|| Board::new(plan.board_host.into(), 7147, katcp));
         let bank = bank(&plan);
         let node = PlayerNode::new(config, builtin_config(), plan.dibas, bank, memory, board, now);
@@ -346,7 +347,8 @@ impl House {
             Effect::Close { conn } | Effect::Abort { conn } => {
                 self.log.push(format!("close {}", conn.0));
                 if self.clients.remove(&conn).is_some() {
-                    self.facts.push_back(Event::Closed { conn, reason: appliance::reactor::CloseReason::Local });
+                    self.facts
+                        .push_back(Event::Closed { conn, reason: appliance::reactor::CloseReason::Local });
                 }
             }
             Effect::PauseReading { conn, paused } => self.log.push(format!("pause {} {paused}", conn.0)),
