@@ -135,6 +135,13 @@ impl Board {
         }
     }
 
+    /// The answer to a lookup of the host may have been lost: it counts as failed, and is tried again.
+    pub fn lookup_lost(&mut self, why: &str, now: Now) {
+        if self.connecting.take().is_some() {
+            self.lost(&format!("host '{}' could not be looked up: {why}", self.host), now);
+        }
+    }
+
     /// The connection is there. A second one (the first attempt came late) is not wanted and given back.
     pub fn connected(&mut self, conn: ConnId, now: Now) -> Option<ConnId> {
         if self.conn.is_some() {

@@ -82,6 +82,8 @@ pub struct PlayerNode {
     hosts: Vec<String>,
     recorder: Recorder,
     record_failing: bool,
+    /// Calls that wait for the configuration to be read.
+    readings: Vec<Ticket>,
     timers: [(TimerKey, Option<When>); 5],
 }
 
@@ -111,6 +113,7 @@ impl PlayerNode {
             hosts,
             recorder: Recorder::default(),
             record_failing: false,
+            readings: Vec::new(),
             timers: [
                 (PLAYER_MONO, None),
                 (PLAYER_UTC, None),
@@ -460,6 +463,7 @@ impl PlayerNode {
         let outcome = match result {
             Ok(dibas) => {
                 log::info!("configuration read again");
+                self.look_up(mac_hosts(&dibas), fx);
                 self.player.handle(Input::Reloaded(dibas), now);
                 Ok(Value::Str("config file loaded.".into()))
             }
@@ -469,6 +473,7 @@ impl PlayerNode {
             }
         };
         if let Some(ticket) = ticket {
+            self.readings.retain(|t| *t != ticket);
             self.reply(ticket, outcome, now, fx);
         }
     }
@@ -502,20 +507,8 @@ impl App for PlayerNode {
 
     fn start(&mut self, now: Now, fx: &mut Effects<Job>) {
         self.faces.listen(fx);
-        let (known, unknown): (Vec<_>, Vec<_>) = self
-            .hosts
-            .drain(..)
-            .map(|h| {
-                let ip =
-                    self.config.resolve.iter().find(|(n, _)| n.eq_ignore_ascii_case(&h)).map(|(_, ip)| *ip);
-                (h, ip)
-            })
-            .partition(|(_, ip)| ip.is_some());
-        self.player.learn_hosts(known);
-        let hosts: Vec<String> = unknown.into_iter().map(|(h, _)| h).collect();
-        if self.config.resolve_elsewhere {
-            fx.push(Effect::Work { worker: work::RESOLVER, job: Job::Resolve { hosts } });
-        } else {
+        let hosts = std::mem::take(&mut self.hosts);
+        if !self.look_up(hosts, fx) {
             self.player.handle(Input::Hosts(Vec::new()), now);
         }
         if let Some(board) = &mut self.board {
@@ -584,8 +577,8 @@ impl App for PlayerNode {
             }
             Event::Done(Ok(done)) => self.work_done(done, now, fx),
             Event::Done(Err(panic)) => {
-                log::error!("a worker panicked: {panic}");
-                self.record_lost(now);
+                log::error!("a worker failed: {panic}");
+                self.work_lost(&panic, now, fx);
             }
             Event::Signal(request) => self.signal(request, now, fx),
         }
@@ -598,6 +591,42 @@ impl App for PlayerNode {
 }
 
 impl PlayerNode {
+    /// Addresses of hosts: those of the configuration are known at once, the others are asked for unless this
+    /// node does not ask (`false`).
+    fn look_up(&mut self, hosts: Vec<String>, fx: &mut Effects<Job>) -> bool {
+        let given = |host: &str| {
+            self.config.resolve.iter().find(|(n, _)| n.eq_ignore_ascii_case(host)).map(|(_, ip)| *ip)
+        };
+        let with_address = hosts.into_iter().map(|host| {
+            let address = given(&host);
+            (host, address)
+        });
+        let (known, unknown): (Vec<_>, Vec<_>) = with_address.partition(|(_, ip)| ip.is_some());
+        self.player.learn_hosts(known);
+        let hosts = unknown.into_iter().map(|(host, _)| host).collect();
+        if self.config.resolve_elsewhere {
+            fx.push(Effect::Work { worker: work::RESOLVER, job: Job::Resolve { hosts } });
+        }
+        self.config.resolve_elsewhere
+    }
+
+    /// Which job a worker lost is not known: whoever waits for one is told, and nobody waits for ever.
+    fn work_lost(&mut self, why: &str, now: Now, fx: &mut Effects<Job>) {
+        self.record_lost(now);
+        for ticket in std::mem::take(&mut self.readings) {
+            let text = format!("the configuration was not read: {why}");
+            self.reply(
+                ticket,
+                Err(CallError::new(crate::api::ErrorClass::Exception, Family::Environment, text)),
+                now,
+                fx,
+            );
+        }
+        if let Some(board) = &mut self.board {
+            board.lookup_lost(why, now);
+        }
+    }
+
     fn role_timer(&mut self, key: TimerKey, now: Now) {
         if let Some((_, set)) = self.timers.iter_mut().find(|(k, _)| *k == key) {
             *set = None;
@@ -627,9 +656,14 @@ fn child_of(tag: Tag) -> Child {
     if tag == FITS_WRITER { Child::FitsWriter } else { Child::Daq }
 }
 
+/// The hosts of the ARP table.
+fn mac_hosts(dibas: &Dibas) -> Vec<String> {
+    dibas.hpc_macs.iter().map(|m| m.host.clone()).collect()
+}
+
 /// Every host name a mode of this bank may need.
 fn hosts_of(dibas: &Dibas, bank: &Bank) -> Vec<String> {
-    let mut hosts: Vec<String> = dibas.hpc_macs.iter().map(|m| m.host.clone()).collect();
+    let mut hosts = mac_hosts(dibas);
     hosts.extend(bank.data_source_host.clone());
     hosts.push(bank.data_destination_host.clone());
     hosts.retain(|h| !h.is_empty());

@@ -107,7 +107,8 @@ fn a_program_that_cannot_be_killed_is_never_doubled() {
 
 #[test]
 fn shutdown_ends_in_every_state() {
-    let worlds: [(&str, fn() -> World); 9] = [
+    type Make = fn() -> World;
+    let worlds: [(&str, Make); 9] = [
         ("NO_MODE", World::new),
         ("READY", World::ready),
         ("STARTING", || World::starting().0),

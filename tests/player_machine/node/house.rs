@@ -57,7 +57,7 @@ pub struct House {
 }
 
 enum Peered {
-    Dealer { session: ZmqReq, replies: HashMap<u64, Outcome> },
+    Dealer { session: Box<ZmqReq>, replies: HashMap<u64, Outcome> },
     Raw { received: Vec<u8> },
 }
 
@@ -169,7 +169,7 @@ impl House {
 
     /// Somebody from somewhere on a port; `None`: sent away.
     pub fn connect(&mut self, port: usize, from: &str) -> Option<ConnId> {
-        let session = ZmqReq::new(self.now);
+        let session = Box::new(ZmqReq::new(self.now));
         let conn = self.accept(port, from, Peered::Dealer { session, replies: HashMap::new() });
         self.pump_client(conn);
         self.clients.contains_key(&conn).then_some(conn)
