@@ -2,11 +2,13 @@
 
 use super::roach2::{ClientId, Output, Roach, RoachConfig};
 use crate::fpga::model::BoardEvent;
-use crate::reactor::{Address, App, ConnId, Effect, Effects, Event, Request, Tag, TimerKey, When};
+use crate::reactor::{Address, App, ConnId, Effect, Effects, Event, Peer, Request, Tag, TimerKey, When};
 use crate::units::{Now, Utc};
 use std::net::SocketAddr;
 
 const LISTENER: Tag = Tag(1);
+/// Listeners for uploads count on from here.
+const FIRST_UPLOAD: Tag = Tag(2);
 const OUTPUT_DUE: TimerKey = TimerKey(1);
 const NEXT_PULSE: TimerKey = TimerKey(2);
 /// Exit status when the port cannot be had.
@@ -33,12 +35,16 @@ pub struct RoachApp {
     bind: SocketAddr,
     roach: Roach,
     hooks: Hooks,
+    /// The listener of the latest upload; what comes under another tag is late.
+    upload_tag: Tag,
+    /// Its connection.
+    upload: Option<ConnId>,
 }
 
 impl RoachApp {
     /// Serves a fresh board on `bind`; port 0 picks one.
     pub fn new(bind: SocketAddr, config: RoachConfig, hooks: Hooks) -> RoachApp {
-        RoachApp { bind, roach: Roach::new(config), hooks }
+        RoachApp { bind, roach: Roach::new(config), hooks, upload_tag: FIRST_UPLOAD, upload: None }
     }
 
     /// The server behind.
@@ -58,11 +64,38 @@ impl RoachApp {
                 Output::Send(client, bytes) => fx.send(ConnId(client.0), bytes),
                 Output::Close(client) => fx.push(Effect::Close { conn: ConnId(client.0) }),
                 Output::Board(event) => self.board_event(event),
+                Output::Listen(port) => self.listen_for_upload(port, fx),
+                Output::StopUpload => self.stop_upload(fx),
             }
         }
         let (output, pulse) = self.roach.deadlines();
         arrange(OUTPUT_DUE, output.map(When::Mono), fx);
         arrange(NEXT_PULSE, pulse.map(When::Utc), fx);
+    }
+
+    fn listen_for_upload(&mut self, port: u16, fx: &mut Effects<()>) {
+        self.upload_tag = Tag(self.upload_tag.0 + 1);
+        let address = Address::Tcp(SocketAddr::new(self.bind.ip(), port));
+        fx.push(Effect::Listen { tag: self.upload_tag, address });
+    }
+
+    fn stop_upload(&mut self, fx: &mut Effects<()>) {
+        fx.push(Effect::Unlisten { tag: self.upload_tag });
+        if let Some(conn) = self.upload.take() {
+            fx.push(Effect::Close { conn });
+        }
+    }
+
+    fn accepted(&mut self, listener: Tag, conn: ConnId, peer: &Peer, now: Now, fx: &mut Effects<()>) {
+        if listener == LISTENER {
+            return self.roach.connect(ClientId(conn.0), &name_of(peer), now);
+        }
+        if listener == self.upload_tag && self.upload.is_none() {
+            self.upload = Some(conn);
+            fx.push(Effect::Unlisten { tag: listener });
+        } else {
+            fx.push(Effect::Abort { conn });
+        }
     }
 
     fn board_event(&mut self, event: BoardEvent) {
@@ -75,6 +108,13 @@ impl RoachApp {
         if let Some(hook) = hook {
             hook(&self.roach, at);
         }
+    }
+}
+
+fn name_of(peer: &Peer) -> String {
+    match &peer.address {
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(path) => path.display().to_string(),
     }
 }
 
@@ -95,18 +135,25 @@ impl App for RoachApp {
 
     fn handle(&mut self, event: Event<'_, ()>, now: Now, fx: &mut Effects<()>) {
         match event {
-            Event::Listening { address: Address::Tcp(address), .. } => self.listening(Ok(address)),
-            Event::ListenFailed { error, .. } => {
+            Event::Listening { tag: LISTENER, address: Address::Tcp(address) } => self.listening(Ok(address)),
+            Event::Listening { tag, address: Address::Tcp(address) } if tag == self.upload_tag => {
+                self.roach.upload_listening(Ok(address.port()), now);
+            }
+            Event::ListenFailed { tag, error, .. } if tag == self.upload_tag => {
+                self.roach.upload_listening(Err(error), now);
+            }
+            Event::ListenFailed { tag: LISTENER, error, .. } => {
                 log::error!("cannot listen on {}: {error}", self.bind);
                 self.listening(Err(error));
                 fx.push(Effect::Exit { code: EXIT_NO_PORT });
             }
-            Event::Accepted { conn, peer, .. } => {
-                let name = match peer.address {
-                    Address::Tcp(address) => address.to_string(),
-                    Address::Unix(path) => path.display().to_string(),
-                };
-                self.roach.connect(ClientId(conn.0), &name, now);
+            Event::Accepted { listener, conn, peer } => self.accepted(listener, conn, &peer, now, fx),
+            Event::Received { conn, bytes } if self.upload == Some(conn) => {
+                self.roach.upload_bytes(bytes, now)
+            }
+            Event::Closed { conn, .. } if self.upload == Some(conn) => {
+                self.upload = None;
+                self.roach.upload_closed(now);
             }
             Event::Received { conn, bytes } => self.roach.receive(ClientId(conn.0), bytes, now),
             Event::Closed { conn, .. } => self.roach.closed(ClientId(conn.0)),
@@ -124,7 +171,6 @@ impl App for RoachApp {
 mod tests {
     use super::*;
     use crate::fpga::model::{BoardConfig, Catalogue};
-    use crate::reactor::Peer;
     use crate::units::{Mono, NANOS};
     use std::sync::mpsc::channel;
 
