@@ -11,6 +11,7 @@
 
 mod client;
 mod commands;
+mod delivery;
 mod faults;
 mod images;
 mod numbers;
@@ -296,48 +297,6 @@ impl Roach {
         self.deliver(exchange, reply, now);
     }
 
-    /// Sends what a request caused: broadcasts to all, informs and the reply to its client.
-    fn deliver(&mut self, exchange: Exchange, reply: Reply, now: Now) {
-        let ready = now.mono + exchange.hold;
-        for line in exchange.broadcasts {
-            self.everybody(&line, ready);
-        }
-        for line in exchange.informs {
-            self.queue(exchange.asked.client, &line, ready);
-        }
-        match reply.is_later() {
-            true => self.pause(exchange.asked.client, true),
-            false => self.answer(&exchange.asked, reply, ready, now),
-        }
-    }
-
-    /// Replies to a request; its client's next one waits until then, and not longer.
-    fn answer(&mut self, asked: &Asked, reply: Reply, ready: Mono, now: Now) {
-        if self.config.speaks == Speaks::V4 {
-            self.log_errors(&reply.log, ready, now);
-        }
-        let line = reply.message(&asked.name, self.config.speaks).with_id(asked.mid);
-        self.note(asked.client, &line, now.utc);
-        self.queue(asked.client, &line, ready);
-        self.pause(asked.client, false);
-        if let Some(client) = self.clients.get_mut(&asked.client) {
-            client.busy_until(ready);
-        }
-    }
-
-    fn log_errors(&mut self, texts: &[String], ready: Mono, now: Now) {
-        for text in texts {
-            let line = self.log_line("error", text, now.utc);
-            self.everybody(&line, ready);
-        }
-    }
-
-    fn pause(&mut self, id: ClientId, paused: bool) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.pause(paused);
-        }
-    }
-
     /// Nobody is served before this time.
     fn stand_still(&mut self, until: Mono) {
         self.still = until;
@@ -346,36 +305,6 @@ impl Roach {
 
     fn numbers(&self) -> Numbers {
         if self.config.sloppy_numbers { Numbers::Sloppy } else { Numbers::Strict }
-    }
-
-    fn everybody(&mut self, line: &Message, ready: Mono) {
-        let faults = &self.config.faults;
-        self.clients.values_mut().for_each(|c| c.queue(line, ready, faults));
-    }
-
-    fn queue(&mut self, id: ClientId, line: &Message, ready: Mono) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.queue(line, ready, &self.config.faults);
-        }
-    }
-
-    /// Moves output that is due to the owner, through the faults.
-    fn flush(&mut self, now: Now) {
-        let faults = &self.config.faults;
-        let mut dropped = Vec::new();
-        for (id, client) in &mut self.clients {
-            let bytes = client.due(now.mono, faults.nagle());
-            let (pieces, dead) = faults.mangle(bytes, &mut client.sent);
-            self.outputs.extend(pieces.into_iter().map(|p| Output::Send(*id, p)));
-            if dead || client.hopeless() {
-                dropped.push(*id);
-            }
-        }
-        for id in dropped {
-            self.closed(id);
-            self.outputs.push_back(Output::Close(id));
-        }
-        self.outputs.extend(self.board.take_events().into_iter().map(Output::Board));
     }
 
     fn evict(&mut self, now: Now) {
@@ -389,27 +318,6 @@ impl Roach {
         self.flush(now);
         self.closed(victim);
         self.outputs.push_back(Output::Close(victim));
-    }
-
-    fn log_line(&self, level: &str, text: &str, now: Utc) -> Message {
-        Message::new(Kind::Inform, "log").args([level, &self.timestamp(now), "raw", text])
-    }
-
-    /// v4 times are milliseconds, v5 times seconds.
-    fn timestamp(&self, now: Utc) -> String {
-        match self.config.speaks {
-            Speaks::V4 => (now.0 / 1_000_000).to_string(),
-            Speaks::V5 => format!("{}.{:03}", now.seconds(), now.subsec_nanos() / 1_000_000),
-        }
-    }
-
-    fn note(&mut self, client: ClientId, message: &Message, at: Utc) {
-        if self.transcript.len() == MAX_TRANSCRIPT {
-            self.transcript.pop_front();
-        }
-        let wire = message.to_bytes();
-        let text = crate::proto::katcp::printable(wire.strip_suffix(b"\n").unwrap_or(&wire), 200);
-        self.transcript.push_back(Line { at, client, text });
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::roach2::{ClientId, Output, Roach, RoachConfig};
 use crate::fpga::model::BoardEvent;
-use crate::reactor::{Address, App, ConnId, Effect, Effects, Event, Peer, Request, Tag, TimerKey, When};
+use crate::reactor::{
+    Address, App, CloseReason, ConnId, Effect, Effects, Event, Peer, Request, Tag, TimerKey, When,
+};
 use crate::units::{Now, Utc};
 use std::net::SocketAddr;
 
@@ -118,6 +120,14 @@ fn name_of(peer: &Peer) -> String {
     }
 }
 
+fn end_of_file(reason: CloseReason) -> Result<(), String> {
+    match reason {
+        CloseReason::PeerClosed => Ok(()),
+        CloseReason::Local => Err("closed here".into()),
+        CloseReason::Error(why) | CloseReason::Overrun(why) => Err(why),
+    }
+}
+
 fn arrange(key: TimerKey, at: Option<When>, fx: &mut Effects<()>) {
     match at {
         Some(at) => fx.set_timer(key, at),
@@ -151,9 +161,9 @@ impl App for RoachApp {
             Event::Received { conn, bytes } if self.upload == Some(conn) => {
                 self.roach.upload_bytes(bytes, now)
             }
-            Event::Closed { conn, .. } if self.upload == Some(conn) => {
+            Event::Closed { conn, reason } if self.upload == Some(conn) => {
                 self.upload = None;
-                self.roach.upload_closed(now);
+                self.roach.upload_closed(end_of_file(reason), now);
             }
             Event::Received { conn, bytes } => self.roach.receive(ClientId(conn.0), bytes, now),
             Event::Closed { conn, .. } => self.roach.closed(ClientId(conn.0)),
@@ -204,5 +214,31 @@ mod tests {
         assert_eq!(pulse, Some(When::Utc(at(2.0).utc)));
         app.handle(Event::Timer { key: NEXT_PULSE }, at(2.0), &mut fx);
         assert_eq!(told.try_recv(), Ok((Some("h1k.bof".into()), at(2.0).utc)));
+    }
+
+    #[test]
+    fn an_upload_gets_a_listener_for_one_connection() {
+        let bind = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut app = RoachApp::new(bind, RoachConfig::default(), Hooks::default());
+        let mut fx = Effects::default();
+        let peer = || Peer { address: Address::Tcp(bind), credentials: None };
+        let client = ConnId(7);
+        app.handle(Event::Accepted { listener: LISTENER, conn: client, peer: peer() }, at(1.0), &mut fx);
+        app.handle(Event::Received { conn: client, bytes: b"?upload 7146\n" }, at(1.0), &mut fx);
+        let wanted = Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 7146)));
+        let tag = fx.drain().find_map(|e| match e {
+            Effect::Listen { tag, address } if address == wanted => Some(tag),
+            _ => None,
+        });
+        let tag = tag.expect("a listener is ordered");
+        app.handle(Event::Listening { tag, address: wanted }, at(1.1), &mut fx);
+        let (conn, second) = (ConnId(8), ConnId(9));
+        app.handle(Event::Accepted { listener: tag, conn, peer: peer() }, at(1.2), &mut fx);
+        assert!(fx.drain().any(|e| matches!(e, Effect::Unlisten { tag: t } if t == tag)));
+        app.handle(Event::Accepted { listener: tag, conn: second, peer: peer() }, at(1.2), &mut fx);
+        assert!(fx.drain().any(|e| matches!(e, Effect::Abort { conn } if conn == second)));
+        app.handle(Event::Received { conn, bytes: b"?register a 0x0 0x4\n?quit\n" }, at(1.3), &mut fx);
+        app.handle(Event::Closed { conn, reason: CloseReason::PeerClosed }, at(1.4), &mut fx);
+        assert_eq!(app.roach().board().image(), Some("upload.fpg"));
     }
 }

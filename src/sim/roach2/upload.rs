@@ -156,12 +156,13 @@ impl Roach {
         self.flush(now);
     }
 
-    /// The sender of the file closed its connection.
-    pub fn upload_closed(&mut self, now: Now) {
+    /// The sender of the file closed its connection, or lost it.
+    pub fn upload_closed(&mut self, how: Result<(), String>, now: Now) {
         let Some(upload) = self.upload.as_ref().filter(|u| u.stage == Stage::Receiving) else { return };
-        match upload.length {
-            usize::MAX => self.received(now),
-            length => self.upload_failed(
+        match (how, upload.length) {
+            (Err(why), _) => self.upload_failed(format!("the upload broke off: {why}"), now),
+            (Ok(()), usize::MAX) => self.received(now),
+            (Ok(()), length) => self.upload_failed(
                 format!("the upload ended after {} of {length} bytes", upload.bytes.len()),
                 now,
             ),

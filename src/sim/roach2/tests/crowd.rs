@@ -116,7 +116,7 @@ impl Crowd {
             Sender::Sends(file) => {
                 roach.upload_listening(Ok(port.max(1025)), now);
                 roach.upload_bytes(file, now);
-                roach.upload_closed(now);
+                roach.upload_closed(Ok(()), now);
             }
         }
     }

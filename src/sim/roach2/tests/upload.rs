@@ -46,7 +46,7 @@ fn send(roach: &mut Roach, file: &[u8], piece: usize) -> (String, Vec<Output>) {
 fn transfer(roach: &mut Roach, file: &[u8], piece: usize) {
     roach.upload_listening(Ok(7146), at(2));
     file.chunks(piece).for_each(|c| roach.upload_bytes(c, at(3)));
-    roach.upload_closed(at(4));
+    roach.upload_closed(Ok(()), at(4));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_free_port_is_told() {
     assert_eq!(order(&mut r, "?upload[1] 0\n").1, [Output::Listen(0)]);
     r.upload_listening(Ok(40_000), at(2));
     assert_eq!(outputs(&mut r).0, "#upload[1] 40000\n!upload[1] ok\n");
-    r.upload_closed(at(3));
+    r.upload_closed(Ok(()), at(3));
     assert!(outputs(&mut r).0.starts_with("#log error "), "nothing came");
     ask(&mut r, "?uploadbof[2] 0 x.bof\n", 4);
     r.upload_listening(Ok(40_001), at(5));
@@ -160,9 +160,14 @@ fn arguments_are_checked() {
 
 #[test]
 fn what_fails_is_in_the_log_and_in_the_reply_that_is_owed() {
-    let fail: &[(&str, fn(&mut Roach))] = &[
+    type Act = fn(&mut Roach);
+    let fail: &[(&str, Act)] = &[
         ("unable to listen", |r| r.upload_listening(Err("in use".into()), at(2))),
         ("not a gateware image", |r| transfer(r, b"rubbish", 3)),
+        ("broke off: reset", |r| {
+            r.upload_listening(Ok(7146), at(2));
+            r.upload_closed(Err("reset".into()), at(3));
+        }),
         ("did not end in time", |r| r.tick(at(31_000))),
         ("ended after 3 of 90 bytes", |r| transfer(r, b"abc", 3)),
     ];
