@@ -21,11 +21,15 @@ pub struct Bound {
 /// `TypeError`, naming method and argument, for too many, missing, doubled or unknown arguments and for
 /// wrong types. `null` is accepted where the default is `None`.
 pub fn bind(method: &'static Method, call: Call) -> Result<Bound, CallError> {
-    let place = format!("{}.{}()", method.interface, method.name);
+    // Said in errors only: a call that binds does not pay for it.
+    let place = || format!("{}.{}()", method.interface, method.name);
     let most = method.args.len();
     if call.args.len() > most {
         let given = call.args.len();
-        return Err(CallError::type_error(format!("{place} takes at most {most} arguments ({given} given)")));
+        return Err(CallError::type_error(format!(
+            "{} takes at most {most} arguments ({given} given)",
+            place()
+        )));
     }
     let mut slots: Vec<Option<Value>> = call.args.into_iter().map(Some).collect();
     slots.resize(most, None);
@@ -35,13 +39,15 @@ pub fn bind(method: &'static Method, call: Call) -> Result<Bound, CallError> {
             Some(i) if slots[i].is_none() => slots[i] = Some(value),
             Some(_) => {
                 return Err(CallError::type_error(format!(
-                    "{place} got multiple values for argument '{name}'"
+                    "{} got multiple values for argument '{name}'",
+                    place()
                 )));
             }
             None if method.keywords.is_some() => keywords.push((name, value)),
             None => {
                 return Err(CallError::type_error(format!(
-                    "{place} got an unexpected keyword argument '{name}'"
+                    "{} got an unexpected keyword argument '{name}'",
+                    place()
                 )));
             }
         }
@@ -51,15 +57,15 @@ pub fn bind(method: &'static Method, call: Call) -> Result<Bound, CallError> {
     Ok(Bound { values: values.collect::<Result<_, CallError>>()?, given, keywords })
 }
 
-fn fill(arg: &Arg, slot: Option<Value>, place: &str) -> Result<Value, CallError> {
+fn fill(arg: &Arg, slot: Option<Value>, place: &impl Fn() -> String) -> Result<Value, CallError> {
     match (slot, arg.default) {
         (Some(Value::Null), Some("None")) => Ok(Value::Null),
         (Some(value), _) => check(arg.kind, value).map_err(|value| {
             let (name, want, got) = (arg.name, arg.kind.name(), value.kind());
-            CallError::type_error(format!("{place} argument '{name}' must be {want}, not {got}"))
+            CallError::type_error(format!("{} argument '{name}' must be {want}, not {got}", place()))
         }),
         (None, Some(default)) => Ok(python_literal(default)),
-        (None, None) => Err(CallError::type_error(format!("{place} misses argument '{}'", arg.name))),
+        (None, None) => Err(CallError::type_error(format!("{} misses argument '{}'", place(), arg.name))),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod bind;
 pub mod builtin;
 pub mod docs;
 pub mod error;
+pub mod keys;
 pub mod table;
 
 use crate::value::Value;

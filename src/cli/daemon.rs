@@ -37,7 +37,7 @@ const EXAMPLE_DIBAS_CONF: &str = include_str!("../../config/dibas.example.conf")
 /// Options of the daemon.
 #[derive(Args, Debug)]
 pub struct DaemonArgs {
-    /// Run as the daemon of a node in this role: player, dealer-proxy or archon
+    /// Run as the daemon of a node in this role (this version: player)
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
     /// Configuration file [default: /etc/appliance/appliance.toml if it exists]
@@ -136,7 +136,11 @@ fn run_player(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         resolve_elsewhere: !settings.player.simulate,
         dibas_conf,
     };
-    let player_config = player_config(settings, &bank, env, daq_args)?;
+    let mut player_config = player_config(settings, &bank, env, daq_args)?;
+    player_config.status_memory = match &memory {
+        Ok(memory) => memory.location().to_string(),
+        Err(why) => format!("none: {why}"),
+    };
     let board = bank
         .katcp
         .clone()
@@ -155,7 +159,8 @@ fn run_player(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
     Ok(code)
 }
 
-fn read_dibas(settings: &Settings) -> Result<(Dibas, PathBuf), Refusal> {
+/// The configuration, and its file unless it is built in.
+fn read_dibas(settings: &Settings) -> Result<(Dibas, Option<PathBuf>), Refusal> {
     let mut path = settings.player.dibas_conf.clone();
     if path.as_os_str().is_empty() {
         match std::env::var_os("DIBAS_DIR") {
@@ -163,7 +168,7 @@ fn read_dibas(settings: &Settings) -> Result<(Dibas, PathBuf), Refusal> {
             None if settings.player.simulate => {
                 let dibas = Dibas::load(EXAMPLE_DIBAS_CONF, "built-in example")
                     .map_err(|f| Refusal::System(format!("the built-in example is broken: {f:?}")))?;
-                return Ok((dibas, path));
+                return Ok((dibas, None));
             }
             None => {
                 return Err(Refusal::Config(
@@ -176,7 +181,7 @@ fn read_dibas(settings: &Settings) -> Result<(Dibas, PathBuf), Refusal> {
     for f in dibas.findings.iter().filter(|f| f.severity == Severity::Error) {
         log::warn!("{}:{}: {}.{}: {}; {}", path.display(), f.line, f.section, f.key, f.problem, f.remedy);
     }
-    Ok((dibas, path))
+    Ok((dibas, Some(path)))
 }
 
 fn choose_bank(settings: &Settings, dibas: &Dibas) -> Result<Bank, Refusal> {
@@ -259,6 +264,7 @@ fn player_config(
         reference_rounding: p.reference_rounding,
         set_mode_always_reloads: p.set_mode_always_reloads,
         clear_status_on_mode_change: p.clear_status_on_mode_change,
+        status_memory: String::new(),
         daq,
         env,
     })

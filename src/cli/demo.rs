@@ -102,12 +102,20 @@ fn observe(client: &mut Client) -> Result<(), String> {
     follow(client)
 }
 
+/// Waits for the simulated board, and says where the status is kept.
 fn await_roach(client: &mut Client) -> Result<(), String> {
     let until = clock::mono() + READY_WITHIN;
     loop {
         let state = call(client, "player_state", vec![])?;
         match state.get("roach").and_then(Value::as_str) {
-            Some("connected") => return Ok(()),
+            Some("connected") => {
+                let memory = state.get("status_memory").map(Value::to_string).unwrap_or_default();
+                println!(
+                    "  status     {memory}{}",
+                    if memory.contains("0x") { "" } else { " (System V memory is not to be had here)" }
+                );
+                return Ok(());
+            }
             other if clock::mono() > until => {
                 return Err(format!("the simulated ROACH is {}", other.unwrap_or("unknown")));
             }

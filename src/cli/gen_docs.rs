@@ -1,9 +1,10 @@
 //! `appliance gen-docs DIR`: manual pages, shell completions and references, all derived from the tables the
 //! program itself uses.
 
-use crate::api::builtin;
 use crate::api::docs::methods_md;
-use crate::api::table::Table;
+use crate::api::keys::{KeyGroup, keys_md};
+use crate::config::docs::config_md;
+use crate::{daq, player};
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::fs;
@@ -14,30 +15,16 @@ use std::process::ExitCode;
 /// The shells completions are written for.
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
-/// Write man pages, completions, METHODS.md and KEYS.md into a directory.
+/// Write man pages, completions, METHODS.md, KEYS.md and CONFIG.md into a directory.
 #[derive(clap::Args, Debug)]
 pub struct GenDocsArgs {
     /// Created if need be
     dir: PathBuf,
 }
 
-/// Texts that depend on what this program can do.
-pub struct References {
-    /// All methods of all roles.
-    pub methods: Table,
-    /// `KEYS.md`, if there is a table of status keys.
-    pub keys_md: Option<String>,
-}
-
-/// What is published by this program. Roles add their methods here.
-fn references() -> References {
-    let methods = Table::new(&[builtin::METHODS]).expect("a unit test builds this table");
-    References { methods, keys_md: None }
-}
-
 /// Runs the command.
 pub fn run(args: GenDocsArgs) -> ExitCode {
-    match write_all(&args.dir, super::Cli::command(), &references()) {
+    match write_all(&args.dir) {
         Ok(count) => {
             println!("{count} files written to {}", args.dir.display());
             ExitCode::SUCCESS
@@ -49,8 +36,22 @@ pub fn run(args: GenDocsArgs) -> ExitCode {
     }
 }
 
-/// Writes everything below `dir`: `man/`, `completions/`, `METHODS.md`, `KEYS.md`. Gives the number of files.
-pub fn write_all(dir: &Path, command: clap::Command, references: &References) -> io::Result<usize> {
+/// The references by file name; `docs/` has a copy of each, which a test compares.
+pub fn references() -> [(&'static str, String); 3] {
+    let keys: Vec<KeyGroup> = [player::keys::GROUPS, &[daq::keys::GROUP]].concat();
+    [
+        ("METHODS.md", methods_md(&player::methods::table())),
+        ("KEYS.md", keys_md(&keys)),
+        ("CONFIG.md", config_md()),
+    ]
+}
+
+/// Writes everything below `dir`: `man/`, `completions/` and the references. Gives the number of files.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_all(dir: &Path) -> io::Result<usize> {
+    let command = super::Cli::command();
     let man = dir.join("man");
     let completions = dir.join("completions");
     fs::create_dir_all(&man)?;
@@ -59,12 +60,11 @@ pub fn write_all(dir: &Path, command: clap::Command, references: &References) ->
     for shell in SHELLS {
         clap_complete::generate_to(shell, &mut command.clone(), command.get_name(), &completions)?;
     }
-    fs::write(dir.join("METHODS.md"), methods_md(&references.methods))?;
-    if let Some(keys) = &references.keys_md {
-        fs::write(dir.join("KEYS.md"), keys)?;
+    let references = references();
+    for (name, text) in &references {
+        fs::write(dir.join(name), text)?;
     }
-    let fixed = 1 + usize::from(references.keys_md.is_some());
-    Ok(fs::read_dir(man)?.count() + fs::read_dir(completions)?.count() + fixed)
+    Ok(fs::read_dir(man)?.count() + fs::read_dir(completions)?.count() + references.len())
 }
 
 #[cfg(test)]
@@ -74,9 +74,7 @@ mod tests {
     #[test]
     fn every_kind_of_document_is_written() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut references = references();
-        references.keys_md = Some("# Status keys\n".into());
-        let count = write_all(dir.path(), super::super::Cli::command(), &references).expect("writes");
+        let count = write_all(dir.path()).expect("writes");
         for name in [
             "man/appliance.1",
             "man/appliance-call.1",
@@ -85,15 +83,16 @@ mod tests {
             "completions/appliance.fish",
             "METHODS.md",
             "KEYS.md",
+            "CONFIG.md",
         ] {
             assert!(dir.path().join(name).is_file(), "{name}");
         }
-        assert!(count >= 7);
+        assert!(count >= 8);
     }
 
     #[test]
     fn a_directory_that_cannot_be_made_is_an_error() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        assert!(write_all(file.path(), super::super::Cli::command(), &references()).is_err());
+        assert!(write_all(file.path()).is_err());
     }
 }

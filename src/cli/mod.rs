@@ -60,6 +60,9 @@ pub fn main() -> ExitCode {
         eprintln!("name service database {database:?} could not be pinned");
     }
     let cli = Cli::parse();
+    if !matches!(cli.command, None | Some(Command::Daq(_) | Command::Sim(_))) {
+        crate::sys::broken_pipe::ends_the_command();
+    }
     match cli.command {
         None if cli.daemon.is_given() => daemon::run(cli.daemon),
         None => {

@@ -5,6 +5,7 @@ use crate::proto::gateware;
 use crate::reactor::{self, Options};
 use crate::sim::roach_app::{Hooks, ReadyHook, RoachApp};
 use crate::sim::roach2::{Fault, Faults, RoachConfig, Speaks};
+use crate::sim::station::{self, StationOptions};
 use crate::sys::fd;
 use clap::Args;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -48,6 +49,11 @@ pub struct SimRoachArgs {
     /// Stand still for 3 s when a design with running taps goes, as the hardware's server does
     #[arg(long)]
     pub tap_drain: bool,
+    /// Send VEGAS packets while the instrument runs, to the destination in its registers if that is on
+    /// this machine; with a number only that part of the data rate
+    #[arg(long, value_name = "DIVISOR", num_args = 0..=1, default_missing_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub packets: Option<u32>,
     /// Seed of everything random
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -73,13 +79,14 @@ pub fn run(args: SimRoachArgs) -> ExitCode {
         speaks: if args.protocol == 5 { Speaks::V5 } else { Speaks::V4 },
         board: BoardConfig { catalogue, ..BoardConfig::default() },
         program_time: Duration::from_millis(args.program_time),
-        faults: Faults(args.fault),
+        faults: Faults(args.fault.clone()),
         seed: args.seed,
         bulkread: args.bulkread,
         sloppy_numbers: args.sloppy_numbers,
         tap_drain: args.tap_drain,
     };
-    let hooks = Hooks { ready: Some(ready(args.announce, args.ready_fd)), ..Hooks::default() };
+    let packets = args.packets.map_or_else(Hooks::default, |divisor| packet_hooks(&args, divisor));
+    let hooks = Hooks { ready: Some(ready(args.announce, args.ready_fd)), ..packets };
     let mut app = RoachApp::new(SocketAddr::new(args.bind, args.port), config, hooks);
     match reactor::run(&mut app, Options::default()) {
         Ok(code) => ExitCode::from(code),
@@ -88,6 +95,16 @@ pub fn run(args: SimRoachArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Packets leave from the address the board is reached at.
+fn packet_hooks(args: &SimRoachArgs, rate_divisor: u32) -> Hooks {
+    let source = station::packet_source(StationOptions { seed: args.seed, rate_divisor });
+    let address = match args.bind {
+        IpAddr::V4(ip) => ip,
+        IpAddr::V6(_) => Ipv4Addr::LOCALHOST,
+    };
+    station::packet_hooks(&source, address)
 }
 
 fn ready(announce: bool, mut descriptor: Option<i32>) -> ReadyHook {

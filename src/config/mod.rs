@@ -4,5 +4,6 @@
 
 pub mod cidr;
 pub mod dibas;
+pub mod docs;
 pub mod settings;
 pub mod suggest;

@@ -6,9 +6,9 @@ use super::heaps::Spectrum;
 use super::net::{Item, Shared};
 use super::output::{Output, check_directory};
 use super::sdfits::{Provenance, Style};
-use super::setup::Setup;
+use super::setup::{START_TOLERANCE_S, Setup};
 use crate::sys::clock;
-use crate::units::Utc;
+use crate::units::{Mono, Utc};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -16,8 +16,6 @@ use std::time::Duration;
 
 /// Without a spectrum for this long the states say `waiting`.
 const QUIET: Duration = Duration::from_millis(1500);
-/// Arrival of the first packet and commanded start may differ by this much, s.
-const START_TOLERANCE_S: f64 = 0.5;
 
 /// The thread's state.
 pub struct Disk {
@@ -71,16 +69,27 @@ impl Disk {
             Ok(()) => self.shared.board.pin("DISKSTAT", "ready"),
             Err(e) => self.complain("no DATADIR", &e.to_string()),
         }
+        // Since when a false start has been as long as the scan although the commanded second has come: the real
+        // start may follow at once, behind what was still on its way.
+        let mut overdue: Option<Mono> = None;
         let reason = loop {
             match self.from_net.recv_timeout(QUIET) {
-                Ok(Item::Started(arrival)) => self.started(arrival),
+                Ok(Item::Started(arrival)) => {
+                    overdue = None;
+                    self.started(arrival);
+                }
+                _ if overdue.is_some_and(|since| clock::mono().since(since) >= QUIET) => break "length",
+                Ok(Item::Spectrum(spectrum)) if overdue.is_some() => self.give_back(spectrum.data),
                 Ok(Item::Spectrum(spectrum)) => {
                     if self.spectrum(spectrum) == Progress::ScanEnd {
+                        if !self.before_command() {
+                            break "length";
+                        }
                         if self.commanded_second_is_ahead() {
                             self.discard_false_start();
-                            continue;
+                        } else {
+                            overdue = Some(clock::mono());
                         }
-                        break "length";
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => self.quiet(),
@@ -124,7 +133,7 @@ impl Disk {
 
     /// A false start can even be as long as a short scan: it does not end that.
     fn commanded_second_is_ahead(&self) -> bool {
-        self.before_command() && self.setup.start_mjd().is_some_and(|mjd| clock::utc().mjd() < mjd)
+        self.setup.start_mjd().is_some_and(|mjd| clock::utc().mjd() < mjd)
     }
 
     /// The real start has come, or is still to come: nobody asked for what was recorded until now.
@@ -136,8 +145,8 @@ impl Disk {
         let rows = output.rows();
         self.number = output.number() - 1;
         match output.abandon() {
-            Ok(()) => eprintln!("daq: {rows} rows from before the commanded start discarded"),
-            Err(e) => eprintln!("daq: {rows} rows from before the commanded start stay: {e}"),
+            Ok(()) => say!("{rows} rows from before the commanded start discarded"),
+            Err(e) => say!("{rows} rows from before the commanded start stay: {e}"),
         }
     }
 
@@ -147,12 +156,16 @@ impl Disk {
         }
         self.accumulating("accumulating");
         let progress = self.sums.spectrum(&spectrum, &mut self.rows);
-        // The net thread may be gone; then the buffer is just freed.
-        let _ = self.used.try_send(spectrum.data);
+        self.give_back(spectrum.data);
         if !self.rows.is_empty() {
             self.write_rows();
         }
         progress
+    }
+
+    /// The net thread may be gone; then the buffer is just freed.
+    fn give_back(&self, buffer: Vec<u8>) {
+        let _ = self.used.try_send(buffer);
     }
 
     /// Where time zero is: the commanded start, unless the arrival of the first packet contradicts it.
@@ -167,8 +180,8 @@ impl Disk {
             Some(mjd) if ((from_arrival - mjd) * 86_400.0).abs() <= START_TOLERANCE_S => (mjd, "STTMJD"),
             commanded => {
                 if let Some(mjd) = commanded {
-                    eprintln!(
-                        "daq: the first packet says the scan started {:+.3} s from STTMJD; times follow the packet",
+                    say!(
+                        "the first packet says the scan started {:+.3} s from STTMJD; times follow the packet",
                         (from_arrival - mjd) * 86_400.0
                     );
                 }
@@ -213,7 +226,7 @@ impl Disk {
         let Some(output) = self.output.take() else { return };
         let (rows, totals) = (output.rows(), self.shared.totals());
         match output.finish(&totals.packets, totals.kernel_drops, reason) {
-            Ok(path) => eprintln!("daq: {rows} rows in {} ({reason})", path.display()),
+            Ok(path) => say!("{rows} rows in {} ({reason})", path.display()),
             Err(e) => {
                 self.rows_lost += rows;
                 self.complain("error: cannot finish", &e.to_string());
@@ -236,7 +249,7 @@ impl Disk {
     }
 
     fn complain(&self, state: &str, why: &str) {
-        eprintln!("daq: {state}: {why}");
+        say!("{state}: {why}");
         self.shared.board.pin("DISKSTAT", state);
     }
 }

@@ -130,6 +130,13 @@ impl Heaps {
         self.started
     }
 
+    /// The commanded second is near: the next packet with a number near zero is a start, however few packets came
+    /// before it. (By the rule of [`super::start_rule`] alone, if packet 0 is lost, it would be a late packet of a false
+    /// start of less than [`JUMP`](super::start_rule::JUMP) packets.) What does not begin near zero goes on as before.
+    pub fn expect_restart(&mut self) {
+        self.rule = StartRule::default();
+    }
+
     /// Gives back the buffer of a spectrum that is done with.
     pub fn recycle(&mut self, data: Vec<u8>) {
         if self.spare.len() < self.window && data.len() == self.heap_bytes {

@@ -10,10 +10,20 @@
 //! [`accumulate`], [`sdfits`]. Around them are three threads: [`program`] (control), [`net`], [`disk`].
 //! Not here: data buffers in shared memory and the other packet formats.
 
+/// A line on standard error. Nobody may read it any more - the player was killed - and the file must be
+/// finished all the same, so this never panics as `eprintln!` does.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "daq: {}", format_args!($($what)*));
+    }};
+}
+
 pub mod accumulate;
 pub mod control;
 pub mod disk;
 pub mod heaps;
+pub mod keys;
 pub mod net;
 pub mod output;
 pub mod program;

@@ -85,14 +85,14 @@ pub fn open(setup: &Setup, bind: Option<IpAddr>) -> Result<Socket, String> {
     match source {
         // Port 0: any port of this host, and no other host.
         Some(ip) => socket.only_from(ip).map_err(|e| format!("cannot receive from DATAHOST {ip}: {e}"))?,
-        None => eprintln!("daq: DATAHOST is not set: packets of any host are taken"),
+        None => say!("DATAHOST is not set: packets of any host are taken"),
     }
     let granted = sockopt::receive_buffer(&socket, RECEIVE_BUFFER).unwrap_or(0);
     if granted < RECEIVE_BUFFER_LOW {
-        eprintln!("daq: receive buffer is {granted} bytes; raise net.core.rmem_max to {RECEIVE_BUFFER}");
+        say!("receive buffer is {granted} bytes; raise net.core.rmem_max to {RECEIVE_BUFFER}");
     }
     if let Err(e) = sockopt::count_drops(&socket) {
-        eprintln!("daq: drops in the kernel are not counted: {e}");
+        say!("drops in the kernel are not counted: {e}");
     }
     Ok(socket)
 }
@@ -113,6 +113,8 @@ pub struct Net {
     pub to_disk: Option<SyncSender<Item>>,
     /// Buffers on their way back.
     pub used: Receiver<Vec<u8>>,
+    /// When to expect that the counters begin anew: shortly before the commanded start.
+    pub start_expected: Option<Utc>,
     /// See [`Shared`].
     pub shared: Arc<Shared>,
 }
@@ -125,6 +127,7 @@ impl Net {
         let mut last_packet: Option<Mono> = None;
         let mut wanted = true;
         while wanted && !self.shared.stop.load(Ordering::Relaxed) {
+            self.expect_start();
             let n = self.take(&mut batch, &mut wanted);
             self.note_arrival(n > 0, &mut last_packet);
             if n < BATCH {
@@ -133,6 +136,13 @@ impl Net {
         }
         self.drain(&mut batch, wanted);
         self.state("exiting");
+    }
+
+    fn expect_start(&mut self) {
+        if self.start_expected.is_some_and(|at| clock::utc() >= at) {
+            self.start_expected = None;
+            self.heaps.expect_restart();
+        }
     }
 
     /// `receiving` with the first packet, `waiting` after a second without one.

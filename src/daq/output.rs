@@ -38,7 +38,10 @@ impl Output {
             .find_map(|n| open_part(&directory, &base, n).transpose().map(|r| r.map(|(p, f)| (n, p, f))))
             .ok_or_else(|| io::Error::other(format!("{base}: all {FILES_MAX} file numbers are taken")))??;
         let rows_max = (FILE_BYTES / row_bytes(setup, style) as u64).max(1);
-        let fits = SdfitsFile::create(file, setup, style, origin)?;
+        let fits = SdfitsFile::create(file, setup, style, origin).inspect_err(|_| {
+            // Every row tries again on a full disk; empty files must not use the numbers up.
+            let _ = std::fs::remove_file(&part);
+        })?;
         Ok(Output { fits, part, directory, base, number, rows_max })
     }
 

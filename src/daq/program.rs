@@ -158,13 +158,13 @@ impl Program<'_> {
             Command::Stop => self.stop(),
             Command::Quit => self.ending = true,
             Command::InitGpu => self.board.pin("GPUCTXIN", "TRUE"),
-            Command::Unknown(text) => eprintln!("daq: Unrecognized command '{text}'"),
+            Command::Unknown(text) => say!("Unrecognized command '{text}'"),
         }
     }
 
     fn start(&mut self, record: bool) {
         if self.run.is_some() {
-            eprintln!("daq: observations already running!");
+            say!("observations already running!");
             return;
         }
         match self.begin(record) {
@@ -175,7 +175,7 @@ impl Program<'_> {
                 self.say(if record { "recording" } else { "monitoring" });
             }
             Err(why) => {
-                eprintln!("daq: not started: {why}");
+                say!("not started: {why}");
                 self.board.pin("NETSTAT", "not started");
             }
         }
@@ -195,6 +195,7 @@ impl Program<'_> {
         let socket = net::open(&setup, self.options.bind)?;
         self.announce(record);
         let shared = Arc::new(Shared::new(Arc::clone(&self.board)));
+        let start_expected = setup.start_expected();
         let heap_bytes = setup.nchan * setup.nsubband * 16;
         let queue = (QUEUE_BYTES / heap_bytes).max(QUEUE_MIN);
         let (to_disk, from_net) = sync_channel(queue);
@@ -207,7 +208,7 @@ impl Program<'_> {
             self.board.pin("NULLSTAT", "discarding");
         }
         let to_disk = record.then_some(to_disk);
-        let net = Net { socket, heaps, to_disk, used, shared: Arc::clone(&shared) };
+        let net = Net { socket, heaps, to_disk, used, start_expected, shared: Arc::clone(&shared) };
         threads.push(spawn("daq-net", move || net.run())?);
         Ok(Run { shared, threads })
     }
@@ -249,7 +250,7 @@ impl Program<'_> {
         for thread in run.threads {
             let name = thread.thread().name().unwrap_or("thread").to_owned();
             if thread.join().is_err() {
-                eprintln!("daq: {name} failed; the run ends here");
+                say!("{name} failed; the run ends here");
             }
         }
         self.pin_totals(&run.shared);
@@ -322,8 +323,8 @@ impl Program<'_> {
         let complaint = result.err();
         if complaint != self.complaint {
             match &complaint {
-                Some(why) => eprintln!("daq: status memory: {why}"),
-                None => eprintln!("daq: status memory is there again"),
+                Some(why) => say!("status memory: {why}"),
+                None => say!("status memory is there again"),
             }
             self.complaint = complaint;
         }
@@ -331,7 +332,7 @@ impl Program<'_> {
 
     fn say(&self, text: &str) {
         if !self.options.quiet {
-            eprintln!("daq: {text}");
+            say!("{text}");
         }
     }
 }

@@ -3,7 +3,12 @@
 //! Status values are text; a key that is absent, empty or says `unspecified` takes its default. Numbers
 //! that make no sense are refused here, before any thread starts.
 
+use super::sdfits::utc_of_mjd;
+use crate::units::Utc;
 use std::collections::BTreeMap;
+
+/// Arrival of the first packet and commanded start may differ by this much, s.
+pub(super) const START_TOLERANCE_S: f64 = 0.5;
 
 /// Keys copied into the file header as they are (when present).
 pub const HEADER_KEYS: &[&str] = &[
@@ -103,6 +108,11 @@ impl Setup {
         Some(self.header_number("STTMJD")).filter(|mjd| *mjd > 1.0)
     }
 
+    /// From when on the counters may begin anew for the commanded start.
+    pub fn start_expected(&self) -> Option<Utc> {
+        self.start_mjd().map(|mjd| utc_of_mjd(mjd - START_TOLERANCE_S / 86_400.0))
+    }
+
     /// Whether the data come from a simulator.
     pub fn simulated(&self) -> bool {
         matches!(
@@ -152,6 +162,14 @@ mod tests {
 
     fn with(pairs: &[(&str, &str)]) -> Result<Setup, String> {
         Setup::read(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn no_start_second_is_too_absurd() {
+        let expected = |mjd| with(&[("STTMJD", mjd)]).expect("text for the header").start_expected();
+        assert_eq!(expected("61365.5").map(|at| at.to_string()), Some("2026-11-21 11:59:59.500000".into()));
+        assert_eq!(expected("0"), None);
+        assert_eq!(expected("1e300"), Some(Utc(i64::MAX)));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! The FPGA runs free with large counters until it is armed; at the 1 PPS after arming the counters
 //! restart at zero. A packet whose sequence number lies more than [`JUMP`] before the previous one marks
 //! that moment. Before the first packet of all the previous number counts as [`BEFORE_FIRST`], so a
-//! source that simply begins at heap 0 has started, too.
+//! source that simply begins at heap 0 has started, too. A slow source (a long accumulation, a simulator
+//! with a rate divisor) can be armed again before it has sent that many: there the receiver begins anew with the
+//! commanded second (`Heaps::expect_restart`).
 //!
 //! Sequence number = heap × packets per heap + index in the heap, 32 bits, wrapping.
 

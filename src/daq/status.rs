@@ -4,6 +4,8 @@
 //! carries what changed to the memory at most ten times a second. So a lock held by somebody else never
 //! stops the data.
 
+use super::keys::KEYS;
+use crate::api::keys::find;
 use crate::shm::StatusMemory;
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -76,6 +78,7 @@ pub struct Board {
 impl Board {
     /// Pins a value; a value not yet carried away is replaced.
     pub fn pin(&self, key: &'static str, value: impl Into<Value>) {
+        debug_assert!(find(KEYS, key).is_some(), "{key} is not in daq::keys, and so not in KEYS.md");
         self.lock().insert(key, value.into());
     }
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::work::{Job, RESOLVER};
+use super::work::{BOARD_RESOLVER, Job};
 
 /// The board of a bank.
 pub struct Board {
@@ -116,9 +116,10 @@ impl Board {
         let configured = names.iter().find(|(n, _)| n.eq_ignore_ascii_case(&self.host)).map(|(_, ip)| *ip);
         match configured.or_else(|| self.host.parse().ok()) {
             Some(ip) => self.resolved(&self.host.clone(), Some(ip), tag, now, fx),
-            None => {
-                fx.push(Effect::Work { worker: RESOLVER, job: Job::ResolveBoard { host: self.host.clone() } })
-            }
+            None => fx.push(Effect::Work {
+                worker: BOARD_RESOLVER,
+                job: Job::ResolveBoard { host: self.host.clone() },
+            }),
         }
     }
 
@@ -134,10 +135,14 @@ impl Board {
         }
     }
 
-    /// The connection is there.
-    pub fn connected(&mut self, conn: ConnId, now: Now) {
+    /// The connection is there. A second one (the first attempt came late) is not wanted and given back.
+    pub fn connected(&mut self, conn: ConnId, now: Now) -> Option<ConnId> {
+        if self.conn.is_some() {
+            return Some(conn);
+        }
         self.conn = Some(conn);
         self.fpga.connected(now);
+        None
     }
 
     /// The connection could not be opened.

@@ -11,7 +11,7 @@ use crate::session::zmq_rep::ZmqRep;
 use crate::session::{Server, ServerOutput};
 use crate::units::{Mono, Now};
 use crate::value::Value;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// What is spoken on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,20 @@ struct Connection {
     name: String,
     right: Right,
     subscribed: bool,
+    /// When the timer that is set is due.
     timer: Option<Mono>,
+}
+
+impl Connection {
+    /// Sees to it that a timer is due by the session's deadline. Every message puts that deadline off: a timer
+    /// that is due earlier stays as it is, finds nothing to do, and is set anew then.
+    fn arm<J>(&mut self, conn: ConnId, fx: &mut Effects<J>) {
+        let Some(deadline) = self.session.deadline() else { return };
+        if self.timer.is_none_or(|set| deadline < set) {
+            self.timer = Some(deadline);
+            fx.set_timer(TimerKey(conn.0 | CONNECTION_TIMER), When::Mono(deadline));
+        }
+    }
 }
 
 /// What the node has to act on.
@@ -88,7 +101,7 @@ pub struct Faces {
     bound: Vec<Option<Address>>,
     access: Access,
     hello: Hello,
-    connections: HashMap<ConnId, Connection>,
+    connections: BTreeMap<ConnId, Connection>,
 }
 
 /// First tag of the listeners.
@@ -99,7 +112,7 @@ const CONNECTION_TIMER: u64 = 1 << 63;
 impl Faces {
     /// For these ports; `hello` is how binary peers are greeted.
     pub fn new(ports: Vec<Port>, access: Access, hello: Hello) -> Faces {
-        Faces { bound: vec![None; ports.len()], ports, access, hello, connections: HashMap::new() }
+        Faces { bound: vec![None; ports.len()], ports, access, hello, connections: BTreeMap::new() }
     }
 
     /// Orders the listeners.
@@ -215,15 +228,57 @@ impl Faces {
                 }
             }
         }
-        let deadline = c.session.deadline();
-        if deadline != c.timer {
-            c.timer = deadline;
-            let key = TimerKey(conn.0 | CONNECTION_TIMER);
-            match deadline {
-                Some(at) => fx.set_timer(key, When::Mono(at)),
-                None => fx.cancel_timer(key),
-            }
-        }
+        c.arm(conn, fx);
         events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::Effect;
+    use crate::session::liveness::{ASK_AFTER, HANDSHAKE};
+
+    const CONN: ConnId = ConnId(7);
+
+    fn at(s: u64) -> Now {
+        Now { mono: Mono(s * 1_000_000_000), ..Now::default() }
+    }
+
+    /// The timers ordered by draining the connection.
+    fn timers(faces: &mut Faces) -> Vec<(TimerKey, When)> {
+        let mut fx = Effects::<()>::default();
+        faces.drain(CONN, &mut fx);
+        let timer = |e| if let Effect::SetTimer { key, at } = e { Some((key, at)) } else { None };
+        fx.drain().filter_map(timer).collect()
+    }
+
+    fn connected() -> Faces {
+        let address = Address::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+        let port = Port { protocol: Protocol::Binary, address: address.clone(), read_only: false };
+        let mut faces = Faces::new(vec![port], Access::default(), Hello::of("player", "TEST"));
+        let peer = Peer { address, credentials: None };
+        faces.accepted::<()>(Tag(PORT_TAGS), CONN, &peer, at(0), &mut Effects::default());
+        faces
+    }
+
+    #[test]
+    fn a_message_does_not_move_the_timer_and_the_timer_moves_itself() {
+        let key = TimerKey(CONN.0 | CONNECTION_TIMER);
+        let mut faces = connected();
+        assert_eq!(timers(&mut faces), [(key, When::Mono(at(0).mono + HANDSHAKE))]);
+        let hello = Hello::of("client", "test");
+        let client = crate::session::rpc_client::RpcClient::new(&hello, at(1));
+        let mut client: Box<dyn crate::session::client::Client> = Box::new(client);
+        let Some(crate::session::client::ClientOutput::Send(greeting)) = client.poll() else {
+            panic!("a client begins with its hello")
+        };
+        assert!(faces.received(CONN, &greeting, at(1)));
+        let first = at(1).mono + ASK_AFTER;
+        assert_eq!(timers(&mut faces), [(key, When::Mono(first))], "earlier than what is set: moved");
+        assert!(faces.received(CONN, b"", at(5)));
+        assert_eq!(timers(&mut faces), [], "later than what is set: not touched");
+        assert_eq!(faces.timer(key, Now { mono: first, ..Now::default() }), Some(CONN));
+        assert_eq!(timers(&mut faces), [(key, When::Mono(at(5).mono + ASK_AFTER))], "found early, set anew");
     }
 }

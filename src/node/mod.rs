@@ -21,10 +21,11 @@ use crate::api::bind::bind;
 use crate::api::table::Table;
 use crate::api::{Call, CallError, Class, Family, Outcome, builtin};
 use crate::config::dibas::{Bank, Dibas};
+use crate::fpga::FpgaError;
 use crate::plan::Child;
 use crate::player::bank::{Input, Output, Player, Ticket};
 use crate::player::config::PlayerConfig;
-use crate::player::methods::{BANK, PlayerCall};
+use crate::player::methods::{self, PlayerCall};
 use crate::proto::rpc_frame::Hello;
 use crate::reactor::{App, ConnId, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When};
 use crate::record::{self, RecordFile};
@@ -65,8 +66,8 @@ pub struct NodeConfig {
     pub resolve: Vec<(String, std::net::Ipv4Addr)>,
     /// Look up other names in /etc/hosts and DNS (a simulation does not).
     pub resolve_elsewhere: bool,
-    /// The site's configuration file, for reloading.
-    pub dibas_conf: PathBuf,
+    /// The site's configuration file, for reloading; `None`: the built-in example.
+    pub dibas_conf: Option<PathBuf>,
 }
 
 /// A player with everything around it.
@@ -95,8 +96,7 @@ impl PlayerNode {
         board: Option<Board>,
         now: Now,
     ) -> PlayerNode {
-        let table = Table::new(&[BANK, builtin::METHODS]).expect("the table of methods is tested");
-        let table = table.with_interface("bank.roach").with_interface("bank.valon");
+        let table = methods::table();
         let hosts = hosts_of(&dibas, &bank);
         let hello = Hello::of("player", &bank.name);
         let player = Player::new(player_config, dibas, bank, true, now);
@@ -201,14 +201,13 @@ impl PlayerNode {
     ) -> Result<(), CallError> {
         let method = self.table.find(&call.interface, &call.method)?;
         let (peer, right) = self.faces.peer(conn).map_or(("", Right::Nothing), |(p, r)| (p, r));
-        let peer = peer.to_owned();
         if method.class != Class::Read && right != Right::Write {
             return Err(CallError::exception(format!(
                 "{}.{} changes things, which is not allowed for {peer}: this port is read-only, or the address is not in listen.allow_write",
                 method.interface, method.name
             )));
         }
-        let entry = (method.class != Class::Read).then(|| call.clone());
+        let entry = (method.class != Class::Read).then(|| (peer.to_owned(), call.clone()));
         let bound = bind(method, call)?;
         if method.interface == builtin::INTERFACE {
             let outcome = builtin::answer(&self.table, method, &bound);
@@ -224,7 +223,7 @@ impl PlayerNode {
             ))
         })?;
         match entry {
-            Some(call) => self.record_call(ticket, &peer, call, now, fx),
+            Some((peer, call)) => self.record_call(ticket, &peer, call, now, fx),
             None => self.start_immediate(ticket, now),
         }
         Ok(())
@@ -350,7 +349,11 @@ impl PlayerNode {
             Output::Reply { ticket, outcome } => self.reply(ticket, outcome, now, fx),
             Output::Fpga { key, op } => match &mut self.board {
                 Some(board) => board.submit(key, op, now),
-                None => unreachable!("a bank without a board compiles no FPGA steps"),
+                None => {
+                    // A bank without a board compiles no FPGA steps; an answer is better than a stuck plan.
+                    let result = Err(FpgaError::Unsupported(format!("{op:?} without a board")));
+                    self.player.handle(Input::Fpga { key, result }, now);
+                }
             },
             Output::Status { key, order } => {
                 if let Some((key, answer)) = self.status.order(key, order, now) {
@@ -371,13 +374,7 @@ impl PlayerNode {
                 };
                 self.record("plan", fields, Some(Waiting::Plan), now, fx);
             }
-            Output::ReadConfig { ticket } => {
-                let path = self.config.dibas_conf.clone();
-                fx.push(Effect::Work {
-                    worker: work::CLERK,
-                    job: Job::ReadConfig { path, ticket: Some(ticket) },
-                });
-            }
+            Output::ReadConfig { ticket } => self.read_config(Some(ticket), now, fx),
             Output::Changed => {
                 let player = &self.player;
                 for conn in self.faces.publish("player_state", || player.describe(now), now) {
@@ -436,6 +433,18 @@ impl PlayerNode {
         }
     }
 
+    fn read_config(&mut self, ticket: Option<Ticket>, now: Now, fx: &mut Effects<Job>) {
+        match self.config.dibas_conf.clone() {
+            Some(path) => {
+                fx.push(Effect::Work { worker: work::CLERK, job: Job::ReadConfig { path, ticket } })
+            }
+            None => {
+                let why = "the built-in example configuration is in use, there is no file to read".to_owned();
+                self.config_read(ticket, Err(why), now, fx);
+            }
+        }
+    }
+
     fn config_read(
         &mut self,
         ticket: Option<Ticket>,
@@ -445,7 +454,7 @@ impl PlayerNode {
     ) {
         let outcome = match result {
             Ok(dibas) => {
-                log::info!("{} read again", self.config.dibas_conf.display());
+                log::info!("configuration read again");
                 self.player.handle(Input::Reloaded(dibas), now);
                 Ok(Value::Str("config file loaded.".into()))
             }
@@ -465,10 +474,7 @@ impl PlayerNode {
                 log::info!("stopping");
                 self.player.handle(Input::Shutdown, now);
             }
-            Request::Reload => {
-                let path = self.config.dibas_conf.clone();
-                fx.push(Effect::Work { worker: work::CLERK, job: Job::ReadConfig { path, ticket: None } });
-            }
+            Request::Reload => self.read_config(None, now, fx),
             Request::Dump => match crate::proto::json::to_text(&self.player.describe(now)) {
                 Ok(text) => log::info!("state: {text}"),
                 Err(e) => log::error!("state cannot be shown: {e}"),
@@ -538,8 +544,8 @@ impl App for PlayerNode {
             Event::Drained { .. } => {}
             Event::Closed { conn, reason } => self.connection_closed(conn, &reason, now),
             Event::Connected { conn, .. } => {
-                if let Some(board) = &mut self.board {
-                    board.connected(conn, now);
+                if let Some(conn) = self.board.as_mut().and_then(|board| board.connected(conn, now)) {
+                    fx.push(Effect::Abort { conn });
                 }
             }
             Event::ConnectFailed { error, .. } => {

@@ -90,7 +90,7 @@ fn is_hardware(output: &Output) -> bool {
         | Output::Line { .. }
         | Output::CloseInput { .. }
         | Output::Signal { .. } => true,
-        Output::Status { order, .. } => *order != StatusOrder::Read,
+        Output::Status { order, .. } => !matches!(order, StatusOrder::Read(_)),
         _ => false,
     }
 }

@@ -87,7 +87,8 @@ fn carry_out(
 ) -> Result<Vec<(String, crate::value::Value)>, StatusError> {
     match order {
         StatusOrder::Put(pairs) => memory.try_set_all(pairs).map(|()| Vec::new()),
-        StatusOrder::Read => memory.try_snapshot().map(|s| s.to_pairs()),
+        StatusOrder::Read(None) => memory.try_snapshot().map(|s| s.to_pairs()),
+        StatusOrder::Read(Some(keys)) => memory.try_snapshot().map(|s| s.pairs_of(keys)),
         StatusOrder::Clear => memory
             .try_update(|editor| {
                 editor.clear();

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub const RECORDER: &str = "recorder";
 /// Worker that looks host names up.
 pub const RESOLVER: &str = "resolver";
+/// Worker that looks the board's host up: it does not wait behind names that nobody answers for.
+pub const BOARD_RESOLVER: &str = "board-resolver";
 /// Worker that reads configuration files and tells parents.
 pub const CLERK: &str = "clerk";
 

@@ -210,6 +210,15 @@ impl Runner {
         }
     }
 
+    /// Gives up for a reason that is no step's: nothing more is ordered.
+    pub fn interrupt(&mut self, why: &str) {
+        if self.outcome.is_none() {
+            let mut problems = std::mem::take(&mut self.problems);
+            problems.insert(0, Problem { step: "interrupted".into(), error: why.to_owned(), fpga: false });
+            self.finish(Err(Failure { phase: self.phase_name(), problems, cancelled: false }));
+        }
+    }
+
     /// The answer to an order.
     pub fn done(&mut self, id: StepId, done: Done, now: Now) {
         if self.outcome.is_some() || id.phase != self.phase {

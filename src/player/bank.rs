@@ -197,16 +197,23 @@ impl Player {
             self.note_error(format!("lost the ROACH: {why}"), now);
         }
         self.link = link;
-        if self.link == Link::Up && self.mode.is_some() && self.job.is_none() {
+        // While a mode is being set there is none; during any other job the board may have come back empty.
+        if self.link == Link::Up && self.mode.is_some() {
             self.outputs.push_back(Output::Fpga { key: FpgaKey::Probe, op: FpgaOp::Status });
         }
         self.outputs.push_back(Output::Changed);
     }
 
     fn probed(&mut self, result: Result<FpgaReply, FpgaError>, now: Now) {
-        if result == Ok(FpgaReply::Flag(false)) && self.mode.is_some() && self.job.is_none() {
+        if result == Ok(FpgaReply::Flag(false)) && self.mode.is_some() {
             self.stale = true;
-            self.note_error("the FPGA is no longer programmed: call set_mode again".into(), now);
+            let text = "the FPGA is no longer programmed (the ROACH was restarted): call set_mode again";
+            match self.state {
+                State::Scanning(_) => self.end_scan(text, now),
+                State::Starting(_) => self.interrupt_job(text),
+                _ => {}
+            }
+            self.note_error(text.into(), now);
             self.outputs.push_back(Output::Changed);
         }
     }

@@ -13,7 +13,7 @@ use crate::units::Utc;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-/// How long `set_mode` waits for the DAQ program to report itself; only a warning if it does not.
+/// How long the DAQ program may take to report its state; after `set_mode` only a warning if it does not.
 const DAQ_READY_WITHIN: Duration = Duration::from_secs(1);
 
 /// What compiling needs to know beside the mode.
@@ -30,7 +30,8 @@ pub struct Site<'a> {
     pub fits_writer: bool,
     /// Empty the status memory first (the program family changes).
     pub clear_status: bool,
-    /// Wait for the DAQ program to report `DAQSTATE=stopped`.
+    /// Wait for the DAQ program to report itself in `DAQSTATE`: `stopped` after its start, `running` after
+    /// START and MONITOR.
     pub await_daq: bool,
 }
 
@@ -90,12 +91,33 @@ pub fn start(site: &Site, mode: &Mode, start: Utc, arm_at: Utc) -> Plan {
     ));
     let command = |c: &Child| Step::Command { child: *c, line: "START".into() };
     plan.push(Phase::strict("start_daq", children.iter().map(command).collect()));
+    if site.await_daq {
+        plan.push(daq_running());
+    }
     plan.push(Phase::strict("await_arm_time", vec![Step::WaitUntil(arm_at)]));
     if site.bank.has_roach {
         plan.push(phase("arm", &mode.arm_phase));
     }
     plan.push(Phase::strict("armed", vec![Step::Status(vec![("ACCBLKOU".into(), "-".into())])]));
     plan
+}
+
+/// `monitor`: data flow, and are thrown away.
+pub fn monitor(site: &Site) -> Plan {
+    let mut plan = Plan::new("monitor");
+    let line = Step::Command { child: Child::Daq, line: "monitor".into() };
+    plan.push(Phase::strict("monitor", vec![Step::StartChild(Child::Daq), line]));
+    if site.await_daq {
+        plan.push(daq_running());
+    }
+    plan
+}
+
+/// A program that refuses (its port is taken, a key makes no sense) must not look like a scan.
+fn daq_running() -> Phase {
+    let running =
+        Step::WaitStatus { key: "DAQSTATE".into(), value: "running".into(), within: DAQ_READY_WITHIN };
+    Phase::strict("daq_running", vec![running])
 }
 
 /// A phase of the configuration file by hand: `reset`, `arm`, `postarm`.

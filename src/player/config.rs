@@ -34,6 +34,8 @@ pub struct PlayerConfig {
     pub set_mode_always_reloads: bool,
     /// Empty the status memory when the program family changes.
     pub clear_status_on_mode_change: bool,
+    /// Where the status memory is, in words; or why there is none.
+    pub status_memory: String,
     /// The DAQ program.
     pub daq: DaqProgram,
     /// Environment given to every child (`HASHPIPE_KEYFILE`, ...).

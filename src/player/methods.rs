@@ -4,7 +4,8 @@
 //! documentation are derived from here.
 
 use crate::api::bind::Bound;
-use crate::api::{Arg, CallError, Class, Effect, Kind, Method};
+use crate::api::table::Table;
+use crate::api::{Arg, CallError, Class, Effect, Kind, Method, builtin};
 use crate::value::Value;
 
 /// A call of the interface `bank`, arguments bound and typed.
@@ -110,7 +111,7 @@ const fn method(
         effect,
         cancellable: false,
         urgent: false,
-        since: "0.1",
+        since: "0.1.0",
     }
 }
 
@@ -358,6 +359,13 @@ pub static BANK: &[Method] = &[
     ),
 ];
 
+/// Everything a player publishes. The interfaces `bank.roach` and `bank.valon` exist without methods: a Dealer asks
+/// for their lists before it does anything else.
+pub fn table() -> Table {
+    let table = Table::new(&[BANK, builtin::METHODS]).expect("a unit test builds this table");
+    table.with_interface("bank.roach").with_interface("bank.valon")
+}
+
 impl PlayerCall {
     /// The call of a method of the table, its arguments bound and checked.
     pub fn from_bound(method: &str, bound: &Bound) -> Result<PlayerCall, CallError> {
@@ -407,6 +415,11 @@ mod tests {
     use super::*;
     use crate::api::Call;
     use crate::api::bind::bind;
+
+    #[test]
+    fn the_table_can_be_published() {
+        assert_eq!(table().interfaces(), ["bank", "bank.roach", "bank.valon", "rpc"]);
+    }
 
     #[test]
     fn every_method_of_the_table_becomes_a_call() {

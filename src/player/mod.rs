@@ -2,13 +2,14 @@
 //!
 //! [`bank::Player`] is the state machine; [`engine`] computes what a mode's parameters mean;
 //! [`compile`] turns both into plans; [`children`] supervises the programs; [`scan`] holds the
-//! timing contract; [`methods`] is the table every face is derived from.
+//! timing contract; [`methods`] is the table every face is derived from, [`keys`] that of the status keys.
 
 pub mod bank;
 pub mod children;
 pub mod compile;
 pub mod config;
 pub mod engine;
+pub mod keys;
 pub mod methods;
 pub mod scan;
 pub mod state;

@@ -84,6 +84,10 @@ impl Socket {
         either!(self, s => s.read(buffer))
     }
 
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        either!(self, s => s.write(bytes))
+    }
+
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         either!(self, s => s.write_vectored(slices))
     }
@@ -207,6 +211,11 @@ impl Output {
     }
 
     fn write_once(&self, socket: &mut Socket) -> io::Result<usize> {
+        if let [only] = self.pieces.as_slices().0
+            && self.pieces.len() == 1
+        {
+            return socket.write(&only[self.gone..]);
+        }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let mut count = 0;
         for piece in self.pieces.iter().take(SLICES_MAX) {

@@ -28,6 +28,8 @@ fn a_snapshot_shows_duplicates_once_and_no_commentary() {
     let seen = memory.try_snapshot().expect("free");
     assert_eq!(seen.keys(), ["INSTANCE", "A", "B"]);
     assert_eq!(seen.to_value().get("B"), Some(&Value::Bool(true)));
+    let some = seen.pairs_of(&["b", "NOPE", "COMMENT", "A"]);
+    assert_eq!(some, [("B".to_owned(), Value::Bool(true)), ("A".to_owned(), "x".into())]);
     let mut twice = seen.text().to_vec();
     let a = twice.windows(2).position(|w| w == b"A ").expect("a card");
     twice.copy_within(a..a + CARD, a + CARD);

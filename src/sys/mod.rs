@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod broken_pipe;
 pub mod child;
 pub mod clock;
 pub mod fd;

@@ -77,6 +77,7 @@ fn config(traces: &Json) -> PlayerConfig {
         reference_rounding: true,
         set_mode_always_reloads: false,
         clear_status_on_mode_change: true,
+        status_memory: String::new(),
         daq: DaqProgram::Site,
         env: Vec::new(),
     }
@@ -211,7 +212,7 @@ impl World {
             Output::Fpga { key, op } => self.fpga(key, op)?,
             Output::Status { key, order } => {
                 let answer = match order {
-                    StatusOrder::Read => self.status.clone(),
+                    StatusOrder::Read(_) => self.status.clone(),
                     StatusOrder::Put(pairs) => {
                         self.status_written(pairs);
                         Vec::new()

@@ -239,7 +239,7 @@ fn date_obs(setup: &Setup, style: Style) -> String {
 /// To the nearest millisecond: a double holds an MJD to a microsecond only.
 pub(crate) fn utc_of_mjd(mjd: f64) -> Utc {
     let ms = (mjd - crate::units::MJD_OF_EPOCH as f64) * 86_400e3;
-    Utc(ms.round() as i64 * 1_000_000)
+    Utc((ms.round() as i64).saturating_mul(1_000_000))
 }
 
 fn printable(text: &str) -> String {

@@ -2,6 +2,7 @@
 
 use super::Player;
 use super::messages::{Output, StatusKey, StatusOrder, Ticket};
+use super::status::{SCAN_STATUS_KEYS, wanted};
 use crate::api::CallError;
 use crate::player::engine::Engine;
 use crate::player::methods::PlayerCall;
@@ -61,7 +62,7 @@ impl Player {
             PlayerCall::Monitor => self.monitor(ticket, now),
             PlayerCall::ScanStatus if self.mode.is_none() => no_backend(),
             PlayerCall::ScanStatus => {
-                self.order_status(StatusKey::ScanStatus(ticket), StatusOrder::Read);
+                self.read_status(StatusKey::ScanStatus(ticket), SCAN_STATUS_KEYS);
                 Ok(Answer::Later)
             }
             PlayerCall::EarliestStart => match &self.mode {
@@ -77,7 +78,8 @@ impl Player {
                 self.write_then_null(ticket, pairs)
             }
             PlayerCall::GetStatus(keys) => {
-                self.order_status(StatusKey::Cards(ticket, keys), StatusOrder::Read);
+                let order = StatusOrder::Read(wanted(&keys));
+                self.order_status(StatusKey::Cards(ticket, keys), order);
                 Ok(Answer::Later)
             }
             PlayerCall::SetScanNumber(n) => self.set_scan_number(ticket, n),

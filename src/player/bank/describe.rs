@@ -53,6 +53,7 @@ impl Player {
                 ]),
             ),
             ("roach".into(), text(&link)),
+            ("status_memory".into(), text(&self.config.status_memory)),
             (
                 "last_error".into(),
                 optional(self.last_error.as_ref().map(|(at, e)| text(&format!("{at} UTC: {e}")))),

@@ -45,6 +45,13 @@ impl Player {
         self.job = Some(Job { serial: self.serial, runner, kind, ticket });
     }
 
+    /// Ends the running plan for a reason from outside it.
+    pub(super) fn interrupt_job(&mut self, why: &str) {
+        if let Some(job) = &mut self.job {
+            job.runner.interrupt(why);
+        }
+    }
+
     pub(super) fn step_done(&mut self, key: StepKey, done: Done, now: Now) {
         if let Some(job) = &mut self.job
             && job.serial == key.serial
@@ -76,7 +83,7 @@ impl Player {
         let key = StepKey { serial, id };
         match order {
             Order::Fpga(op) => self.outputs.push_back(Output::Fpga { key: FpgaKey::Plan(key), op }),
-            Order::ReadStatus(_) => self.order_status(StatusKey::Plan(key), StatusOrder::Read),
+            Order::ReadStatus(name) => self.read_status(StatusKey::Plan(key), &[&name]),
             Order::Other(step) => self.carry_out(key, step, now),
         }
         true

@@ -42,6 +42,8 @@ pub enum StatusKey {
     Cards(Ticket, Value),
     /// Answers `scan_status`.
     ScanStatus(Ticket),
+    /// What `DISKSTAT` was when the scan ended.
+    DiskAtEnd,
     /// Whether the DAQ program has stopped after a scan.
     AfterStop,
     /// Nobody waits for it.
@@ -53,13 +55,13 @@ pub enum StatusKey {
 pub enum StatusOrder {
     /// Write keys, all under one lock.
     Put(Vec<(String, String)>),
-    /// Read everything.
-    Read,
+    /// Read these keys, or all there are; the answer has those that exist.
+    Read(Option<Vec<String>>),
     /// Empty it.
     Clear,
 }
 
-/// Its answer: all cards for `Read`, nothing for the others.
+/// Its answer: keys and values for `Read`, nothing for the others.
 pub type StatusAnswer = Result<Vec<(String, Value)>, String>;
 
 /// What the player is told.

@@ -7,7 +7,7 @@ use super::messages::Ticket;
 use super::{ActiveMode, Player};
 use crate::api::{CallError, ErrorClass, Family};
 use crate::config::dibas::Mode;
-use crate::plan::{Child, Plan, Step};
+use crate::plan::Plan;
 use crate::player::compile::{self, Site};
 use crate::player::config::DaqProgram;
 use crate::player::engine::{self, Engine};
@@ -102,14 +102,16 @@ impl Player {
     }
 
     pub(super) fn plan_site<'a>(&'a self, resolve: &'a dyn Fn(&str) -> Option<Ipv4Addr>) -> Site<'a> {
+        let builtin = matches!(self.config.daq, DaqProgram::Builtin { .. });
         Site {
             dibas: &self.dibas,
             bank: &self.bank,
             resolve,
             simulate: self.config.simulate,
-            fits_writer: matches!(self.config.daq, DaqProgram::Site),
+            fits_writer: !builtin,
             clear_status: false,
-            await_daq: false,
+            // A site's program may report itself a second later, which would cost the arm time.
+            await_daq: builtin,
         }
     }
 
@@ -197,9 +199,8 @@ impl Player {
             return no_backend();
         }
         self.refuse_while_scanning("monitor", false)?;
-        let mut plan = Plan::new("monitor");
-        let line = Step::Command { child: Child::Daq, line: "monitor".into() };
-        plan.push(crate::plan::Phase::strict("monitor", vec![Step::StartChild(Child::Daq), line]));
+        let resolve = |host: &str| self.address_of(host);
+        let plan = compile::monitor(&self.plan_site(&resolve));
         self.run(Kind::Monitor, plan, Some(ticket), State::Operating("monitor"), now);
         Ok(Answer::Later)
     }

@@ -53,12 +53,11 @@ impl Player {
                 self.end_scan(&text, now);
                 self.after_stop = None;
             }
-            State::Starting(_) => {
-                if let Some(job) = &mut self.job {
-                    job.runner.cancel();
-                }
-            }
+            State::Starting(_) => self.interrupt_job(&text),
             State::Monitoring => self.enter(State::Ready, now),
+            _ if self.job.as_ref().is_some_and(|j| matches!(j.kind, Kind::SetMode(_) | Kind::Monitor)) => {
+                self.interrupt_job(&text);
+            }
             _ => {}
         }
     }

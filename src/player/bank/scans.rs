@@ -10,7 +10,7 @@ use crate::plan::Child;
 use crate::plan::runner::{Failure, Runner};
 use crate::player::compile;
 use crate::player::scan::{self, Scan};
-use crate::player::state::State;
+use crate::player::state::{Link, State};
 use crate::units::{Mono, Now};
 use crate::value::Value;
 use std::time::Duration;
@@ -95,6 +95,8 @@ impl Player {
             self.last_scan = Some(describe_scan(scan, reason, self.scan_number));
         }
         self.tell(&[Child::Daq, Child::FitsWriter], "stop", now);
+        // What the disk thread says is read before it is wiped.
+        self.read_status(StatusKey::DiskAtEnd, &["DISKSTAT"]);
         let mut keys = vec![("DISKSTAT".to_owned(), "-".to_owned())];
         if reason != "stopped" {
             keys.push(("SCANREM".into(), "scan terminated".into()));
@@ -115,7 +117,11 @@ impl Player {
 
     pub(super) fn watchdog(&mut self, now: Now) {
         if self.scan_end().is_some_and(|end| end <= now.mono) {
-            self.end_scan("complete", now);
+            let reason = match &self.link {
+                Link::Down(why) => format!("its time is over, but the ROACH is lost: {why}"),
+                Link::Absent | Link::Up => "complete".to_owned(),
+            };
+            self.end_scan(&reason, now);
             return;
         }
         if self.next_watchdog.is_none_or(|due| due > now.mono) {
@@ -149,7 +155,7 @@ impl Player {
             self.note_error(text, now);
         } else if next <= now.mono {
             self.after_stop = Some((now.mono + WATCHDOG, until));
-            self.order_status(StatusKey::AfterStop, StatusOrder::Read);
+            self.read_status(StatusKey::AfterStop, &["DAQSTATE"]);
         }
     }
 
@@ -206,9 +212,6 @@ pub(super) fn start_error(failure: &Failure) -> CallError {
         && let Some(p) = failure.problems.first()
     {
         return CallError::new(ErrorClass::Exception, Family::Timeout, format!("start(): {}", p.error));
-    }
-    if failure.cancelled {
-        return CallError::exception("start(): the DAQ program died before the arm time");
     }
     step_error("start()", failure)
 }

@@ -9,9 +9,17 @@ use crate::player::state::State;
 use crate::units::Now;
 use crate::value::Value;
 
+/// What `scan_status` shows.
+pub(super) const SCAN_STATUS_KEYS: &[&str] = &["NETSTAT", "DISKSTAT"];
+
 impl Player {
     pub(super) fn order_status(&mut self, key: StatusKey, order: StatusOrder) {
         self.outputs.push_back(Output::Status { key, order });
+    }
+
+    pub(super) fn read_status(&mut self, key: StatusKey, names: &[&str]) {
+        let names = names.iter().map(|n| (*n).to_owned()).collect();
+        self.order_status(key, StatusOrder::Read(Some(names)));
     }
 
     pub(super) fn status_answered(&mut self, key: StatusKey, answer: StatusAnswer, now: Now) {
@@ -21,7 +29,7 @@ impl Player {
                 self.reply(Some(ticket), answer.map(|_| Value::Null).map_err(status_error));
             }
             StatusKey::Cards(ticket, keys) => {
-                let outcome = answer.map_err(status_error).and_then(|cards| select(&cards, &keys));
+                let outcome = answer.map_err(status_error).and_then(|cards| select(cards, &keys));
                 self.reply(Some(ticket), outcome);
             }
             StatusKey::ScanStatus(ticket) => {
@@ -33,6 +41,16 @@ impl Player {
                 let cards = answer.unwrap_or_default();
                 if card(&cards, "DAQSTATE").is_some_and(|v| v.to_string() == "stopped") {
                     self.after_stop = None;
+                }
+            }
+            StatusKey::DiskAtEnd => {
+                let cards = answer.unwrap_or_default();
+                let said = card(&cards, "DISKSTAT").map(Value::to_string).unwrap_or_default();
+                if said.starts_with("error") || said.starts_with("no DATADIR") {
+                    self.note_error(
+                        format!("data of scan {} are missing: DISKSTAT={said}", self.scan_number),
+                        now,
+                    );
                 }
             }
             StatusKey::Quiet => {
@@ -72,23 +90,33 @@ fn scan_status(running: bool, cards: &[(String, Value)]) -> Value {
         let value = card(cards, key).map_or_else(|| "unknown".to_owned(), Value::to_string);
         Value::Str(format!("{key}={value}"))
     };
-    Value::List(vec![Value::Bool(running), show("NETSTAT"), show("DISKSTAT")])
+    let shown = SCAN_STATUS_KEYS.iter().map(|key| show(key));
+    Value::List(std::iter::once(Value::Bool(running)).chain(shown).collect())
+}
+
+/// The keys `get_status` has to read; `None`: all of them.
+pub(super) fn wanted(keys: &Value) -> Option<Vec<String>> {
+    match keys {
+        Value::Null => None,
+        Value::List(names) => Some(names.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+        one => Some(vec![one.to_string()]),
+    }
 }
 
 /// `get_status`: everything, the keys of a list that exist, or one key.
-fn select(cards: &[(String, Value)], keys: &Value) -> Outcome {
+fn select(cards: Vec<(String, Value)>, keys: &Value) -> Outcome {
     match keys {
-        Value::Null => Ok(Value::Map(cards.to_vec())),
+        Value::Null => Ok(Value::Map(cards)),
         Value::List(names) => {
             let found = names.iter().filter_map(|n| {
                 let name = n.as_str()?;
-                Some((name.to_owned(), card(cards, name)?.clone()))
+                Some((name.to_owned(), card(&cards, name)?.clone()))
             });
             Ok(Value::Map(found.collect()))
         }
         one => {
             let name = one.to_string();
-            card(cards, &name)
+            card(&cards, &name)
                 .cloned()
                 .ok_or_else(|| CallError::new(ErrorClass::KeyError, Family::Invalid, format!("'{name}'")))
         }

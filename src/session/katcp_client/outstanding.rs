@@ -57,6 +57,9 @@ impl Entry {
     pub(super) fn public_id(&self) -> Option<RequestId> {
         self.id
     }
+    fn is_long(&self) -> bool {
+        self.class != Class::Normal
+    }
     pub(super) fn name(&self) -> &str {
         &self.request.name
     }
@@ -107,6 +110,8 @@ pub(super) struct Outstanding {
     queue_bytes: usize,
     wire: VecDeque<Entry>,
     wire_bytes: usize,
+    /// Requests on the wire that are not [`Class::Normal`].
+    wire_long: usize,
     mids: HashSet<u32>,
     /// When the head of the FIFO became the head.
     head_since: Mono,
@@ -168,12 +173,17 @@ impl Outstanding {
         }
         entry.request.emit(out);
         self.wire_bytes += entry.bytes;
+        self.wire_long += usize::from(entry.is_long());
         self.wire.push_back(entry);
     }
 
     /// The latest deadline of a long request on the wire: what comes after may have to wait for it.
     fn long_work_until(&self, config: &Config) -> Option<Mono> {
-        let long = self.wire.iter().filter(|e| e.class != Class::Normal);
+        if self.wire_long == 0 {
+            // A thousand register accesses do not each look at the thousand before them.
+            return None;
+        }
+        let long = self.wire.iter().filter(|e| e.is_long());
         long.map(|e| e.clock + config.timeout(e.class)).max()
     }
 
@@ -207,6 +217,7 @@ impl Outstanding {
     fn take_wire(&mut self, at: usize, now: Mono) -> Entry {
         let entry = self.wire.remove(at).expect("the position was found in this queue");
         self.wire_bytes -= entry.bytes;
+        self.wire_long -= usize::from(entry.is_long());
         if let Some(mid) = entry.request.id {
             self.mids.remove(&mid);
         }
@@ -294,6 +305,7 @@ impl Outstanding {
         let all = self.wire.drain(..).chain(self.queue.drain(..));
         let told = all.filter_map(|e| e.id.map(|id| (id, e.request.name))).collect();
         self.wire_bytes = 0;
+        self.wire_long = 0;
         self.queue_bytes = 0;
         self.mids.clear();
         self.log.clear();

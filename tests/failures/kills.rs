@@ -1,0 +1,240 @@
+//! `kill -9` of the board, the DAQ program and the player itself, in every state of the player.
+
+use super::processes::{PATIENCE, is_gone, send, wait_for};
+use super::rig::{Pending, Rig, failure};
+use appliance::api::Outcome;
+use appliance::daq::sdfits::read::Recording;
+use appliance::shm::LockState;
+use appliance::value::Value;
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// A call that has lost its board is answered by then: well within the time limit of a KATCP request.
+const SOON: Duration = Duration::from_secs(4);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moment {
+    NoMode,
+    SettingMode,
+    Ready,
+    Preparing,
+    Starting,
+    Scanning,
+    Monitoring,
+}
+use Moment::*;
+
+const MOMENTS: [Moment; 7] = [NoMode, SettingMode, Ready, Preparing, Starting, Scanning, Monitoring];
+
+impl Moment {
+    fn name(self) -> &'static str {
+        match self {
+            NoMode => "NO_MODE",
+            SettingMode => "SETTING_MODE",
+            Ready => "READY",
+            Preparing => "PREPARING",
+            Starting => "STARTING",
+            Scanning => "SCANNING",
+            Monitoring => "MONITORING",
+        }
+    }
+
+    /// A rig in this state, and the call that is being answered then. Short states are made long by a board
+    /// that stands still ([`Rig::thaw_board`]).
+    fn reach(self) -> (Rig, Option<Pending>) {
+        let rig = Rig::start();
+        if !matches!(self, NoMode | SettingMode) {
+            rig.set_mode();
+            rig.done("prepare", vec![]);
+        }
+        if matches!(self, SettingMode | Preparing) {
+            rig.freeze_board();
+        }
+        let pending = match self {
+            NoMode | Ready => None,
+            SettingMode => Some(rig.begin("set_mode", vec!["MODE1".into()])),
+            Preparing => Some(rig.begin("prepare", vec![])),
+            Starting => Some(rig.begin("start", vec![])),
+            Scanning => {
+                rig.done("start", vec![]);
+                rig.await_key("DSKEXPWR", "2");
+                None
+            }
+            Monitoring => {
+                rig.done("monitor", vec![]);
+                None
+            }
+        };
+        rig.await_state(self.name());
+        (rig, pending)
+    }
+}
+
+/// All states at once, each on a rig of its own.
+fn in_every_state(act: impl Fn(Moment) + Sync) {
+    std::thread::scope(|scope| {
+        for moment in MOMENTS {
+            let act = &act;
+            let thread = std::thread::Builder::new().name(format!("in {}", moment.name()));
+            thread.spawn_scoped(scope, move || act(moment)).expect("the system has threads");
+        }
+    });
+}
+
+fn answer(pending: Pending) -> Outcome {
+    wait_for("the call is answered", PATIENCE, || pending.is_finished().then_some(()));
+    pending.join().expect("no panic")
+}
+
+// ---------------------------------------------------------------------- the board
+
+#[test]
+fn the_board_is_killed() {
+    in_every_state(|moment| {
+        let (mut rig, pending) = moment.reach();
+        let began = Instant::now();
+        rig.roach.kill();
+        if let Some(pending) = pending {
+            let why = failure("the call", answer(pending));
+            assert!(why.contains("ROACH") || why.contains("127.0.0.1"), "{moment:?}: {why}");
+            assert!(began.elapsed() < SOON, "{moment:?}: answered after {:?}", began.elapsed());
+        }
+        let state = rig.await_that("the loss is noticed", |s| s.text("roach").starts_with("down: "));
+        let expected = match moment {
+            NoMode | SettingMode => "NO_MODE",
+            Scanning | Monitoring => moment.name(),
+            _ => "READY",
+        };
+        assert_eq!(state.name(), expected, "{moment:?}");
+        let why = state.text("last_error");
+        assert!(why.contains("ROACH") || why.contains("not connected to 127.0.0.1"), "{moment:?}: {why}");
+        refuses_what_needs_the_board(&rig, moment);
+
+        rig.restart_board();
+        if expected != "NO_MODE" {
+            rig.await_that("the empty board is noticed", |s| s.text("roach").contains("not programmed"));
+            let why = rig.refused("start", vec![]);
+            assert!(why.contains("set_mode again"), "{moment:?}: {why}");
+            // That needs no force.
+            rig.done("set_mode", vec!["MODE1".into()]);
+        }
+        rig.observe();
+    });
+}
+
+fn refuses_what_needs_the_board(rig: &Rig, moment: Moment) {
+    match moment {
+        Scanning => {
+            assert_eq!(rig.refused("start", vec![]), "Scan already started.");
+            let ended = rig.await_state("READY").last_scan_ended();
+            assert!(ended.contains("ROACH"), "{ended}");
+        }
+        Monitoring => {
+            rig.done("stop", vec![]);
+            rig.await_state("READY");
+        }
+        _ => {}
+    }
+    let method = if matches!(moment, NoMode | SettingMode) { "set_mode" } else { "prepare" };
+    let args = if method == "set_mode" { vec!["MODE1".into()] } else { vec![] };
+    let why = rig.refused(method, args);
+    assert!(why.contains("No connection to the ROACH"), "{moment:?}: {why}");
+    // What needs no board goes on.
+    rig.done("list_modes", vec![]);
+    rig.call("get_status", vec![Value::Null]).expect("status memory is there");
+}
+
+// ---------------------------------------------------------------------- the DAQ program
+
+#[test]
+fn the_daq_program_is_killed() {
+    in_every_state(|moment| match moment {
+        NoMode => daq_not_started_yet(),
+        SettingMode => daq_hung_while_it_is_replaced(),
+        _ => daq_killed(moment),
+    });
+}
+
+fn daq_not_started_yet() {
+    let rig = Rig::start();
+    assert_eq!(rig.state().daq("state"), "absent".into());
+}
+
+/// An old DAQ program that does not obey holds a mode change up until it is gone, and no longer.
+fn daq_hung_while_it_is_replaced() {
+    let rig = Rig::start();
+    rig.set_mode();
+    let old = rig.daq_pid().expect("runs");
+    send(old, Signal::SIGSTOP);
+    let pending = rig.begin("set_mode", vec!["MODE1".into(), Value::Null, true.into()]);
+    rig.await_that("the old program is being stopped", |s| s.daq("state") == "stopping".into());
+    send(old, Signal::SIGKILL);
+    super::rig::succeeded("set_mode", answer(pending));
+    assert_ne!(rig.daq_pid(), Some(old));
+    rig.observe();
+}
+
+fn daq_killed(moment: Moment) {
+    let (rig, pending) = moment.reach();
+    let pid = rig.daq_pid().expect("runs");
+    send(pid, Signal::SIGKILL);
+    let state = rig.await_that("the death is noticed", |s| s.daq("state") == "absent".into());
+    assert_eq!(state.daq("last_exit"), "killed by signal 9".into(), "{moment:?}");
+    let why = state.text("last_error");
+    assert!(why.contains("DAQ program died"), "{moment:?}: {why}");
+    rig.thaw_board();
+    match (moment, pending) {
+        (Starting, Some(pending)) => {
+            let why = failure("start", answer(pending));
+            assert!(why.contains("DAQ program died"), "{why}");
+        }
+        // Preparing needs no DAQ program.
+        (_, Some(pending)) => assert_eq!(answer(pending), Ok(Value::Null)),
+        (Scanning, None) => {
+            let ended = rig.await_state("READY").last_scan_ended();
+            assert!(ended.contains("killed by signal 9"), "{ended}");
+            assert_eq!(rig.await_key("SCANREM", "scan"), "scan terminated");
+        }
+        _ => {}
+    }
+    rig.await_state("READY");
+    // The next start brings it back; then the whole way from set_mode again.
+    rig.scan();
+    rig.observe();
+}
+
+// ---------------------------------------------------------------------- the player
+
+#[test]
+fn the_player_is_killed() {
+    in_every_state(|moment| {
+        let (mut rig, pending) = moment.reach();
+        let mut memory = rig.memory();
+        memory.set_all(PATIENCE, &[("KEPT", "by somebody else")]).expect("the lock");
+        let daq = rig.daq_pid();
+        rig.player.kill();
+        rig.thaw_board();
+        if let Some(pending) = pending {
+            assert!(answer(pending).is_err(), "{moment:?}: nobody can have answered");
+        }
+        if let Some(daq) = daq {
+            wait_for("the DAQ program ends by itself", PATIENCE, || is_gone(daq).then_some(()));
+            assert_eq!(rig.key("DAQSTATE"), "exiting", "{moment:?}");
+        }
+        if moment == Scanning {
+            let files = rig.files(".fits");
+            assert!(Recording::open(&files[0]).expect("finished").rows() >= 2);
+        }
+        assert!(rig.files(".part").is_empty(), "{moment:?}");
+
+        rig.restart_player();
+        assert_eq!(rig.state().name(), "NO_MODE");
+        // The attachment from before still leads to what everybody uses.
+        assert!(memory.is_current(), "{moment:?}");
+        assert_eq!(memory.lock_state(), LockState::Unlocked { value: 1 }, "{moment:?}");
+        assert_eq!(rig.key("KEPT"), "by somebody else", "{moment:?}");
+        assert_eq!(rig.key("INSTANCE"), rig.instance().to_string(), "{moment:?}");
+        rig.observe();
+        assert_eq!(rig.key("KEPT"), "by somebody else", "{moment:?}");
+    });
+}
