@@ -37,12 +37,18 @@ pub struct SimRoachArgs {
     /// How long programming takes, ms
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub program_time: u64,
-    /// A fault: drop-after=BYTES, delay=MS, fail=K, mute=K, split, merge=MS, log-flood=N, stuck=REGISTER:MASK
+    /// A fault: drop-after=BYTES, delay=MS, fail=K, mute=K, split, merge=MS, nagle=MS, log-flood=N, stuck=REGISTER:MASK
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<Fault>,
     /// Answer `bulkread`, which the hardware's server does not have
     #[arg(long)]
     pub bulkread: bool,
+    /// Take what is no number for the digits before it, or 0, as the hardware's server does
+    #[arg(long)]
+    pub sloppy_numbers: bool,
+    /// Stand still for 3 s when a design with running taps goes, as the hardware's server does
+    #[arg(long)]
+    pub tap_drain: bool,
     /// Send VEGAS packets while the instrument runs, to the destination in its registers if that is on
     /// this machine; with a number only that part of the data rate
     #[arg(long, value_name = "DIVISOR", num_args = 0..=1, default_missing_value = "1",
@@ -76,6 +82,8 @@ pub fn run(args: SimRoachArgs) -> ExitCode {
         faults: Faults(args.fault.clone()),
         seed: args.seed,
         bulkread: args.bulkread,
+        sloppy_numbers: args.sloppy_numbers,
+        tap_drain: args.tap_drain,
     };
     let packets = args.packets.map_or_else(Hooks::default, |divisor| packet_hooks(&args, divisor));
     let hooks = Hooks { ready: Some(ready(args.announce, args.ready_fd)), ..packets };

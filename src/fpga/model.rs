@@ -3,27 +3,34 @@
 //! ```text
 //! down --program--> loaded -> mapped -> ready      registers exist from `mapped`, are accessible in `ready`
 //! arm 0->1: Armed { at: next PPS } --advance past it--> Running { since }
+//! S_ctrl 0->1: a snapshot block fills
 //! ```
 //!
-//! The KATCP simulator serves it. Pure: the wall clock is passed in. Registers are separate pieces of
-//! memory: overlapping entries of a map do not alias. What single bits of `sg_sync` mean to the fabric
-//! is not modelled, they are only stored.
+//! The KATCP simulator serves it. Pure: the wall clock is passed in. What single bits of `sg_sync` mean
+//! to the fabric is not modelled, they are only stored.
 
+mod access;
 mod arm;
 mod catalogue;
 mod cells;
+mod edges;
+mod memory;
+mod snapshot;
 mod ten_gbe;
 #[cfg(test)]
 mod tests;
 
+pub use access::AccessError;
 pub use arm::{Arm, Pps};
 pub use catalogue::{Catalogue, Design, dibas_registers};
 pub use ten_gbe::Tap;
 
 use crate::proto::gateware::{Access, Register, RegisterMap, WINDOW_LIMIT};
 use crate::units::Utc;
-use cells::{Cell, Cells};
-use thiserror::Error;
+use cells::Cells;
+use edges::{Action, Edges};
+use snapshot::Capture;
+use std::time::Duration;
 
 /// Most registers of a design, also after `register` requests.
 pub const MAX_REGISTERS: usize = 65_536;
@@ -53,35 +60,6 @@ impl State {
     }
 }
 
-/// What an access did wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum AccessError {
-    /// No design runs.
-    #[error("fpga not programmed")]
-    NotProgrammed,
-    /// No such register.
-    #[error("register {0} not defined")]
-    NoSuchRegister(String),
-    /// Reading what can only be written.
-    #[error("register {0} is not marked readable")]
-    NotReadable(String),
-    /// Writing what can only be read.
-    #[error("register {0} is not marked writeable")]
-    NotWritable(String),
-    /// Beyond the end.
-    #[error("request for {len} bytes at {offset} exceeds register {register} of {size} bytes")]
-    Range {
-        /// Register.
-        register: String,
-        /// First byte asked for.
-        offset: u64,
-        /// Bytes asked for.
-        len: u64,
-        /// Bytes there are.
-        size: u32,
-    },
-}
-
 /// Something the board did by itself, or in consequence of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoardEvent {
@@ -102,11 +80,22 @@ pub struct BoardConfig {
     pub clock_hz: u64,
     /// Bits that stay as they are although written, by register: the mask is 1 where stuck.
     pub stuck: Vec<(String, u32)>,
+    /// How long a snapshot block takes to fill.
+    pub snapshot_time: Duration,
+    /// Seed of what snapshot blocks capture.
+    pub seed: u64,
 }
 
 impl Default for BoardConfig {
     fn default() -> Self {
-        BoardConfig { catalogue: Catalogue::default(), pps: Pps::Clock, clock_hz: 200_000_000, stuck: vec![] }
+        BoardConfig {
+            catalogue: Catalogue::default(),
+            pps: Pps::Clock,
+            clock_hz: 200_000_000,
+            stuck: vec![],
+            snapshot_time: Duration::from_millis(1),
+            seed: 1,
+        }
     }
 }
 
@@ -117,6 +106,9 @@ pub struct Board {
     state: State,
     image: Option<String>,
     cells: Cells,
+    edges: Edges,
+    captures: Vec<Capture>,
+    captured: u64,
     meta: Vec<(String, Vec<String>)>,
     taps: Vec<Tap>,
     arm: Arm,
@@ -133,6 +125,9 @@ impl Board {
             state: State::Down,
             image: None,
             cells: Cells::default(),
+            edges: Edges::default(),
+            captures: Vec::new(),
+            captured: 0,
             meta: Vec::new(),
             taps: Vec::new(),
             arm: Arm::Idle,
@@ -200,6 +195,8 @@ impl Board {
         self.state = State::Down;
         self.image = None;
         self.cells = Cells::default();
+        self.edges = Edges::default();
+        self.captures.clear();
         self.meta.clear();
         self.taps.clear();
     }
@@ -208,63 +205,49 @@ impl Board {
     /// is gone in any case.
     pub fn program(&mut self, image: &str, now: Utc) -> bool {
         self.deprogram(now);
-        let Some(map) = self.config.catalogue.find(image) else { return false };
+        let map = self.config.catalogue.find(image);
+        map.is_some_and(|map| self.load(image, &map, now))
+    }
+
+    /// Programs a design that is not in the catalogue; false: it is too large. The old design is gone
+    /// in any case.
+    pub fn load(&mut self, image: &str, map: &RegisterMap, now: Utc) -> bool {
+        self.deprogram(now);
         if map.window() > WINDOW_LIMIT || map.len() > MAX_REGISTERS {
             return false;
         }
-        self.cells = Cells::of(&map);
+        self.cells = Cells::of(map);
+        self.edges = Edges::of(&self.cells);
         self.image = Some(image.to_owned());
         self.programmed = now;
         self.state = State::Ready;
         true
     }
 
+    /// Programs a bare bitstream: its registers have to be added and made accessible ([`Board::finalise`]).
+    pub fn load_bitstream(&mut self, image: &str, now: Utc) {
+        self.load(image, &RegisterMap::default(), now);
+        self.state = State::Mapped;
+    }
+
+    /// Makes mapped registers accessible; false: the board is not in that state.
+    pub fn finalise(&mut self) -> bool {
+        let mapped = self.state == State::Mapped;
+        if mapped {
+            self.state = State::Ready;
+        }
+        mapped
+    }
+
     /// Adds a register to the running design; false: duplicate, too large, or nothing runs.
     pub fn add_register(&mut self, register: Register) -> bool {
         let fits = u64::from(register.offset) + u64::from(register.size) <= WINDOW_LIMIT;
-        let held = self.cells.bytes() + u64::from(register.size);
         let runs = self.state != State::Down && self.cells.len() < MAX_REGISTERS;
-        runs && fits && held <= WINDOW_LIMIT && self.cells.add(&register)
-    }
-
-    /// Bytes of a register.
-    pub fn read(&self, register: &str, offset: u64, len: u64, now: Utc) -> Result<Vec<u8>, AccessError> {
-        let cell = self.cell(register)?;
-        if !cell.access.readable() {
-            return Err(AccessError::NotReadable(register.to_owned()));
+        let added = runs && fits && self.cells.add(&register);
+        if added {
+            self.edges = Edges::of(&self.cells);
         }
-        let range = cell.range(register, offset, len)?;
-        if register == "sys_clkcounter" {
-            let all = self.clock_counter(now).to_be_bytes();
-            return Ok(all.get(range).unwrap_or(&all).to_vec());
-        }
-        Ok(cell.data[range].to_vec())
-    }
-
-    /// Writes bytes with all consequences; parts of words are merged. Empty data does nothing.
-    pub fn write(&mut self, register: &str, offset: u64, data: &[u8], now: Utc) -> Result<(), AccessError> {
-        self.advance(now);
-        let cell = self.cell(register)?;
-        if !cell.access.writable() {
-            return Err(AccessError::NotWritable(register.to_owned()));
-        }
-        let range = cell.range(register, offset, data.len() as u64)?;
-        let before = cell.word();
-        let stuck = self.config.stuck.iter().find(|(r, _)| r == register).map(|(_, mask)| *mask);
-        let cell = self.cells.get_mut(register).expect("looked up above");
-        cell.store(range, data, stuck);
-        let after = cell.word();
-        self.consequences(register, before, after, now);
-        Ok(())
-    }
-
-    /// Stores into a register whatever its access, without consequences: the fabric's own side.
-    pub fn poke(&mut self, register: &str, offset: usize, data: &[u8]) {
-        if let Some(target) =
-            self.cells.get_mut(register).and_then(|c| c.data.get_mut(offset..offset + data.len()))
-        {
-            target.copy_from_slice(data);
-        }
+        added
     }
 
     /// Does what is due by `now`.
@@ -274,6 +257,7 @@ impl Board {
         {
             self.start(at);
         }
+        self.finish_captures(now);
     }
 
     /// A PPS by hand ([`Pps::Manual`]).
@@ -285,10 +269,11 @@ impl Board {
 
     /// When [`Board::advance`] has something to do.
     pub fn deadline(&self) -> Option<Utc> {
-        match self.arm {
+        let pulse = match self.arm {
             Arm::Armed { at } => at,
             _ => None,
-        }
+        };
+        [pulse, self.capture_due()].into_iter().flatten().min()
     }
 
     /// What happened, oldest first.
@@ -307,24 +292,11 @@ impl Board {
         self.i2c.push((address, data));
     }
 
-    fn cell(&self, register: &str) -> Result<&Cell, AccessError> {
-        if self.state != State::Ready {
-            return Err(AccessError::NotProgrammed);
-        }
-        self.cells.get(register).ok_or_else(|| AccessError::NoSuchRegister(register.to_owned()))
-    }
-
-    fn clock_counter(&self, now: Utc) -> u32 {
-        let nanos = i128::from(now.nanos_since(self.programmed).max(0));
-        (nanos * i128::from(self.config.clock_hz) / 1_000_000_000) as u32
-    }
-
-    fn consequences(&mut self, register: &str, before: u32, after: u32, now: Utc) {
-        let rising = before & 1 == 0 && after & 1 == 1;
-        match register {
-            "arm" | "ARM" if rising => self.armed(now),
-            "reset" if rising => self.clear_error(),
-            _ => {}
+    fn act(&mut self, action: Action, now: Utc) {
+        match action {
+            Action::Arm => self.armed(now),
+            Action::Reset => self.clear_error(),
+            Action::Capture(block) => self.capture(block, now),
         }
     }
 
@@ -342,9 +314,8 @@ impl Board {
 
     /// Bit 0 of `status` is the error flag; a reset pulse clears it.
     fn clear_error(&mut self) {
-        if let Some(last) = self.cells.get_mut("status").and_then(|c| c.data.get_mut(3)) {
-            *last &= !1;
-        }
+        let status = self.word("status") & !1;
+        self.poke("status", 0, &status.to_be_bytes());
     }
 }
 

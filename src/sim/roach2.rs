@@ -7,25 +7,32 @@
 //!
 //! v4 (default) greets, answers and stays silent as the C server of the hardware does: no ids, one
 //! request at a time per client, the reason of a failure in a `#log` line before the reply. v5 has
-//! ids, times in seconds and the reason in the reply. Not here: uploads through a second port.
+//! ids, times in seconds and the reason in the reply. Either answers a connection in strict order.
 
 mod client;
 mod commands;
+mod delivery;
 mod faults;
+mod images;
 mod numbers;
 mod registers;
+mod sampling;
+mod sensors;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod valon;
 
 pub use faults::{Fault, Faults};
+pub use images::MAX_IMAGE;
 
 use crate::fpga::model::{Board, BoardConfig, BoardEvent};
 use crate::proto::katcp::{Kind, Message};
 use crate::units::{Mono, Now, Utc};
 use client::Client;
 use commands::{Exchange, Reply};
+use numbers::Numbers;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -33,6 +40,8 @@ use std::time::Duration;
 pub const MAX_CLIENTS: usize = 32;
 /// Lines kept for inspection.
 pub const MAX_TRANSCRIPT: usize = 4096;
+/// How long the server of the hardware stands still when a design with running taps goes.
+pub const TAP_DRAIN: Duration = Duration::from_secs(3);
 
 /// What the server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +67,10 @@ pub struct RoachConfig {
     pub seed: u64,
     /// Answer `bulkread`, which the C server does not have.
     pub bulkread: bool,
+    /// What is no number counts as the digits before it, or 0, as to the C server.
+    pub sloppy_numbers: bool,
+    /// Stand still for [`TAP_DRAIN`] when a design with running taps goes.
+    pub tap_drain: bool,
 }
 
 impl Default for RoachConfig {
@@ -69,6 +82,8 @@ impl Default for RoachConfig {
             faults: Faults::default(),
             seed: 1,
             bulkread: false,
+            sloppy_numbers: false,
+            tap_drain: false,
         }
     }
 }
@@ -86,6 +101,25 @@ pub enum Output {
     Close(ClientId),
     /// The instrument started or stopped.
     Board(BoardEvent),
+    /// Listen on this port for one upload, on any if it is 0; answer by [`Roach::upload_listening`].
+    /// The first connection is the upload.
+    Listen(u16),
+    /// Close that listener, and the connection of the upload.
+    StopUpload,
+}
+
+/// Who asked what.
+#[derive(Clone, Debug)]
+struct Asked {
+    client: ClientId,
+    name: String,
+    mid: Option<u32>,
+}
+
+impl Asked {
+    fn inform<A: Into<Vec<u8>>>(&self, args: impl IntoIterator<Item = A>) -> Message {
+        Message::new(Kind::Inform, self.name.clone()).args(args).with_id(self.mid)
+    }
 }
 
 /// One line of the transcript.
@@ -112,6 +146,9 @@ pub struct Roach {
     rounds: u64,
     random: u64,
     log_level: String,
+    upload: Option<upload::Upload>,
+    /// Nobody is served before.
+    still: Mono,
 }
 
 impl Roach {
@@ -119,6 +156,7 @@ impl Roach {
     pub fn new(config: RoachConfig) -> Roach {
         let mut board = config.board.clone();
         board.stuck.extend(config.faults.stuck());
+        board.seed = config.seed;
         Roach {
             board: Board::new(board),
             valon: valon::Valon::default(),
@@ -129,6 +167,8 @@ impl Roach {
             rounds: 0,
             random: config.seed | 1,
             log_level: "info".into(),
+            upload: None,
+            still: Mono(0),
             config,
         }
     }
@@ -169,8 +209,9 @@ impl Roach {
             self.evict(now);
         }
         let mut client = Client::new(self.config.speaks, peer.to_owned());
+        client.busy_until(self.still);
         for line in greeting(self.config.speaks) {
-            client.queue(&line, now.mono, &self.config.faults);
+            client.queue(&line, now.mono.max(self.still), &self.config.faults);
         }
         self.clients.insert(id, client);
         self.flush(now);
@@ -180,6 +221,7 @@ impl Roach {
     pub fn receive(&mut self, id: ClientId, bytes: &[u8], now: Now) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.feed(bytes);
+        self.board.advance(now.utc);
         self.rounds += u64::from(self.serve(id, now) > 0);
         self.flush(now);
     }
@@ -187,21 +229,27 @@ impl Roach {
     /// A client is gone.
     pub fn closed(&mut self, id: ClientId) {
         self.clients.remove(&id);
+        self.cancel_upload_of(id);
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Now) {
         self.board.advance(now.utc);
+        self.tick_upload(now);
         let waiting: Vec<ClientId> = self.clients.keys().copied().collect();
         for id in waiting {
             self.serve(id, now);
         }
+        self.sample(now);
         self.flush(now);
     }
 
-    /// When to call [`Roach::tick`]: for output held back, and for the pulse per second.
+    /// When to call [`Roach::tick`]: for output held back, requests that wait, readings and uploads; and
+    /// for what the board does by itself.
     pub fn deadlines(&self) -> (Option<Mono>, Option<Utc>) {
-        (self.clients.values().filter_map(Client::deadline).min(), self.board.deadline())
+        let clients = self.clients.values().filter_map(Client::deadline).min();
+        let upload = self.upload.as_ref().map(upload::Upload::deadline);
+        (clients.into_iter().chain(upload).min(), self.board.deadline())
     }
 
     /// Drain to `None` after every other call.
@@ -240,66 +288,23 @@ impl Roach {
             let line = self.log_line("info", &format!("chatter {n}"), now.utc);
             self.queue(id, &line, now.mono);
         }
-        let mut exchange = Exchange::new(&request, now.utc);
+        let mid = request.id.filter(|_| self.config.speaks == Speaks::V5);
+        let mut exchange = Exchange::new(Asked { client: id, name: request.name.clone(), mid }, now);
         let reply = match faults.refuse(self.requests) {
             true => Reply::fail("injected fault"),
             false => commands::run(self, &request, &mut exchange),
         };
-        self.deliver(id, &request, exchange, reply, now);
+        self.deliver(exchange, reply, now);
     }
 
-    /// Sends what a request caused: broadcasts to all, informs and the reply to its client.
-    fn deliver(&mut self, id: ClientId, request: &Message, exchange: Exchange, reply: Reply, now: Now) {
-        let ready = now.mono + exchange.hold;
-        let mid = request.id.filter(|_| self.config.speaks == Speaks::V5);
-        for line in exchange.broadcasts {
-            self.everybody(&line, ready);
-        }
-        for line in exchange.informs {
-            self.queue(id, &line.with_id(mid), ready);
-        }
-        if self.config.speaks == Speaks::V4 {
-            for text in &reply.log {
-                let line = self.log_line("error", text, now.utc);
-                self.everybody(&line, ready);
-            }
-        }
-        let line = reply.message(&request.name, self.config.speaks).with_id(mid);
-        self.note(id, &line, now.utc);
-        self.queue(id, &line, ready);
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.busy_until(ready);
-        }
+    /// Nobody is served before this time.
+    fn stand_still(&mut self, until: Mono) {
+        self.still = until;
+        self.clients.values_mut().for_each(|client| client.busy_until(until));
     }
 
-    fn everybody(&mut self, line: &Message, ready: Mono) {
-        let faults = &self.config.faults;
-        self.clients.values_mut().for_each(|c| c.queue(line, ready, faults));
-    }
-
-    fn queue(&mut self, id: ClientId, line: &Message, ready: Mono) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.queue(line, ready, &self.config.faults);
-        }
-    }
-
-    /// Moves output that is due to the owner, through the faults.
-    fn flush(&mut self, now: Now) {
-        let faults = &self.config.faults;
-        let mut dropped = Vec::new();
-        for (id, client) in &mut self.clients {
-            let bytes = client.due(now.mono);
-            let (pieces, dead) = faults.mangle(bytes, &mut client.sent);
-            self.outputs.extend(pieces.into_iter().map(|p| Output::Send(*id, p)));
-            if dead || client.hopeless() {
-                dropped.push(*id);
-            }
-        }
-        for id in dropped {
-            self.clients.remove(&id);
-            self.outputs.push_back(Output::Close(id));
-        }
-        self.outputs.extend(self.board.take_events().into_iter().map(Output::Board));
+    fn numbers(&self) -> Numbers {
+        if self.config.sloppy_numbers { Numbers::Sloppy } else { Numbers::Strict }
     }
 
     fn evict(&mut self, now: Now) {
@@ -311,26 +316,8 @@ impl Roach {
         let line = Message::new(Kind::Inform, "client-disconnected").arg("overloaded");
         self.queue(victim, &line, now.mono);
         self.flush(now);
-        self.clients.remove(&victim);
+        self.closed(victim);
         self.outputs.push_back(Output::Close(victim));
-    }
-
-    /// v4 times are milliseconds, v5 times seconds.
-    fn log_line(&self, level: &str, text: &str, now: Utc) -> Message {
-        let time = match self.config.speaks {
-            Speaks::V4 => (now.0 / 1_000_000).to_string(),
-            Speaks::V5 => format!("{}.{:03}", now.seconds(), now.subsec_nanos() / 1_000_000),
-        };
-        Message::new(Kind::Inform, "log").args([level, &time, "raw", text])
-    }
-
-    fn note(&mut self, client: ClientId, message: &Message, at: Utc) {
-        if self.transcript.len() == MAX_TRANSCRIPT {
-            self.transcript.pop_front();
-        }
-        let wire = message.to_bytes();
-        let text = crate::proto::katcp::printable(wire.strip_suffix(b"\n").unwrap_or(&wire), 200);
-        self.transcript.push_back(Line { at, client, text });
     }
 }
 

@@ -2,11 +2,15 @@
 
 use super::roach2::{ClientId, Output, Roach, RoachConfig};
 use crate::fpga::model::BoardEvent;
-use crate::reactor::{Address, App, ConnId, Effect, Effects, Event, Request, Tag, TimerKey, When};
+use crate::reactor::{
+    Address, App, CloseReason, ConnId, Effect, Effects, Event, Peer, Request, Tag, TimerKey, When,
+};
 use crate::units::{Now, Utc};
 use std::net::SocketAddr;
 
 const LISTENER: Tag = Tag(1);
+/// Listeners for uploads count on from here.
+const FIRST_UPLOAD: Tag = Tag(2);
 const OUTPUT_DUE: TimerKey = TimerKey(1);
 const NEXT_PULSE: TimerKey = TimerKey(2);
 /// Exit status when the port cannot be had.
@@ -33,12 +37,16 @@ pub struct RoachApp {
     bind: SocketAddr,
     roach: Roach,
     hooks: Hooks,
+    /// The listener of the latest upload; what comes under another tag is late.
+    upload_tag: Tag,
+    /// Its connection.
+    upload: Option<ConnId>,
 }
 
 impl RoachApp {
     /// Serves a fresh board on `bind`; port 0 picks one.
     pub fn new(bind: SocketAddr, config: RoachConfig, hooks: Hooks) -> RoachApp {
-        RoachApp { bind, roach: Roach::new(config), hooks }
+        RoachApp { bind, roach: Roach::new(config), hooks, upload_tag: FIRST_UPLOAD, upload: None }
     }
 
     /// The server behind.
@@ -58,11 +66,38 @@ impl RoachApp {
                 Output::Send(client, bytes) => fx.send(ConnId(client.0), bytes),
                 Output::Close(client) => fx.push(Effect::Close { conn: ConnId(client.0) }),
                 Output::Board(event) => self.board_event(event),
+                Output::Listen(port) => self.listen_for_upload(port, fx),
+                Output::StopUpload => self.stop_upload(fx),
             }
         }
         let (output, pulse) = self.roach.deadlines();
         arrange(OUTPUT_DUE, output.map(When::Mono), fx);
         arrange(NEXT_PULSE, pulse.map(When::Utc), fx);
+    }
+
+    fn listen_for_upload(&mut self, port: u16, fx: &mut Effects<()>) {
+        self.upload_tag = Tag(self.upload_tag.0 + 1);
+        let address = Address::Tcp(SocketAddr::new(self.bind.ip(), port));
+        fx.push(Effect::Listen { tag: self.upload_tag, address });
+    }
+
+    fn stop_upload(&mut self, fx: &mut Effects<()>) {
+        fx.push(Effect::Unlisten { tag: self.upload_tag });
+        if let Some(conn) = self.upload.take() {
+            fx.push(Effect::Close { conn });
+        }
+    }
+
+    fn accepted(&mut self, listener: Tag, conn: ConnId, peer: &Peer, now: Now, fx: &mut Effects<()>) {
+        if listener == LISTENER {
+            return self.roach.connect(ClientId(conn.0), &name_of(peer), now);
+        }
+        if listener == self.upload_tag && self.upload.is_none() {
+            self.upload = Some(conn);
+            fx.push(Effect::Unlisten { tag: listener });
+        } else {
+            fx.push(Effect::Abort { conn });
+        }
     }
 
     fn board_event(&mut self, event: BoardEvent) {
@@ -75,6 +110,21 @@ impl RoachApp {
         if let Some(hook) = hook {
             hook(&self.roach, at);
         }
+    }
+}
+
+fn name_of(peer: &Peer) -> String {
+    match &peer.address {
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(path) => path.display().to_string(),
+    }
+}
+
+fn end_of_file(reason: CloseReason) -> Result<(), String> {
+    match reason {
+        CloseReason::PeerClosed => Ok(()),
+        CloseReason::Local => Err("closed here".into()),
+        CloseReason::Error(why) | CloseReason::Overrun(why) => Err(why),
     }
 }
 
@@ -95,18 +145,25 @@ impl App for RoachApp {
 
     fn handle(&mut self, event: Event<'_, ()>, now: Now, fx: &mut Effects<()>) {
         match event {
-            Event::Listening { address: Address::Tcp(address), .. } => self.listening(Ok(address)),
-            Event::ListenFailed { error, .. } => {
+            Event::Listening { tag: LISTENER, address: Address::Tcp(address) } => self.listening(Ok(address)),
+            Event::Listening { tag, address: Address::Tcp(address) } if tag == self.upload_tag => {
+                self.roach.upload_listening(Ok(address.port()), now);
+            }
+            Event::ListenFailed { tag, error, .. } if tag == self.upload_tag => {
+                self.roach.upload_listening(Err(error), now);
+            }
+            Event::ListenFailed { tag: LISTENER, error, .. } => {
                 log::error!("cannot listen on {}: {error}", self.bind);
                 self.listening(Err(error));
                 fx.push(Effect::Exit { code: EXIT_NO_PORT });
             }
-            Event::Accepted { conn, peer, .. } => {
-                let name = match peer.address {
-                    Address::Tcp(address) => address.to_string(),
-                    Address::Unix(path) => path.display().to_string(),
-                };
-                self.roach.connect(ClientId(conn.0), &name, now);
+            Event::Accepted { listener, conn, peer } => self.accepted(listener, conn, &peer, now, fx),
+            Event::Received { conn, bytes } if self.upload == Some(conn) => {
+                self.roach.upload_bytes(bytes, now)
+            }
+            Event::Closed { conn, reason } if self.upload == Some(conn) => {
+                self.upload = None;
+                self.roach.upload_closed(end_of_file(reason), now);
             }
             Event::Received { conn, bytes } => self.roach.receive(ClientId(conn.0), bytes, now),
             Event::Closed { conn, .. } => self.roach.closed(ClientId(conn.0)),
@@ -124,7 +181,6 @@ impl App for RoachApp {
 mod tests {
     use super::*;
     use crate::fpga::model::{BoardConfig, Catalogue};
-    use crate::reactor::Peer;
     use crate::units::{Mono, NANOS};
     use std::sync::mpsc::channel;
 
@@ -158,5 +214,31 @@ mod tests {
         assert_eq!(pulse, Some(When::Utc(at(2.0).utc)));
         app.handle(Event::Timer { key: NEXT_PULSE }, at(2.0), &mut fx);
         assert_eq!(told.try_recv(), Ok((Some("h1k.bof".into()), at(2.0).utc)));
+    }
+
+    #[test]
+    fn an_upload_gets_a_listener_for_one_connection() {
+        let bind = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut app = RoachApp::new(bind, RoachConfig::default(), Hooks::default());
+        let mut fx = Effects::default();
+        let peer = || Peer { address: Address::Tcp(bind), credentials: None };
+        let client = ConnId(7);
+        app.handle(Event::Accepted { listener: LISTENER, conn: client, peer: peer() }, at(1.0), &mut fx);
+        app.handle(Event::Received { conn: client, bytes: b"?upload 7146\n" }, at(1.0), &mut fx);
+        let wanted = Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 7146)));
+        let tag = fx.drain().find_map(|e| match e {
+            Effect::Listen { tag, address } if address == wanted => Some(tag),
+            _ => None,
+        });
+        let tag = tag.expect("a listener is ordered");
+        app.handle(Event::Listening { tag, address: wanted }, at(1.1), &mut fx);
+        let (conn, second) = (ConnId(8), ConnId(9));
+        app.handle(Event::Accepted { listener: tag, conn, peer: peer() }, at(1.2), &mut fx);
+        assert!(fx.drain().any(|e| matches!(e, Effect::Unlisten { tag: t } if t == tag)));
+        app.handle(Event::Accepted { listener: tag, conn: second, peer: peer() }, at(1.2), &mut fx);
+        assert!(fx.drain().any(|e| matches!(e, Effect::Abort { conn } if conn == second)));
+        app.handle(Event::Received { conn, bytes: b"?register a 0x0 0x4\n?quit\n" }, at(1.3), &mut fx);
+        app.handle(Event::Closed { conn, reason: CloseReason::PeerClosed }, at(1.4), &mut fx);
+        assert_eq!(app.roach().board().image(), Some("upload.fpg"));
     }
 }

@@ -1,69 +1,59 @@
-//! The memory of the registers of one design.
+//! The registers of one design: names for pieces of one byte space. Registers that overlap in the map
+//! share their bytes, as on the bus.
 
 use super::AccessError;
+use super::memory::Memory;
 use crate::proto::gateware::{Access, Register, RegisterMap};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// One register.
-#[derive(Debug)]
+/// Where a register is.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cell {
     pub(super) offset: u32,
+    pub(super) size: u32,
     pub(super) access: Access,
-    /// Big-endian.
-    pub(super) data: Vec<u8>,
 }
 
 impl Cell {
     pub(super) fn describe(&self, name: &str) -> Register {
-        Register {
-            name: name.to_owned(),
-            offset: self.offset,
-            size: self.data.len() as u32,
-            access: self.access,
-        }
+        Register { name: name.to_owned(), offset: self.offset, size: self.size, access: self.access }
     }
 
+    /// All its addresses.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.offset as usize..self.offset as usize + self.size as usize
+    }
+
+    /// Addresses of a part of it.
     pub(super) fn range(&self, register: &str, offset: u64, len: u64) -> Result<Range<usize>, AccessError> {
-        let size = self.data.len() as u64;
+        let start = self.span().start;
         match offset.checked_add(len) {
-            Some(end) if end <= size => Ok(offset as usize..end as usize),
-            _ => Err(AccessError::Range { register: register.to_owned(), offset, len, size: size as u32 }),
+            Some(end) if end <= u64::from(self.size) => Ok(start + offset as usize..start + end as usize),
+            _ => Err(AccessError::Range { register: register.to_owned(), offset, len, size: self.size }),
         }
     }
 
-    /// The first word.
-    pub(super) fn word(&self) -> u32 {
-        self.data.iter().take(4).fold(0, |w, b| w << 8 | u32::from(*b))
-    }
-
-    /// `stuck`: bits of every word that keep their value.
-    pub(super) fn store(&mut self, range: Range<usize>, data: &[u8], stuck: Option<u32>) {
-        let keep = stuck.unwrap_or(0).to_be_bytes();
-        for (at, byte) in range.zip(data) {
-            let mask = keep[at % 4];
-            self.data[at] = self.data[at] & mask | byte & !mask;
-        }
+    /// Address of the byte that holds bit 0 of the first word; `None` for a register of no bytes.
+    pub(super) fn lowest_bit(&self) -> Option<usize> {
+        (self.size > 0).then(|| self.span().start + self.size.min(4) as usize - 1)
     }
 }
 
-/// All registers, sorted by the bytes of their names as `listdev` wants them.
+/// All registers, sorted by the bytes of their names as `listdev` wants them, and their memory.
 #[derive(Debug, Default)]
 pub(super) struct Cells {
     by_name: BTreeMap<String, Cell>,
-    bytes: u64,
+    memory: Memory,
 }
 
 impl Cells {
-    /// All zero. Maps whose registers together exceed their window (by overlap) are cut there.
+    /// All zero.
     pub(super) fn of(map: &RegisterMap) -> Cells {
         let mut cells = Cells::default();
-        let window = map.window();
-        for register in map.iter() {
-            if cells.bytes + u64::from(register.size) <= window {
-                cells.add(register);
-            }
-        }
+        map.iter().for_each(|register| {
+            cells.add(register);
+        });
         cells
     }
 
@@ -72,26 +62,42 @@ impl Cells {
         if self.by_name.contains_key(&register.name) {
             return false;
         }
-        self.bytes += u64::from(register.size);
-        let data = vec![0; register.size as usize];
-        let cell = Cell { offset: register.offset, access: register.access, data };
+        let cell = Cell { offset: register.offset, size: register.size, access: register.access };
         self.by_name.insert(register.name.clone(), cell);
         true
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Cell> {
-        self.by_name.get(name)
+    pub(super) fn get(&self, name: &str) -> Option<Cell> {
+        self.by_name.get(name).copied()
     }
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Cell> {
-        self.by_name.get_mut(name)
-    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Cell)> {
         self.by_name.iter()
     }
+
     pub(super) fn len(&self) -> usize {
         self.by_name.len()
     }
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+
+    /// The bytes at addresses of a register.
+    pub(super) fn read(&self, range: &Range<usize>) -> Vec<u8> {
+        self.memory.read(range.start, range.len())
+    }
+
+    pub(super) fn byte(&self, address: usize) -> u8 {
+        self.memory.byte(address)
+    }
+
+    /// `stuck`: registers and the bits of each of their words that keep their value.
+    pub(super) fn write(&mut self, address: usize, bytes: &[u8], stuck: &[(String, u32)]) {
+        let stuck: Vec<(Range<usize>, [u8; 4])> =
+            stuck.iter().filter_map(|(r, mask)| Some((self.get(r)?.span(), mask.to_be_bytes()))).collect();
+        let keep = |at: usize| {
+            let of = |(span, mask): &(Range<usize>, [u8; 4])| {
+                if span.contains(&at) { mask[(at - span.start) % 4] } else { 0 }
+            };
+            stuck.iter().map(of).fold(0, |all, mask| all | mask)
+        };
+        self.memory.write(address, bytes, keep);
     }
 }

@@ -14,7 +14,7 @@ pub const MAX_TAPS: usize = 32;
 /// Longest tap name.
 pub const MAX_TAP_NAME: usize = 8;
 /// Bytes of a core's window.
-const CORE_SIZE: usize = 16_384;
+const CORE_SIZE: u32 = 16_384;
 const ARP_TABLE: usize = 0x3000;
 const FABRIC_ENABLED: u32 = 0x00FF_0000;
 
@@ -41,7 +41,7 @@ impl Board {
         self.tap_stop(&tap.name);
         let core = self.cells.get(&tap.device).filter(|_| self.state == super::State::Ready);
         let core = core.ok_or_else(|| format!("register {} not available", tap.device))?;
-        if core.data.len() < CORE_SIZE || core.access != Access::ReadWrite {
+        if core.size < CORE_SIZE || core.access != Access::ReadWrite {
             return Err(format!("register {} is no 10 GbE core", tap.device));
         }
         if tap.name.len() > MAX_TAP_NAME || tap.name.is_empty() || self.taps.len() >= MAX_TAPS {

@@ -98,3 +98,71 @@ fn the_clock_counter_advances() {
     assert_eq!(b.read("sys_clkcounter", 0, 4, at(1.)), Ok(200_000_000u32.to_be_bytes().to_vec()));
     assert_eq!(b.read("sys_clkcounter", 0, 2, at(1.)), Ok(200_000_000u32.to_be_bytes()[..2].to_vec()));
 }
+
+fn snapshot_board() -> Board {
+    let names =
+        [("snap_ctrl", 0, 4), ("snap_status", 4, 4), ("snap_trig_offset", 8, 4), ("snap_tr_en_cnt", 12, 4)];
+    let single = names.map(|(name, offset, size)| register(name, offset, size));
+    let block = [register("snap_bram", 0x1000, 32), register("lone_ctrl", 16, 4)];
+    let map = RegisterMap::new(single.into_iter().chain(block).collect()).expect("unique");
+    let mut board =
+        Board::new(BoardConfig { snapshot_time: Duration::from_millis(250), ..BoardConfig::default() });
+    assert!(board.load("snap.bof", &map, at(0.)));
+    board
+}
+
+fn read_word(board: &Board, register: &str) -> u32 {
+    let bytes = board.read(register, 0, 4, at(0.)).expect(register);
+    u32::from_be_bytes(bytes.try_into().expect("a word"))
+}
+
+#[test]
+fn a_rising_edge_fills_a_snapshot_block() {
+    let mut b = snapshot_board();
+    word(&mut b, "snap_trig_offset", 8, 1.);
+    word(&mut b, "snap_ctrl", 6, 1.);
+    assert_eq!((read_word(&b, "snap_status"), b.deadline()), (0, None));
+    word(&mut b, "snap_ctrl", 7, 1.);
+    assert_eq!((read_word(&b, "snap_status"), b.deadline()), (1 << 31, Some(at(1.25))));
+    b.advance(at(1.25));
+    assert_eq!((read_word(&b, "snap_status"), read_word(&b, "snap_tr_en_cnt")), (32, 40));
+    let data = b.read("snap_bram", 0, 32, at(2.)).expect("the data");
+    let words: Vec<u32> = data.chunks(4).map(|w| u32::from_be_bytes(w.try_into().expect("a word"))).collect();
+    assert!(words.windows(2).all(|w| w[1] == w[0].wrapping_add(1)), "{words:x?}");
+
+    word(&mut b, "snap_ctrl", 7, 3.);
+    assert_eq!(b.deadline(), None, "the bit did not rise");
+    word(&mut b, "snap_ctrl", 0, 3.);
+    word(&mut b, "snap_ctrl", 1, 3.);
+    b.advance(at(4.));
+    assert_ne!(b.read("snap_bram", 0, 32, at(4.)), Ok(data), "another capture");
+    word(&mut b, "lone_ctrl", 1, 4.);
+    assert_eq!(b.deadline(), None, "no block without a status and a memory");
+}
+
+#[test]
+fn registers_that_overlap_share_their_bytes() {
+    let names = [("window", 0, 16), ("arm", 8, 4), ("low", 10, 2), ("sys_clkcounter", 12, 4)];
+    let map =
+        RegisterMap::new(names.map(|(n, offset, size)| register(n, offset, size)).to_vec()).expect("unique");
+    let mut b = Board::new(BoardConfig::default());
+    assert!(b.load("overlap.bof", &map, at(0.)));
+    b.write("low", 0, &[0xAB, 0xCC], at(0.5)).expect("written");
+    assert_eq!(b.read("arm", 0, 4, at(0.5)), Ok(vec![0, 0, 0xAB, 0xCC]));
+    // The fabric sees the wire, not the name.
+    b.write("window", 8, &[0, 0, 0, 1], at(0.5)).expect("written");
+    assert_eq!(b.arm(), Arm::Armed { at: Some(at(1.)) });
+    let ticks = 100_000_000u32.to_be_bytes();
+    assert_eq!(b.read("window", 10, 5, at(0.5)), Ok(vec![0, 1, ticks[0], ticks[1], ticks[2]]));
+}
+
+#[test]
+fn a_bare_bitstream_is_mapped_by_hand() {
+    let mut b = Board::new(BoardConfig::default());
+    assert!(!b.finalise() && !b.add_register(register("a", 0, 4)));
+    b.load_bitstream("raw", at(0.));
+    assert!(b.add_register(register("a", 0, 4)) && !b.add_register(register("a", 4, 4)));
+    assert_eq!(b.read("a", 0, 4, at(0.)), Err(AccessError::NotProgrammed));
+    assert!(b.finalise() && !b.finalise());
+    assert_eq!(b.read("a", 0, 4, at(0.)), Ok(vec![0; 4]));
+}

@@ -1,8 +1,9 @@
 //! The requests the simulator answers, in one table: dispatch and `help` are made from it.
 
-use super::{Roach, Speaks, numbers, registers, tap, valon};
+use super::{Asked, Roach, Speaks, TAP_DRAIN, numbers, registers, sensors, tap, upload, valon};
+use crate::fpga::model::State;
 use crate::proto::katcp::{Kind, Message};
-use crate::units::Utc;
+use crate::units::{Mono, Now, Utc};
 use std::time::Duration;
 
 /// A request.
@@ -14,8 +15,9 @@ pub(super) struct Command {
 
 /// What a request causes besides its reply.
 pub(super) struct Exchange {
-    name: String,
+    pub(super) asked: Asked,
     pub(super) now: Utc,
+    pub(super) mono: Mono,
     /// Lines to its client.
     pub(super) informs: Vec<Message>,
     /// Lines to every client.
@@ -25,20 +27,21 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(request: &Message, now: Utc) -> Exchange {
-        let (informs, broadcasts) = (Vec::new(), Vec::new());
-        Exchange { name: request.name.clone(), now, informs, broadcasts, hold: Duration::ZERO }
+    pub(super) fn new(asked: Asked, now: Now) -> Exchange {
+        let (informs, broadcasts, hold) = (Vec::new(), Vec::new(), Duration::ZERO);
+        Exchange { asked, now: now.utc, mono: now.mono, informs, broadcasts, hold }
     }
 
     /// An inform with the name of the request.
     pub(super) fn inform<A: Into<Vec<u8>>>(&mut self, args: impl IntoIterator<Item = A>) {
-        self.informs.push(Message::new(Kind::Inform, self.name.clone()).args(args));
+        self.informs.push(self.asked.inform(args));
     }
 }
 
 /// The reply.
 pub(super) struct Reply {
-    word: &'static str,
+    /// `None`: it comes later, by [`Roach::answer`].
+    word: Option<&'static str>,
     args: Vec<Vec<u8>>,
     /// v4 says these in `#log error` lines; v5 puts the first into the reply.
     pub(super) log: Vec<String>,
@@ -46,7 +49,15 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn ok() -> Reply {
-        Reply { word: "ok", args: vec![], log: vec![] }
+        Reply { word: Some("ok"), args: vec![], log: vec![] }
+    }
+
+    pub(super) fn later() -> Reply {
+        Reply { word: None, ..Reply::ok() }
+    }
+
+    pub(super) fn is_later(&self) -> bool {
+        self.word.is_none()
     }
 
     pub(super) fn with<A: Into<Vec<u8>>>(args: impl IntoIterator<Item = A>) -> Reply {
@@ -54,16 +65,16 @@ impl Reply {
     }
 
     pub(super) fn fail(why: impl Into<String>) -> Reply {
-        Reply { word: "fail", args: vec![], log: vec![why.into()] }
+        Reply { word: Some("fail"), args: vec![], log: vec![why.into()] }
     }
 
     /// `fail` without a word of explanation.
     pub(super) fn no() -> Reply {
-        Reply { word: "fail", args: vec![], log: vec![] }
+        Reply { word: Some("fail"), args: vec![], log: vec![] }
     }
 
     pub(super) fn invalid(why: impl Into<String>) -> Reply {
-        Reply { word: "invalid", args: vec![], log: vec![why.into()] }
+        Reply { word: Some("invalid"), args: vec![], log: vec![why.into()] }
     }
 
     fn unknown(name: &str, speaks: Speaks) -> Reply {
@@ -71,12 +82,12 @@ impl Reply {
             Speaks::V4 => "unknown command".to_owned(),
             Speaks::V5 => format!("unknown request {name}"),
         };
-        Reply { word: "invalid", args: vec![text.into_bytes()], log: vec![] }
+        Reply { word: Some("invalid"), args: vec![text.into_bytes()], log: vec![] }
     }
 
     pub(super) fn message(self, name: &str, speaks: Speaks) -> Message {
         let reason = self.log.first().filter(|_| speaks == Speaks::V5).map(|t| t.clone().into_bytes());
-        Message::new(Kind::Reply, name).arg(self.word).args(self.args).args(reason)
+        Message::new(Kind::Reply, name).args(self.word).args(self.args).args(reason)
     }
 }
 
@@ -108,11 +119,25 @@ pub(super) const TABLE: &[Command] = &[
     Command { name: "log-level", help: "get or set the log level (?level)", run: log_level },
     Command { name: "meta", help: "get or add design information (?key ?value...)", run: registers::meta },
     Command { name: "progdev", help: "program an image, or none (?file)", run: progdev },
+    Command {
+        name: "progremote",
+        help: "program an image sent to a port (?port ?length ?timeout)",
+        run: upload::program,
+    },
     Command { name: "read", help: "read bytes (register ?offset ?bytes)", run: registers::read },
     Command { name: "register", help: "name a register (name position ?length)", run: registers::register },
-    Command { name: "sensor-list", help: "list sensors: none", run: none_of_them },
-    Command { name: "sensor-sampling", help: "sample a sensor: there is none", run: no_sensor },
-    Command { name: "sensor-value", help: "sensor values: none", run: none_of_them },
+    Command {
+        name: "saveremote",
+        help: "keep an image sent to a port (port file ?length ?timeout)",
+        run: upload::store,
+    },
+    Command { name: "sensor-list", help: "list sensors (?sensor)", run: sensors::list },
+    Command {
+        name: "sensor-sampling",
+        help: "subscribe to a sensor (sensor ?strategy ?parameter...)",
+        run: sensors::sampling,
+    },
+    Command { name: "sensor-value", help: "sensor values (?sensor)", run: sensors::value },
     Command { name: "status", help: "is a design running", run: status },
     Command { name: "tap-arp-config", help: "tune ARP (tap key ?value)", run: tap::must_exist },
     Command { name: "tap-arp-reload", help: "ask for all addresses again (?tap)", run: tap::must_exist },
@@ -125,6 +150,21 @@ pub(super) const TABLE: &[Command] = &[
         run: tap::start,
     },
     Command { name: "tap-stop", help: "stop a tap (tap)", run: tap::stop },
+    Command {
+        name: "upload",
+        help: "program an image sent to a port (?port ?length ?timeout)",
+        run: upload::program,
+    },
+    Command {
+        name: "uploadbin",
+        help: "program a bitstream sent to a port (?port ?length ?timeout)",
+        run: upload::bitstream,
+    },
+    Command {
+        name: "uploadbof",
+        help: "keep an image sent to a port (port file ?length ?timeout)",
+        run: upload::store,
+    },
     Command { name: "version-list", help: "list versions", run: version_list },
     Command { name: "watchdog", help: "do nothing", run: |_, _, _| Reply::ok() },
     Command { name: "wordread", help: "read words (register ?offset ?count)", run: registers::wordread },
@@ -132,7 +172,7 @@ pub(super) const TABLE: &[Command] = &[
     Command { name: "write", help: "write bytes (register offset data ?bytes)", run: registers::write },
 ];
 
-fn fpga(state: &str) -> Message {
+pub(super) fn fpga(state: &str) -> Message {
     Message::new(Kind::Inform, "fpga").arg(state)
 }
 
@@ -140,26 +180,44 @@ fn status(roach: &mut Roach, _: &Message, exchange: &mut Exchange) -> Reply {
     let state = roach.board.state();
     exchange.informs.push(fpga(state.word()));
     match state {
-        crate::fpga::model::State::Ready => Reply::ok(),
+        State::Ready => Reply::ok(),
         _ => Reply::no(),
     }
 }
 
 fn progdev(roach: &mut Roach, request: &Message, exchange: &mut Exchange) -> Reply {
-    if roach.board.state() != crate::fpga::model::State::Down {
-        let bare = request.args.is_empty();
-        exchange.broadcasts.extend(["loaded", "down"].iter().filter(|_| bare).map(|s| fpga(s)));
-        roach.board.deprogram(exchange.now);
-    }
-    let Some(image) = request.args.first() else { return Reply::ok() };
+    let Some(image) = request.args.first() else {
+        roach.deprogram(exchange);
+        return Reply::ok();
+    };
+    roach.take_design(exchange);
     let image = String::from_utf8_lossy(image);
     // This server version cannot program .fpg images this way; neither do we.
     if image.contains('/') || image.ends_with(".fpg") || !roach.board.program(&image, exchange.now) {
         return Reply::fail(format!("unable to program {image}"));
     }
     exchange.broadcasts.extend(["loaded", "mapped", "ready"].map(fpga));
-    exchange.hold = roach.config.program_time;
+    exchange.hold += roach.config.program_time;
     Reply::ok()
+}
+
+impl Roach {
+    /// Takes the design away and says so.
+    pub(super) fn deprogram(&mut self, exchange: &mut Exchange) {
+        if self.board.state() != State::Down {
+            exchange.broadcasts.extend(["loaded", "down"].map(fpga));
+        }
+        self.take_design(exchange);
+    }
+
+    /// Takes the design away. The whole server stands still while running taps leave their groups.
+    fn take_design(&mut self, exchange: &mut Exchange) {
+        if self.config.tap_drain && !self.board.taps().is_empty() {
+            exchange.hold += TAP_DRAIN;
+            self.stand_still(exchange.mono + TAP_DRAIN);
+        }
+        self.board.deprogram(exchange.now);
+    }
 }
 
 fn listbof(roach: &mut Roach, _: &Message, exchange: &mut Exchange) -> Reply {
@@ -176,9 +234,13 @@ fn delbof(roach: &mut Roach, request: &Message, _: &mut Exchange) -> Reply {
     }
 }
 
-/// Images have complete register maps here: no board stays in the state this request ends.
-fn finalise(_: &mut Roach, _: &Message, _: &mut Exchange) -> Reply {
-    Reply::fail("fpga is not in state mapped")
+/// Ends what `uploadbin` began and `register` went on with.
+fn finalise(roach: &mut Roach, _: &Message, exchange: &mut Exchange) -> Reply {
+    if !roach.board.finalise() {
+        return Reply::fail("fpga is not in state mapped");
+    }
+    exchange.broadcasts.push(fpga("ready"));
+    Reply::ok()
 }
 
 fn help(_: &mut Roach, request: &Message, exchange: &mut Exchange) -> Reply {
@@ -211,14 +273,6 @@ fn version_list(_: &mut Roach, _: &Message, exchange: &mut Exchange) -> Reply {
     exchange.inform(["katcp-library", "appliance", env!("CARGO_PKG_VERSION")]);
     exchange.inform(["katcp-device", "roach2-simulator", env!("CARGO_PKG_VERSION")]);
     Reply::with(["2"])
-}
-
-fn none_of_them(_: &mut Roach, _: &Message, _: &mut Exchange) -> Reply {
-    Reply::with(["0"])
-}
-
-fn no_sensor(_: &mut Roach, _: &Message, _: &mut Exchange) -> Reply {
-    Reply::fail("unknown sensor")
 }
 
 /// The byte at an address of the bus; what was written last can be read back.

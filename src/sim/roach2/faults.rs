@@ -16,8 +16,11 @@ pub enum Fault {
     Mute(u64),
     /// `split`: output leaves byte by byte.
     Split,
-    /// `merge=MS`: output is held to multiples of this time, as Nagle's algorithm would.
+    /// `merge=MS`: output is held to multiples of this time.
     Merge(Duration),
+    /// `nagle=MS`: of longer output the first 4096 bytes leave at once and the rest when they are
+    /// acknowledged: with the next input, or so much later. The hardware with a usual client: 40 ms.
+    Nagle(Duration),
     /// `log-flood=N`: so many `#log` lines before every reply.
     LogFlood(u64),
     /// `stuck=REGISTER:MASK`: bits of a register that keep their value.
@@ -38,6 +41,7 @@ impl std::str::FromStr for Fault {
             "mute" => number().map(Fault::Mute),
             "split" => Ok(Fault::Split),
             "merge" => time().map(Fault::Merge),
+            "nagle" => time().map(Fault::Nagle),
             "log-flood" => number().map(Fault::LogFlood),
             "stuck" => {
                 let (register, mask) = value.split_once(':').ok_or_else(|| bad(text))?;
@@ -51,8 +55,8 @@ impl std::str::FromStr for Fault {
 
 fn bad(text: &str) -> String {
     format!(
-        "'{text}' is no fault; there are drop-after=BYTES, delay=MS, fail=K, mute=K, split, merge=MS, log-flood=N, \
-         stuck=REGISTER:MASK"
+        "'{text}' is no fault; there are drop-after=BYTES, delay=MS, fail=K, mute=K, split, merge=MS, nagle=MS, \
+         log-flood=N, stuck=REGISTER:MASK"
     )
 }
 
@@ -83,6 +87,10 @@ impl Faults {
 
     pub(super) fn log_flood(&self) -> u64 {
         self.find(|f| if let Fault::LogFlood(n) = f { Some((*n).min(10_000)) } else { None }).unwrap_or(0)
+    }
+
+    pub(super) fn nagle(&self) -> Option<Duration> {
+        self.find(|f| if let Fault::Nagle(d) = f { Some(*d) } else { None })
     }
 
     /// When output that is ready now may leave.

@@ -1,7 +1,7 @@
 //! Requests that list, read and write registers.
 
 use super::commands::{Exchange, Reply};
-use super::numbers::{parse, position};
+use super::numbers::Numbers;
 use super::{Roach, Speaks};
 use crate::fpga::model::{AccessError, State, register as make_register};
 use crate::proto::katcp::{MAX_ARGUMENTS, Message};
@@ -45,15 +45,16 @@ fn garbage() -> Reply {
 }
 
 /// Argument `n` as a number, `default` when absent.
-fn number(request: &Message, n: usize, default: u32) -> Option<u64> {
-    request.args.get(n).map_or(Some(default), |a| position(a)).map(u64::from)
+fn number(numbers: Numbers, request: &Message, n: usize, default: u32) -> Option<u64> {
+    request.args.get(n).map_or(Some(default), |a| numbers.position(a)).map(u64::from)
 }
 
 fn fetch(roach: &Roach, request: &Message, exchange: &Exchange) -> Result<Vec<u8>, Reply> {
     if request.args.is_empty() {
         return Err(Reply::invalid(NEED_READ));
     }
-    let (Some(offset), Some(len)) = (number(request, 1, 0), number(request, 2, 1)) else {
+    let numbers = roach.numbers();
+    let (Some(offset), Some(len)) = (number(numbers, request, 1, 0), number(numbers, request, 2, 1)) else {
         return Err(garbage());
     };
     if len == 0 {
@@ -87,8 +88,9 @@ pub(super) fn bulkread(roach: &mut Roach, request: &Message, exchange: &mut Exch
 
 pub(super) fn write(roach: &mut Roach, request: &Message, exchange: &mut Exchange) -> Reply {
     let [register, offset, data, ..] = &request.args[..] else { return Reply::invalid(NEED_WRITE) };
-    let Some(offset) = position(offset) else { return garbage() };
-    let len = request.args.get(3).map_or(Some(data.len()), |a| position(a).map(|n| n as usize));
+    let numbers = roach.numbers();
+    let Some(offset) = numbers.position(offset) else { return garbage() };
+    let len = request.args.get(3).map_or(Some(data.len()), |a| numbers.position(a).map(|n| n as usize));
     let Some(data) = len.and_then(|len| data.get(..len)) else {
         return Reply::fail("fewer bytes given than to be written");
     };
@@ -106,7 +108,8 @@ pub(super) fn wordread(roach: &mut Roach, request: &Message, exchange: &mut Exch
     if request.args.is_empty() {
         return Reply::invalid(NEED_READ);
     }
-    let (Some(offset), Some(count)) = (number(request, 1, 0), number(request, 2, 1)) else {
+    let numbers = roach.numbers();
+    let (Some(offset), Some(count)) = (number(numbers, request, 1, 0), number(numbers, request, 2, 1)) else {
         return garbage();
     };
     if count == 0 || count >= MAX_ARGUMENTS as u64 {
@@ -127,15 +130,19 @@ pub(super) fn wordwrite(roach: &mut Roach, request: &Message, exchange: &mut Exc
     if values.is_empty() {
         return Reply::invalid(NEED_WRITE);
     }
-    let words: Option<Vec<u32>> = values.iter().map(|v| parse(v)).collect();
-    let (Some(offset), Some(words)) = (position(offset), words) else { return garbage() };
+    let numbers = roach.numbers();
+    // Nothing at all is no number to the C server either.
+    let word = |v: &Vec<u8>| numbers.parse(v).filter(|_| !v.is_empty());
+    let words: Option<Vec<u32>> = values.iter().map(word).collect();
+    let (Some(offset), Some(words)) = (numbers.position(offset), words) else { return garbage() };
     let data: Vec<u8> = words.into_iter().flat_map(u32::to_be_bytes).collect();
     store(roach, register, 4 * u64::from(offset), &data, exchange)
 }
 
 pub(super) fn register(roach: &mut Roach, request: &Message, _: &mut Exchange) -> Reply {
-    let (Some(offset), Some(size)) = (request.args.get(1).and_then(|a| position(a)), number(request, 2, 4))
-    else {
+    let numbers = roach.numbers();
+    let offset = request.args.get(1).and_then(|a| numbers.position(a));
+    let (Some(offset), Some(size)) = (offset, number(numbers, request, 2, 4)) else {
         return Reply::fail("need a name, a position and optionally a length");
     };
     let register = make_register(request.text(0), offset, size as u32);

@@ -2,7 +2,7 @@
 
 use super::Roach;
 use super::commands::{Exchange, Reply};
-use super::numbers::parse;
+use super::numbers::Numbers;
 use crate::fpga::model::Tap;
 use crate::proto::katcp::Message;
 use std::net::Ipv4Addr;
@@ -15,14 +15,14 @@ const DEFAULT_MAC: u64 = 0x0244_0000_0000;
 /// All failures are `invalid`, as on the hardware.
 pub(super) fn start(roach: &mut Roach, request: &Message, _: &mut Exchange) -> Reply {
     let index = roach.board.taps().len() as u64;
-    let started = parse_tap(request, index).and_then(|tap| roach.board.tap_start(tap));
+    let started = parse_tap(request, index, roach.numbers()).and_then(|tap| roach.board.tap_start(tap));
     match started {
         Ok(()) => Reply::ok(),
         Err(why) => Reply::invalid(why),
     }
 }
 
-fn parse_tap(request: &Message, index: u64) -> Result<Tap, String> {
+fn parse_tap(request: &Message, index: u64, numbers: Numbers) -> Result<Tap, String> {
     let text = |n: usize| request.args.get(n).map(|_| request.text(n).into_owned());
     let (Some(name), Some(device), Some(address)) = (text(0), text(1), text(2)) else {
         return Err("need a tap name, a register and an address".into());
@@ -32,7 +32,7 @@ fn parse_tap(request: &Message, index: u64) -> Result<Tap, String> {
     let ip: Ipv4Addr = address.parse().map_err(|_| bad("address"))?;
     let port = match request.args.get(3) {
         None => DEFAULT_PORT,
-        Some(p) => parse(p).and_then(|p| u16::try_from(p).ok()).ok_or_else(|| bad("port"))?,
+        Some(p) => numbers.parse(p).and_then(|p| u16::try_from(p).ok()).ok_or_else(|| bad("port"))?,
     };
     let mac = match text(4) {
         None => DEFAULT_MAC + index,

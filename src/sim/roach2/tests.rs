@@ -1,5 +1,9 @@
 //! The server by hand, and the FPGA backend against it without a network in between.
 
+mod crowd;
+mod manners;
+mod upload;
+
 use super::*;
 use crate::fpga::katcp::{KatcpFpga, KatcpFpgaConfig, LinkOutput};
 use crate::fpga::model::{Catalogue, Design, numbered_registers};
@@ -28,7 +32,7 @@ fn drain(roach: &mut Roach) -> (Vec<Vec<u8>>, bool) {
         match output {
             Output::Send(_, bytes) => pieces.push(bytes),
             Output::Close(_) => closed = true,
-            Output::Board(_) => {}
+            _ => {}
         }
     }
     (pieces, closed)
@@ -151,7 +155,7 @@ fn the_33rd_client_evicts_another() {
         match output {
             Output::Close(_) => closed += 1,
             Output::Send(_, bytes) => said += &String::from_utf8_lossy(&bytes),
-            Output::Board(_) => {}
+            _ => {}
         }
     }
     assert_eq!((closed, said.matches("#client-disconnected overloaded").count()), (1, 1));
