@@ -356,6 +356,10 @@ impl Guard {
             _ => {
                 let path = key_file(settings);
                 env.push(("HASHPIPE_KEYFILE".to_owned(), path.display().to_string()));
+                // The address the packets are sent to, where it is known without asking anybody.
+                let destination = &bank.data_destination_host;
+                let known = destination.parse().ok().or_else(|| settings.resolve.get(destination).copied());
+                args.extend(known.iter().flat_map(|ip| ["--bind".to_owned(), ip.to_string()]));
                 site_memory(&path, dialect, bank.instance())
             }
         };

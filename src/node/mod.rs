@@ -444,7 +444,8 @@ impl PlayerNode {
     fn read_config(&mut self, ticket: Option<Ticket>, now: Now, fx: &mut Effects<Job>) {
         match self.config.dibas_conf.clone() {
             Some(path) => {
-                fx.push(Effect::Work { worker: work::CLERK, job: Job::ReadConfig { path, ticket } })
+                self.readings.extend(ticket);
+                fx.push(Effect::Work { worker: work::CLERK, job: Job::ReadConfig { path, ticket } });
             }
             None => {
                 let why = "the built-in example configuration is in use, there is no file to read".to_owned();

@@ -544,7 +544,8 @@ impl World {
         }
         match order {
             StatusOrder::Read(names) => {
-                let wanted = |k: &String| names.as_ref().is_none_or(|n| n.contains(k));
+                let wanted =
+                    |k: &String| names.as_ref().is_none_or(|n| n.iter().any(|n| n.eq_ignore_ascii_case(k)));
                 let cards = self.status.iter().filter(|(k, _)| wanted(k));
                 return Ok(cards.map(|(k, v)| (k.clone(), Value::Str(v.clone()))).collect());
             }

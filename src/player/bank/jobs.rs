@@ -139,6 +139,7 @@ impl Player {
                 self.last_program = Some(active.mode.hpc_program.clone());
                 self.mode = Some(*active);
                 self.last_error = None;
+                self.probe();
                 self.enter(State::Ready, now);
                 self.reply(job.ticket, Ok(Value::verdict(true, text)));
             }

@@ -47,13 +47,28 @@ fn an_order_is_in_the_record_before_it_is_carried_out() {
     house.recorder_works = false;
     let client = house.dealer();
     let seq = house.call(client, "set_mode", &["MODE1".into()]);
-    house.run_for(3.0);
+    house.run_for(1.0);
     assert_eq!(house.entries(), ["call bank.set_mode"]);
-    assert!(house.log.is_empty(), "{:?}", house.log);
+    house.record_next();
+    house.run_for(1.0);
+    assert_eq!(house.entries(), ["call bank.set_mode", "plan set_mode(MODE1)"]);
+    assert!(house.log.is_empty(), "the plan's entry comes before its orders: {:?}", house.log);
     house.record_now();
     assert!(house.ordered("spawn"));
     assert_eq!(house.wait(client, seq), new_mode());
     assert_eq!(house.entries(), ["call bank.set_mode", "plan set_mode(MODE1)", "reply bank.set_mode"]);
+}
+
+#[test]
+fn a_recorder_that_does_not_answer_holds_nobody_for_ever() {
+    let mut house = House::new();
+    house.recorder_works = false;
+    let client = house.dealer();
+    let seq = house.call(client, "set_mode", &["MODE1".into()]);
+    house.run_for(1.9);
+    assert!(house.log.is_empty(), "{:?}", house.log);
+    // Two seconds for the call's entry, two for the plan's.
+    assert_eq!(house.wait(client, seq), new_mode());
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub struct House {
     /// Bytes of clients on their way to the node.
     sent: VecDeque<(ConnId, Vec<u8>)>,
     pub exit: Option<u8>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 enum Peered {
@@ -142,7 +142,7 @@ impl House {
             facts: VecDeque::new(),
             sent: VecDeque::new(),
             exit: None,
-            _dir: dir,
+            dir,
         };
         house.node.start(now, &mut house.fx);
         house.carry_out();
@@ -364,8 +364,11 @@ impl House {
             }
             Effect::WriteChild { tag, bytes } => {
                 let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-                if line == "quit" {
-                    self.child_exits(tag, Exit::Code(0));
+                match line.to_ascii_lowercase().as_str() {
+                    "quit" => self.child_exits(tag, Exit::Code(0)),
+                    "start" | "monitor" => self.daq_says("running"),
+                    "stop" => self.daq_says("stopped"),
+                    _ => {}
                 }
                 self.log.push(format!("child: {line}"));
             }
@@ -411,6 +414,14 @@ impl House {
         }
     }
 
+    /// The DAQ program writes its state, as a second user of the same memory.
+    fn daq_says(&mut self, state: &str) {
+        let location = Location::File { dir: self.dir.path().to_owned() };
+        if let Ok(mut memory) = StatusMemory::attach(&location, Dialect::Hashpipe, 0) {
+            memory.try_set_all(&[("DAQSTATE", state)]).expect("nobody holds the lock");
+        }
+    }
+
     // ---------------------------------------------------------------- workers
 
     fn work(&mut self, job: Job) {
@@ -426,6 +437,15 @@ impl House {
     fn recorded(&mut self, waiting: Option<appliance::node::recorder::Waiting>) {
         let error = self.record_error.clone();
         self.facts.push_back(Event::Done(Ok(Done::Recorded { waiting, error })));
+    }
+
+    /// The recorder does the oldest entry that waits for it.
+    pub fn record_next(&mut self) {
+        let i = self.jobs.iter().position(|j| matches!(j, Job::Record { .. })).expect("an entry waits");
+        if let Some(Job::Record { waiting, .. }) = self.jobs.remove(i) {
+            self.recorded(waiting);
+        }
+        self.deliver_facts();
     }
 
     /// The recorder does what waits for it.
