@@ -131,8 +131,8 @@ impl Heaps {
     }
 
     /// The commanded second is near: the next packet with a number near zero is a start, however few packets came
-    /// before it. (By the rule of [`super::start_rule`] alone it would be a late packet of a false start of less than
-    /// [`JUMP`](super::start_rule::JUMP) packets.) What does not begin near zero goes on as before.
+    /// before it. (By the rule of [`super::start_rule`] alone, if packet 0 is lost, it would be a late packet of a false
+    /// start of less than [`JUMP`](super::start_rule::JUMP) packets.) What does not begin near zero goes on as before.
     pub fn expect_restart(&mut self) {
         self.rule = StartRule::default();
     }

@@ -4,15 +4,13 @@
 //! restart at zero. A packet whose sequence number lies more than [`JUMP`] before the previous one marks
 //! that moment. Before the first packet of all the previous number counts as [`BEFORE_FIRST`], so a
 //! source that simply begins at heap 0 has started, too. A slow source (a long accumulation, a simulator
-//! with a rate divisor) can be armed again before it has sent that many: there number 0 itself is the sign.
+//! with a rate divisor) can be armed again before it has sent that many: there the receiver begins anew with the
+//! commanded second (`Heaps::expect_restart`).
 //!
 //! Sequence number = heap × packets per heap + index in the heap, 32 bits, wrapping.
 
 /// A step back of more than this many packets is a restart of the counters; less is a late packet.
 pub const JUMP: u32 = 1024;
-/// Number 0 coming again more packets than this after the first is a restart, too: duplicates on a direct
-/// link follow at once.
-pub const ZERO_AGAIN: u32 = 32;
 /// Sequence number assumed before the first packet.
 pub const BEFORE_FIRST: u32 = 1050;
 
@@ -37,8 +35,7 @@ impl StartRule {
     pub fn restarted(&mut self, sequence: u32) -> bool {
         let (forward, back) = (sequence.wrapping_sub(self.last), self.last.wrapping_sub(sequence));
         let wrapped = forward <= JUMP;
-        let zero_again = sequence == 0 && (ZERO_AGAIN..=JUMP).contains(&self.last);
-        let restarted = zero_again || sequence < self.last && back > JUMP && !wrapped;
+        let restarted = sequence < self.last && back > JUMP && !wrapped;
         if restarted || forward < back {
             self.last = sequence;
         } else if sequence > self.last && back > JUMP {
@@ -70,12 +67,6 @@ mod tests {
         assert_eq!(starts(&[5_000, 5_001, 0, 1, 2]), [false, false, true, false, false]);
         // A duplicate of the first packet is no second start.
         assert_eq!(starts(&[5_000, 0, 1, 0, 3]), [false, true, false, false, false]);
-    }
-
-    #[test]
-    fn a_slow_source_armed_again_starts_again() {
-        assert_eq!(starts(&[0, 1, 66, 0, 1]), [true, false, false, true, false]);
-        assert_eq!(starts(&[0, 31, 0, 66, 1]), [true, false, false, false, false]);
     }
 
     #[test]
