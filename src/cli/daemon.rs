@@ -117,9 +117,7 @@ fn run_player(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         guard = Guard::simulated(settings)?;
         guard.enter(&mut bank, &dibas, &mut resolve);
     } else {
-        guard.lock = Some(lock_file::hold(&format!("player-{}", bank.instance())).map_err(|e| {
-            Refusal::System(format!("another player seems to run for {} on this host: {e}", bank.name))
-        })?);
+        guard.lock = Some(hold_instance(settings, &bank)?);
     }
     let Status { memory, env, daq_args } = guard.status_memory(settings, &bank);
     let node_config = NodeConfig {
@@ -182,6 +180,19 @@ fn read_dibas(settings: &Settings) -> Result<(Dibas, Option<PathBuf>), Refusal> 
         log::warn!("{}:{}: {}.{}: {}; {}", path.display(), f.line, f.section, f.key, f.problem, f.remedy);
     }
     Ok((dibas, Some(path)))
+}
+
+/// One player for each instance of a status memory: a second one would overwrite the first one's keys.
+fn hold_instance(settings: &Settings, bank: &Bank) -> Result<lock_file::Held, Refusal> {
+    let installation = key_file(settings).display().to_string().replace('/', "_");
+    lock_file::hold(&format!("player-{}{installation}", bank.instance())).map_err(|e| {
+        Refusal::System(format!("another player seems to run for {} on this host: {e}", bank.name))
+    })
+}
+
+fn key_file(settings: &Settings) -> PathBuf {
+    let configured = Some(settings.shm.keyfile.as_path()).filter(|k| !k.as_os_str().is_empty());
+    keys::key_file(configured, &keys::process_env)
 }
 
 fn choose_bank(settings: &Settings, dibas: &Dibas) -> Result<Bank, Refusal> {
@@ -343,8 +354,7 @@ impl Guard {
                 private_memory(dir, dialect, bank.instance(), &mut args)
             }
             _ => {
-                let keyfile = Some(settings.shm.keyfile.as_path()).filter(|k| !k.as_os_str().is_empty());
-                let path = keys::key_file(keyfile, &keys::process_env);
+                let path = key_file(settings);
                 env.push(("HASHPIPE_KEYFILE".to_owned(), path.display().to_string()));
                 site_memory(&path, dialect, bank.instance())
             }

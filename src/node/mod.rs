@@ -176,16 +176,17 @@ impl PlayerNode {
 
     // ------------------------------------------------------------------ calls
 
+    /// What a session asks. What it says to the answer, if there is one at once, is drained by the caller.
     fn face_event(&mut self, event: FaceEvent, now: Now, fx: &mut Effects<Job>) {
         match event {
             FaceEvent::ListMethods { conn, seq, interface } => {
                 let methods = self.table.list_methods(&interface);
-                self.answer(conn, seq, Ok(methods), now, fx);
+                self.faces.reply(conn, seq, Ok(methods), now);
             }
             FaceEvent::Cancel { conn, seq } => self.cancel(conn, seq, now),
             FaceEvent::Call { conn, seq, call } => {
                 if let Err(error) = self.admit(conn, seq, call, now, fx) {
-                    self.answer(conn, seq, Err(error), now, fx);
+                    self.faces.reply(conn, seq, Err(error), now);
                 }
             }
         }
@@ -211,7 +212,7 @@ impl PlayerNode {
         let bound = bind(method, call)?;
         if method.interface == builtin::INTERFACE {
             let outcome = builtin::answer(&self.table, method, &bound);
-            self.answer(conn, seq, outcome, now, fx);
+            self.faces.reply(conn, seq, outcome, now);
             return Ok(());
         }
         let call = PlayerCall::from_bound(method.name, &bound)?;
@@ -327,18 +328,22 @@ impl PlayerNode {
             self.record("reply", calls::reply_fields(ticket, &call, &outcome, now), None, now, fx);
         }
         if let Some(conn) = call.conn {
-            self.answer(conn, call.seq, outcome, now, fx);
+            self.faces.reply(conn, call.seq, outcome, now);
+            self.drain_face(conn, now, fx);
         }
     }
 
-    fn answer(&mut self, conn: ConnId, seq: u64, outcome: Outcome, now: Now, fx: &mut Effects<Job>) {
-        self.faces.reply(conn, seq, outcome, now);
-        self.drain_face(conn, now, fx);
-    }
-
+    /// Until the session has nothing more to say. A loop: a peer that sends a thousand requests at once must not
+    /// decide how deep our stack is.
     fn drain_face(&mut self, conn: ConnId, now: Now, fx: &mut Effects<Job>) {
-        for event in self.faces.drain(conn, fx) {
-            self.face_event(event, now, fx);
+        loop {
+            let events = self.faces.drain(conn, fx);
+            if events.is_empty() {
+                return;
+            }
+            for event in events {
+                self.face_event(event, now, fx);
+            }
         }
     }
 

@@ -210,11 +210,11 @@ impl Runner {
         }
     }
 
-    /// Gives up for a reason that is no step's: nothing more is ordered.
-    pub fn interrupt(&mut self, why: &str) {
+    /// Ends the plan for a reason from outside its steps: `what` went wrong, and how. Nothing more is ordered.
+    pub fn abort(&mut self, what: &str, error: String) {
         if self.outcome.is_none() {
             let mut problems = std::mem::take(&mut self.problems);
-            problems.insert(0, Problem { step: "interrupted".into(), error: why.to_owned(), fpga: false });
+            problems.push(Problem { step: what.to_owned(), error, fpga: false });
             self.finish(Err(Failure { phase: self.phase_name(), problems, cancelled: false }));
         }
     }

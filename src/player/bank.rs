@@ -120,8 +120,8 @@ impl Player {
             Input::Fpga { key: FpgaKey::Plan(key), result } => self.step_done(key, Done::Fpga(result), now),
             Input::Fpga { key: FpgaKey::Probe, result } => self.probed(result, now),
             Input::Status { key, answer } => self.status_answered(key, answer, now),
-            Input::ChildStarted { child, pid } => self.slot(child).started(pid, now),
-            Input::SpawnFailed { child, error } => self.slot(child).spawn_failed(&error),
+            Input::ChildStarted { child, pid } => self.child_started(child, pid, now),
+            Input::SpawnFailed { child, error } => self.spawn_failed(child, &error),
             Input::ChildExited { child, exit } => self.slot(child).exited(exit),
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
@@ -174,9 +174,9 @@ impl Player {
         Deadlines { mono: mono.into_iter().flatten().min(), utc }
     }
 
-    /// A job is at work: further writes have to wait.
+    /// A job is at work: further writes have to wait. Not while shutting down: they are refused then.
     pub fn is_busy(&self) -> bool {
-        self.job.is_some() || self.waiting_for_hosts.is_some()
+        self.state != State::ShuttingDown && (self.job.is_some() || self.waiting_for_hosts.is_some())
     }
 
     /// What the running job is, for messages: `set_mode(MODE1)`.
@@ -198,7 +198,7 @@ impl Player {
         }
         self.link = link;
         // While a mode is being set there is none; during any other job the board may have come back empty.
-        if self.link == Link::Up && self.mode.is_some() {
+        if self.link == Link::Up && self.mode.is_some() && self.state != State::ShuttingDown {
             self.outputs.push_back(Output::Fpga { key: FpgaKey::Probe, op: FpgaOp::Status });
         }
         self.outputs.push_back(Output::Changed);
@@ -231,9 +231,12 @@ impl Player {
         if matches!(self.state, State::ShuttingDown) {
             return;
         }
+        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
+            self.reply(Some(ticket), Err(shutting_down()));
+        }
         if let Some(mut job) = self.job.take() {
             job.runner.cancel();
-            self.reply(job.ticket, Err(CallError::exception("the player is shutting down")));
+            self.reply(job.ticket, Err(shutting_down()));
         }
         if let State::Scanning(_) = self.state {
             self.end_scan("the player was stopped", now);
@@ -262,4 +265,8 @@ impl Player {
         log::warn!("{}: {text}", self.bank.name);
         self.last_error = Some((now.utc, text));
     }
+}
+
+fn shutting_down() -> CallError {
+    CallError::exception("the player is shutting down")
 }

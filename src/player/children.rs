@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! Absent ─start─► Starting ─started─► Running ─stop─► Quitting ─────► Terminating ─2 s─► Killing
-//!    ▲               │ spawn failed      │ exited        │ exited        │ exited           │
-//!    └───────────────┴───────────────────┴───────────────┴───────────────┴──────────────────┘
+//!    ▲               │ spawn failed      │ exited        │ exited        │ exited           │ 2 s
+//!    ├───────────────┴───────────────────┴───────────────┴───────────────┴──────────────────┤  ▼
+//!    └───────────────────────────────────────────────────────────────────── exited ─────── Stuck
 //! ```
+//!
+//! A program that cannot be killed, or whose start is never answered, is `Stuck`: nothing more is asked of it and
+//! no second one is started beside it.
 //!
 //! The contract with the programs: one command a line on standard input; a site's programs read one
 //! command per poll and lose a second one that arrives with it, hence the pacing. `quit` and end of
@@ -45,9 +49,20 @@ pub enum ChildOrder<W> {
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     Absent,
-    Starting { until: Mono },
-    Running { pid: u32, since: Now },
-    Stopping { stage: Stage, until: Option<Mono>, pid: u32 },
+    Starting {
+        until: Mono,
+    },
+    Running {
+        pid: u32,
+        since: Now,
+    },
+    Stopping {
+        stage: Stage,
+        until: Option<Mono>,
+        pid: u32,
+    },
+    /// It obeys nothing; the reason is for everybody who asks.
+    Stuck(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,13 +120,14 @@ impl<W: Clone> ChildSlot<W> {
         self.phase == Phase::Absent
     }
 
-    /// `absent`, `starting`, `running`, `stopping`.
+    /// `absent`, `starting`, `running`, `stopping`, `stuck`.
     pub fn phase_name(&self) -> &'static str {
         match self.phase {
             Phase::Absent => "absent",
             Phase::Starting { .. } => "starting",
             Phase::Running { .. } => "running",
             Phase::Stopping { .. } => "stopping",
+            Phase::Stuck(_) => "stuck",
         }
     }
 
@@ -130,9 +146,10 @@ impl<W: Clone> ChildSlot<W> {
 
     /// Start it, unless it runs.
     pub fn start(&mut self, waiter: W, now: Now) {
-        match self.phase {
+        match &self.phase {
             Phase::Running { .. } => self.orders.push_back(ChildOrder::Answer(waiter, Ok(()))),
             Phase::Starting { .. } => self.start_waiters.push(waiter),
+            Phase::Stuck(why) => self.orders.push_back(ChildOrder::Answer(waiter, Err(why.clone()))),
             Phase::Stopping { .. } => {
                 let text = format!("{} is being stopped", self.child);
                 self.orders.push_back(ChildOrder::Answer(waiter, Err(text)));
@@ -145,12 +162,21 @@ impl<W: Clone> ChildSlot<W> {
         }
     }
 
+    /// Start it again, if it is absent; nobody waits for it.
+    pub fn start_unasked(&mut self, now: Now) {
+        if self.is_absent() {
+            self.phase = Phase::Starting { until: now.mono + START_WITHIN };
+            self.orders.push_back(ChildOrder::Spawn);
+        }
+    }
+
     /// Stop it in order, unless it is absent.
     pub fn stop(&mut self, waiter: W, now: Now) {
-        match self.phase {
+        match &self.phase {
             Phase::Absent => self.orders.push_back(ChildOrder::Answer(waiter, Ok(()))),
+            Phase::Stuck(why) => self.orders.push_back(ChildOrder::Answer(waiter, Err(why.clone()))),
             Phase::Stopping { .. } | Phase::Starting { .. } => self.stop_waiters.push(waiter),
-            Phase::Running { pid, .. } => {
+            &Phase::Running { pid, .. } => {
                 self.stop_waiters.push(waiter);
                 self.begin_stop(pid, now);
             }
@@ -213,7 +239,7 @@ impl<W: Clone> ChildSlot<W> {
 
     /// It ended and was reaped.
     pub fn exited(&mut self, exit: Exit) {
-        let asked = matches!(self.phase, Phase::Stopping { .. });
+        let asked = matches!(self.phase, Phase::Stopping { .. } | Phase::Stuck(_));
         self.phase = Phase::Absent;
         self.last_exit = Some(exit);
         self.lines.clear();
@@ -230,7 +256,7 @@ impl<W: Clone> ChildSlot<W> {
         match self.phase {
             Phase::Starting { until } if until <= now.mono => {
                 let text = format!("{} did not start within {} s", self.child, START_WITHIN.as_secs());
-                self.spawn_failed(&text);
+                self.stuck(text);
             }
             Phase::Stopping { stage, until: Some(until), pid } if until <= now.mono => {
                 self.escalate(stage, pid, now)
@@ -244,13 +270,18 @@ impl<W: Clone> ChildSlot<W> {
             Stage::Quit => (Stage::Term, ChildSignal::Term, TERM_WITHIN),
             Stage::Term => (Stage::Kill, ChildSignal::Kill, KILL_WITHIN),
             Stage::Kill => {
-                self.phase = Phase::Absent;
-                self.answer_stops(Err(format!("{} (pid {pid}) cannot be killed", self.child)));
+                self.stuck(format!("{} (pid {pid}) cannot be killed", self.child));
                 return;
             }
         };
         self.phase = Phase::Stopping { stage: next, until: Some(now.mono + within), pid };
         self.orders.push_back(ChildOrder::Signal(signal));
+    }
+
+    fn stuck(&mut self, why: String) {
+        self.phase = Phase::Stuck(why.clone());
+        self.answer_starts(Err(why.clone()));
+        self.answer_stops(Err(why));
     }
 
     /// When to call [`ChildSlot::tick`] at the latest.
@@ -328,6 +359,27 @@ mod tests {
         s.exited(Exit::Signal(9));
         assert_eq!(s.poll(), Some(ChildOrder::Answer(7, Ok(()))));
         assert_eq!(s.poll(), None, "an end that was asked for is no death");
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_killed_stays_until_it_ends() {
+        let mut s = running(0);
+        s.stop(7, at(100));
+        for ms in [3100, 5100, 7100] {
+            s.tick(at(ms));
+        }
+        let why = "DAQ program (pid 42) cannot be killed".to_owned();
+        let orders: Vec<_> = std::iter::from_fn(|| s.poll()).collect();
+        assert_eq!(orders.last(), Some(&ChildOrder::Answer(7, Err(why.clone()))));
+        s.start(8, at(7200));
+        assert_eq!(s.poll(), Some(ChildOrder::Answer(8, Err(why.clone()))), "no second one beside it");
+        s.stop(9, at(7300));
+        assert_eq!(s.poll(), Some(ChildOrder::Answer(9, Err(why))), "at once");
+        assert_eq!(s.deadline(), None);
+        s.exited(Exit::Signal(9));
+        assert_eq!(s.poll(), None);
+        s.start(10, at(9000));
+        assert_eq!(s.poll(), Some(ChildOrder::Spawn));
     }
 
     #[test]

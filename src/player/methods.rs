@@ -367,6 +367,22 @@ pub fn table() -> Table {
 }
 
 impl PlayerCall {
+    /// Would this begin a job, or something else that takes its time?
+    pub fn begins_something(&self) -> bool {
+        use PlayerCall::*;
+        matches!(
+            self,
+            SetMode { .. }
+                | Prepare
+                | Start(_)
+                | Monitor
+                | ResetRoach
+                | ArmRoach
+                | DisarmRoach
+                | ReadConfigFile
+        )
+    }
+
     /// The call of a method of the table, its arguments bound and checked.
     pub fn from_bound(method: &str, bound: &Bound) -> Result<PlayerCall, CallError> {
         let any = |name| bound.value(name).clone();

@@ -7,6 +7,7 @@ use crate::api::CallError;
 use crate::player::engine::Engine;
 use crate::player::methods::PlayerCall;
 use crate::player::scan;
+use crate::player::state::State;
 use crate::units::Now;
 use crate::value::Value;
 
@@ -34,6 +35,9 @@ impl Player {
     }
 
     pub(super) fn dispatch(&mut self, ticket: Ticket, call: PlayerCall, now: Now) -> CallResult {
+        if self.state == State::ShuttingDown && call.begins_something() {
+            return Err(super::shutting_down());
+        }
         match call {
             PlayerCall::SetMode { mode, bandwidth, force } => {
                 self.set_mode(ticket, mode, bandwidth, force, now)

@@ -1,7 +1,7 @@
 //! The job: one plan at a time, its orders passed on, its end turned into a state and an answer.
 
 use super::messages::{FpgaKey, Output, StatusKey, StatusOrder, StepKey, Ticket};
-use super::{ActiveMode, Player};
+use super::{ActiveMode, Player, scans};
 use crate::api::{CallError, ErrorClass, Family};
 use crate::fpga::FpgaOp;
 use crate::plan::runner::{Done, Failure, Order, Runner};
@@ -20,10 +20,22 @@ pub(super) enum Kind {
     Monitor,
     Start {
         cancelled: bool,
+        /// The FITS writer obeyed the stop before this start only now, and was started again.
+        writer_again: bool,
     },
     /// Stops the programs after a failed mode change, whose error is answered then.
     Cleanup(CallError),
     Shutdown,
+}
+
+impl Kind {
+    /// The state of a job that was begun in monitor mode, when that mode has ended under it.
+    pub(super) fn state_without_monitor(&self) -> State {
+        match self {
+            Kind::Prepare => State::Preparing,
+            _ => State::Operating("phase"),
+        }
+    }
 }
 
 /// The running plan, and who waits for its end.
@@ -45,10 +57,10 @@ impl Player {
         self.job = Some(Job { serial: self.serial, runner, kind, ticket });
     }
 
-    /// Ends the running plan for a reason from outside it.
+    /// Ends the running plan because the board is not what it was.
     pub(super) fn interrupt_job(&mut self, why: &str) {
         if let Some(job) = &mut self.job {
-            job.runner.interrupt(why);
+            job.runner.abort("FPGA", why.to_owned());
         }
     }
 
@@ -71,7 +83,7 @@ impl Player {
                 moved = true;
             }
             if !moved {
-                return;
+                break;
             }
         }
     }
@@ -80,6 +92,13 @@ impl Player {
         let Some(job) = &mut self.job else { return false };
         let serial = job.serial;
         let Some((id, order)) = job.runner.poll() else { return false };
+        if let (State::Starting(scan), Order::Fpga(_)) = (&self.state, &order)
+            && scan.start < now.utc
+        {
+            // Armed now, the hardware would start on a later second than the one announced.
+            job.runner.abort(scans::LATE, "armed too late: the start second came first".into());
+            return true;
+        }
         let key = StepKey { serial, id };
         match order {
             Order::Fpga(op) => self.outputs.push_back(Output::Fpga { key: FpgaKey::Plan(key), op }),
@@ -133,7 +152,7 @@ impl Player {
                 self.enter(State::NoMode, now);
                 self.reply(job.ticket, Err(error));
             }
-            (Kind::Start { cancelled }, outcome) => {
+            (Kind::Start { cancelled, .. }, outcome) => {
                 self.start_finished(job.ticket, &job.runner, cancelled, outcome, now);
             }
             (Kind::Shutdown, _) => self.outputs.push_back(Output::Finished),

@@ -57,6 +57,9 @@ impl Player {
         if let Some(f) = frequency {
             self.frequencies.insert(name.clone(), f);
         }
+        if matches!(self.state, State::Scanning(_)) {
+            self.end_scan(&format!("ended by set_mode({name})"), now);
+        }
         self.mode = None;
         self.stale = false;
         self.next_watchdog = None;
@@ -190,7 +193,8 @@ impl Player {
         };
         let resolve = |host: &str| self.address_of(host);
         let plan = compile::manual(&self.plan_site(&resolve), phase, steps);
-        self.run(Kind::Manual, plan, Some(ticket), State::Operating(phase), now);
+        let state = if self.state == State::Monitoring { State::Monitoring } else { State::Operating(phase) };
+        self.run(Kind::Manual, plan, Some(ticket), state, now);
         Ok(Answer::Later)
     }
 

@@ -10,6 +10,9 @@ use crate::player::state::State;
 use crate::reactor::{Exit, Program};
 use crate::units::Now;
 
+/// The step that a start ends at when one of its programs dies.
+pub(super) const DIED: &str = "programs";
+
 impl Player {
     pub(super) fn slot(&mut self, child: Child) -> &mut ChildSlot<StepKey> {
         match child {
@@ -42,23 +45,73 @@ impl Player {
         self.config.program(child, mode)
     }
 
+    pub(super) fn child_started(&mut self, child: Child, pid: u32, now: Now) {
+        self.slot(child).started(pid, now);
+        if child == Child::FitsWriter && self.is_writer_again() {
+            self.tell(&[child], "START", now);
+        }
+    }
+
+    pub(super) fn spawn_failed(&mut self, child: Child, error: &str) {
+        self.slot(child).spawn_failed(error);
+        if child == Child::FitsWriter
+            && self.is_writer_again()
+            && let Some(job) = &mut self.job
+        {
+            job.runner.abort(DIED, format!("the {child} has ended and does not start again: {error}"));
+        }
+    }
+
+    /// Was the FITS writer started again on behalf of the running start?
+    fn is_writer_again(&self) -> bool {
+        matches!(&self.job, Some(Job { kind: Kind::Start { writer_again: true, .. }, .. }))
+    }
+
+    /// A site's FITS writer ends when it is told to stop, now or a while later: perhaps when the next start is
+    /// under way already. `true`: that is what happened, and it is taken care of.
+    fn writer_ended_in_order(&mut self, now: Now) -> bool {
+        match (&self.state, &mut self.job) {
+            (State::Ready, _) => true,
+            (State::Starting(_), Some(job)) => match &mut job.kind {
+                // The plan comes to it yet.
+                _ if job.runner.phase_name() == "start_programs" => true,
+                Kind::Start { writer_again: again @ false, .. } => {
+                    *again = true;
+                    self.writer.start_unasked(now);
+                    true
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     pub(super) fn child_died(&mut self, child: Child, exit: Exit, now: Now) {
-        let text = format!("the {child} died: {}", exit_text(exit));
-        self.note_error(text.clone(), now);
-        if child != Child::Daq {
+        if child == Child::FitsWriter && exit == Exit::Code(0) && self.writer_ended_in_order(now) {
+            log::info!("the {child} has ended");
             return;
         }
-        match &self.state {
-            State::Scanning(_) => {
+        let (is_daq, text) = (child == Child::Daq, format!("the {child} died: {}", exit_text(exit)));
+        match (&self.state, &mut self.job) {
+            // Only the new programs: the old ones are stopped before.
+            (State::SettingMode(_), Some(job))
+                if ["start_programs", "daq_ready"].contains(&job.runner.phase_name()) =>
+            {
+                job.runner.abort(&child.to_string(), format!("it died: {}", exit_text(exit)));
+            }
+            (State::Starting(_), Some(job)) => job.runner.abort(DIED, text.clone()),
+            (State::Scanning(_), _) if is_daq => {
                 self.end_scan(&text, now);
                 self.after_stop = None;
             }
-            State::Starting(_) => self.interrupt_job(&text),
-            State::Monitoring => self.enter(State::Ready, now),
-            _ if self.job.as_ref().is_some_and(|j| matches!(j.kind, Kind::SetMode(_) | Kind::Monitor)) => {
-                self.interrupt_job(&text);
+            (_, Some(Job { kind: Kind::Monitor, runner, .. })) if is_daq => runner.abort(DIED, text.clone()),
+            (State::Monitoring, None) if is_daq => self.enter(State::Ready, now),
+            (State::Monitoring, Some(job)) if is_daq => {
+                let state = job.kind.state_without_monitor();
+                self.enter(state, now);
             }
             _ => {}
         }
+        self.note_error(text, now);
     }
 }

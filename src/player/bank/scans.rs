@@ -5,6 +5,7 @@ use super::calls::{Answer, CallResult, no_backend, now_is};
 use super::describe::describe_scan;
 use super::jobs::{Job, Kind, step_error};
 use super::messages::{StatusKey, StatusOrder, Ticket};
+use super::programs::DIED;
 use crate::api::{CallError, ErrorClass, Family};
 use crate::plan::Child;
 use crate::plan::runner::{Failure, Runner};
@@ -19,6 +20,9 @@ use std::time::Duration;
 const WATCHDOG: Duration = Duration::from_secs(1);
 /// How long after a scan the DAQ program may take to report `DAQSTATE=stopped`.
 const DAQ_STOPPED_WITHIN: Duration = Duration::from_secs(10);
+
+/// The step that a start ends at when the arm phase takes too long.
+pub(super) const LATE: &str = "arm time";
 
 impl Player {
     pub(super) fn start(&mut self, ticket: Ticket, starttime: &Value, now: Now) -> CallResult {
@@ -39,7 +43,12 @@ impl Player {
         let monitoring = self.state == State::Monitoring;
         let plan = compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at, monitoring);
         self.after_stop = None;
-        self.run(Kind::Start { cancelled: false }, plan, Some(ticket), State::Starting(scan), now);
+        if self.state == State::Monitoring {
+            // A program that runs already passes START over.
+            self.tell(&[Child::Daq], "stop", now);
+        }
+        let kind = Kind::Start { cancelled: false, writer_again: false };
+        self.run(kind, plan, Some(ticket), State::Starting(scan), now);
         Ok(Answer::Later)
     }
 
@@ -64,7 +73,9 @@ impl Player {
 
     /// Withdraws a start that has not armed yet. `false`: there is none.
     pub(super) fn cancel_start(&mut self) -> bool {
-        let Some(Job { kind: Kind::Start { cancelled }, runner, .. }) = &mut self.job else { return false };
+        let Some(Job { kind: Kind::Start { cancelled, .. }, runner, .. }) = &mut self.job else {
+            return false;
+        };
         *cancelled = true;
         // Half an arm phase would leave the hardware in between: it is finished, then undone by STOP.
         if runner.phase_name() != "arm" {
@@ -209,10 +220,12 @@ impl Player {
 }
 
 pub(super) fn start_error(failure: &Failure) -> CallError {
-    if failure.phase == "await_arm_time"
-        && let Some(p) = failure.problems.first()
-    {
-        return CallError::new(ErrorClass::Exception, Family::Timeout, format!("start(): {}", p.error));
-    }
-    step_error("start()", failure)
+    let Some(p) = failure.problems.first() else { return step_error("start()", failure) };
+    let family = match p.step.as_str() {
+        DIED => Family::Environment,
+        LATE => Family::Timeout,
+        _ if failure.phase == "await_arm_time" => Family::Timeout,
+        _ => return step_error("start()", failure),
+    };
+    CallError::new(ErrorClass::Exception, family, format!("start(): {}", p.error))
 }

@@ -1,0 +1,18 @@
+//! The player and its node as state machines: a virtual clock, a world of fakes, no socket, no process, no
+//! sleep.
+//!
+//! - [`world`]: board, programs, status memory and clock, which check the rules that always hold;
+//! - `replies`, `modes`, `scans`, `programs`, `links`: one behaviour a test;
+//! - `matrix`: every fault at every step of `set_mode`, `prepare`, `start`;
+//! - `random`: any calls, facts and times in any order;
+//! - `node`: the node around the player, spoken to in bytes.
+
+mod links;
+mod matrix;
+mod modes;
+mod node;
+mod programs;
+mod random;
+mod replies;
+mod scans;
+mod world;

@@ -1,0 +1,5 @@
+//! The node around the player, driven by events and spoken to in ZMTP bytes.
+
+mod calls;
+mod faults;
+mod house;

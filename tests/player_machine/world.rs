@@ -1,0 +1,629 @@
+//! A world for one player: a board with registers, two programs, status memory, a clock.
+//!
+//! ```text
+//!   player --order--> carry_out --(after its time)--> Fact --> player
+//!                        |
+//!                        rules that always hold are checked here
+//! ```
+//!
+//! Time passes only in [`World::step`], to the next thing due; a minute of scan costs some hundred steps.
+
+use appliance::api::{CallError, Outcome};
+use appliance::config::dibas::Dibas;
+use appliance::fpga::{FpgaError, FpgaOp, FpgaReply};
+use appliance::plan::Child;
+use appliance::player::bank::{FpgaKey, Input, Output, Player, StatusOrder, Ticket};
+use appliance::player::config::{DaqProgram, PlayerConfig};
+use appliance::player::methods::PlayerCall;
+use appliance::player::state::{Link, State};
+use appliance::reactor::{ChildSignal, Exit};
+use appliance::units::{Mono, Now, Utc};
+use appliance::value::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub const EXAMPLE: &str = include_str!("../../config/dibas.example.conf");
+/// 2026-11-21 02:35:19.4: with MODE1 set, a moment after the next second has begun.
+pub const BEGIN: Utc = Utc(1_795_228_519_400_000_000);
+/// One round trip to the board.
+const BOARD_TAKES: Duration = Duration::from_millis(1);
+/// Between the answers to requests that were sent together; all answers are steps of their own.
+const BOARD_NEXT: Duration = Duration::from_micros(50);
+const STATUS_TAKES: Duration = Duration::from_micros(10);
+/// When the back end of a silent board gives up.
+const BOARD_TIMEOUT: Duration = Duration::from_secs(5);
+const SPAWN_TAKES: Duration = Duration::from_millis(5);
+const EXIT_TAKES: Duration = Duration::from_millis(20);
+/// The states operators know.
+const STATES: [&str; 9] = [
+    "NO_MODE",
+    "SETTING_MODE",
+    "READY",
+    "PREPARING",
+    "OPERATING",
+    "STARTING",
+    "SCANNING",
+    "MONITORING",
+    "SHUTTING_DOWN",
+];
+
+/// How obedient a program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub enum Temper {
+    /// Ends on `quit`.
+    Good,
+    /// Only on SIGTERM.
+    NeedsTerm,
+    /// Only on SIGKILL.
+    NeedsKill,
+    /// Not at all.
+    Immortal,
+}
+
+/// How the board treats requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Board {
+    /// Answers.
+    Good,
+    /// Answers `fail` to the next request.
+    FailsOnce,
+    /// Leaves the next request without an answer; the link is lost with it and comes back.
+    SilentOnce,
+    /// The link is down.
+    Gone,
+}
+
+#[derive(Debug)]
+enum Fact {
+    Input(Input),
+    /// A program's end, if it is still the same process.
+    Exit(Child, u32, Exit),
+    /// The link lost with a request that was never answered is open again.
+    LinkBack,
+}
+
+pub struct World {
+    pub player: Player,
+    pub now: Now,
+    pub board: Board,
+    pub temper: Temper,
+    /// What a request to the board takes.
+    pub board_takes: Duration,
+    /// The next programs cannot be started.
+    pub spawn_fails: bool,
+    /// Status memory refuses.
+    pub status_fails: bool,
+    pub status: BTreeMap<String, String>,
+    pub programmed: Option<String>,
+    pub registers: BTreeMap<String, Vec<u8>>,
+    pub answers: BTreeMap<u64, Option<Outcome>>,
+    /// Every order in words.
+    pub log: Vec<String>,
+    pub finished: bool,
+    /// The wall clock was set while this start was pending: its times mean nothing.
+    clock_set: bool,
+    alive: BTreeMap<&'static str, u32>,
+    board_next: Mono,
+    facts: Vec<(Mono, u64, Fact)>,
+    serial: u64,
+    pid: u32,
+    tickets: u64,
+}
+
+pub fn dibas() -> Dibas {
+    Dibas::load(EXAMPLE, "example").expect("the example is good")
+}
+
+/// The site's own programs, with a FITS writer.
+pub fn site_config() -> PlayerConfig {
+    PlayerConfig {
+        status_memory: String::new(),
+        dibas_dir: "/opt/dibas".into(),
+        data_root: "/data".into(),
+        simulate: false,
+        reference_rounding: false,
+        set_mode_always_reloads: false,
+        clear_status_on_mode_change: true,
+        daq: DaqProgram::Site,
+        env: Vec::new(),
+    }
+}
+
+/// Our own DAQ program.
+pub fn builtin_config() -> PlayerConfig {
+    let daq = DaqProgram::Builtin { path: "/opt/appliance".into(), args: vec!["daq".into()] };
+    PlayerConfig { daq, ..site_config() }
+}
+
+impl World {
+    /// A player with its board connected and its hosts known.
+    pub fn new() -> World {
+        World::with(site_config())
+    }
+
+    pub fn with(config: PlayerConfig) -> World {
+        let mut world = World::unconnected(config, dibas(), false);
+        world.tell(Input::Link(Link::Up));
+        world
+    }
+
+    pub fn unconnected(config: PlayerConfig, dibas: Dibas, hosts_awaited: bool) -> World {
+        let now = Now { mono: Mono(1_000_000_000), utc: BEGIN };
+        let bank = dibas.bank("BANKA").expect("it is in the example").clone();
+        World {
+            player: Player::new(config, dibas, bank, hosts_awaited, now),
+            now,
+            board: Board::Good,
+            temper: Temper::Good,
+            board_takes: BOARD_TAKES,
+            spawn_fails: false,
+            status_fails: false,
+            status: BTreeMap::new(),
+            programmed: None,
+            registers: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            log: Vec::new(),
+            finished: false,
+            clock_set: false,
+            alive: BTreeMap::new(),
+            board_next: now.mono,
+            facts: Vec::new(),
+            serial: 0,
+            pid: 100,
+            tickets: 0,
+        }
+    }
+
+    /// With MODE1 set.
+    pub fn ready() -> World {
+        World::new().in_mode1()
+    }
+
+    pub fn in_mode1(mut self) -> World {
+        let outcome = self.ask(set_mode("MODE1"));
+        assert_eq!(outcome, Ok(Value::verdict(true, "New mode MODE1 set!")));
+        self.log.clear();
+        self
+    }
+
+    /// With a scan of 5 s running.
+    pub fn scanning() -> World {
+        let mut world = World::ready();
+        world.ask_ok(PlayerCall::SetParam(vec![("scan_length".into(), Value::Int(5))]));
+        world.ask_ok(PlayerCall::Start(Value::Null));
+        assert_eq!(world.state(), "SCANNING");
+        world.log.clear();
+        world
+    }
+
+    /// With a start pending.
+    pub fn starting() -> (World, u64) {
+        let mut world = World::ready();
+        let start = world.call(PlayerCall::Start(Value::Null));
+        world.run_for(1.0);
+        assert_eq!(world.state(), "STARTING");
+        world.log.clear();
+        (world, start)
+    }
+
+    // ---------------------------------------------------------------- calls
+
+    /// Places a call.
+    pub fn call(&mut self, call: PlayerCall) -> u64 {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.answers.insert(ticket, None);
+        self.tell(Input::Call { ticket: Ticket(ticket), call });
+        ticket
+    }
+
+    /// Places a call and lets time pass until it is answered.
+    pub fn ask(&mut self, call: PlayerCall) -> Outcome {
+        let ticket = self.call(call);
+        self.answer(ticket)
+    }
+
+    pub fn ask_ok(&mut self, call: PlayerCall) -> Value {
+        let what = format!("{call:?}");
+        self.ask(call).unwrap_or_else(|e| panic!("{what}: {e}"))
+    }
+
+    pub fn ask_err(&mut self, call: PlayerCall) -> CallError {
+        let what = format!("{call:?}");
+        self.ask(call).map(|v| panic!("{what} was answered {v}")).expect_err("checked")
+    }
+
+    /// Lets time pass until the call is answered, at most two minutes.
+    pub fn answer(&mut self, ticket: u64) -> Outcome {
+        let until = self.now.mono + Duration::from_secs(120);
+        while self.answers[&ticket].is_none() {
+            assert!(self.now.mono < until && self.step(), "call {ticket} is never answered: {:?}", self.log);
+        }
+        self.answers[&ticket].clone().expect("looked at above")
+    }
+
+    pub fn is_open(&self, ticket: u64) -> bool {
+        self.answers[&ticket].is_none()
+    }
+
+    // ---------------------------------------------------------------- time
+
+    /// Tells the player something and does what it orders.
+    pub fn tell(&mut self, input: Input) {
+        self.player.handle(input, self.now);
+        self.settle();
+    }
+
+    /// Moves to the next thing due. `false`: nothing will ever happen.
+    pub fn step(&mut self) -> bool {
+        let due = self.player.deadlines();
+        let wall = due.utc.map(|t| Mono(self.now.mono.0 + t.nanos_since(self.now.utc).max(0) as u64));
+        let fact = self.facts.iter().map(|(at, ..)| *at).min();
+        let Some(next) = [due.mono, wall, fact].into_iter().flatten().min() else { return false };
+        self.pass(next.since(self.now.mono));
+        true
+    }
+
+    /// Lets time pass, event by event.
+    pub fn run_for(&mut self, seconds: f64) {
+        let until = self.now.mono + Duration::from_secs_f64(seconds);
+        loop {
+            let before = self.now;
+            let due = self.player.deadlines();
+            let wall = due.utc.map(|t| Mono(before.mono.0 + t.nanos_since(before.utc).max(0) as u64));
+            let fact = self.facts.iter().map(|(at, ..)| *at).min();
+            match [due.mono, wall, fact].into_iter().flatten().min() {
+                Some(next) if next <= until => drop(self.step()),
+                _ => break,
+            }
+        }
+        self.pass(until.since(self.now.mono));
+    }
+
+    fn pass(&mut self, d: Duration) {
+        self.now = Now { mono: self.now.mono + d, utc: self.now.utc + d };
+        while let Some(i) = self.due_fact() {
+            let (_, _, fact) = self.facts.swap_remove(i);
+            self.deliver(fact);
+        }
+        self.tick();
+    }
+
+    fn due_fact(&self) -> Option<usize> {
+        let due = self.facts.iter().enumerate().filter(|(_, (at, ..))| *at <= self.now.mono);
+        due.min_by_key(|(_, (at, serial, _))| (*at, *serial)).map(|(i, _)| i)
+    }
+
+    /// The loop's timer.
+    pub fn tick(&mut self) {
+        self.player.tick(self.now);
+        self.settle();
+        let due = self.player.deadlines();
+        assert!(due.mono.is_none_or(|m| m > self.now.mono), "busy loop: {due:?} at {:?}", self.now);
+        assert!(due.utc.is_none_or(|t| t > self.now.utc), "busy loop: {due:?} at {:?}", self.now);
+    }
+
+    /// The wall clock is set.
+    pub fn set_clock(&mut self, by_seconds: f64) {
+        self.now.utc = Utc(self.now.utc.0 + (by_seconds * 1e9) as i64);
+        self.clock_set = true;
+        self.tick();
+    }
+
+    // ---------------------------------------------------------------- looking
+
+    pub fn state(&self) -> &'static str {
+        self.player.state().name()
+    }
+
+    /// A member of `player_state`, as text.
+    pub fn shown(&self, key: &str) -> String {
+        self.player.describe(self.now).get(key).map(Value::to_string).expect("a key of player_state")
+    }
+
+    pub fn phase(&self) -> String {
+        let all = self.player.describe(self.now);
+        all.get("job").and_then(|j| j.get("phase")).map(Value::to_string).unwrap_or_default()
+    }
+
+    /// Was an order like this given?
+    pub fn ordered(&self, text: &str) -> bool {
+        self.log.iter().any(|line| line.contains(text))
+    }
+
+    pub fn is_alive(&self, child: Child) -> bool {
+        self.alive.contains_key(name(child))
+    }
+
+    pub fn unanswered(&self) -> Vec<u64> {
+        self.answers.iter().filter(|(_, a)| a.is_none()).map(|(t, _)| *t).collect()
+    }
+
+    // ---------------------------------------------------------------- faults
+
+    /// A program dies.
+    pub fn kill(&mut self, child: Child) {
+        let Some(pid) = self.alive.get(name(child)).copied() else { return };
+        // A program is known to run before it is known to have ended.
+        let is_start =
+            |f: &Fact| matches!(f, Fact::Input(Input::ChildStarted { child: c, .. }) if *c == child);
+        if let Some(i) = self.facts.iter().position(|(_, _, f)| is_start(f)) {
+            let (_, _, fact) = self.facts.swap_remove(i);
+            self.deliver(fact);
+        }
+        self.deliver(Fact::Exit(child, pid, Exit::Signal(11)));
+    }
+
+    /// The link drops; what is on its way is answered by the back end.
+    pub fn drop_link(&mut self) {
+        self.board = Board::Gone;
+        let mut lost = Vec::new();
+        self.facts.retain_mut(|(_, _, fact)| match fact {
+            Fact::Input(Input::Fpga { key, .. }) => {
+                lost.push(*key);
+                false
+            }
+            _ => true,
+        });
+        for key in lost {
+            self.tell(Input::Fpga { key, result: Err(not_connected()) });
+        }
+        self.tell(Input::Link(Link::Down("the cable was pulled".into())));
+    }
+
+    /// The link is open again.
+    pub fn link_back(&mut self) {
+        self.board = Board::Good;
+        self.tell(Input::Link(Link::Up));
+    }
+
+    /// Board, programs and status memory work again.
+    pub fn repair(&mut self) {
+        self.temper = Temper::Good;
+        self.spawn_fails = false;
+        self.status_fails = false;
+        self.board_takes = BOARD_TAKES;
+        self.link_back();
+    }
+
+    /// Ends the player and checks that nothing is left behind.
+    pub fn end(&mut self) {
+        self.tell(Input::Shutdown);
+        let until = self.now.mono + Duration::from_secs(60);
+        while !self.finished {
+            assert!(self.now.mono < until && self.step(), "the player does not end: {:?}", self.log);
+        }
+        self.run_for(30.0);
+        assert_eq!(self.unanswered(), Vec::<u64>::new(), "calls were never answered");
+        assert_eq!(self.player.deadlines(), Default::default(), "it still waits for something");
+    }
+
+    // ---------------------------------------------------------------- orders
+
+    fn settle(&mut self) {
+        while let Some(output) = self.player.poll() {
+            assert!(!self.finished || is_harmless(&output), "an order after the end: {output:?}");
+            self.carry_out(output);
+        }
+        assert!(STATES.contains(&self.state()), "{} is no state", self.state());
+        if !matches!(self.player.state(), State::Starting(_)) {
+            self.clock_set = false;
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Reply { ticket, outcome } => {
+                let slot = self.answers.get_mut(&ticket.0).expect("a ticket that was given");
+                assert!(slot.is_none(), "call {} is answered twice: {slot:?} and {outcome:?}", ticket.0);
+                *slot = Some(outcome);
+            }
+            Output::Fpga { key, op } => self.fpga(key, op),
+            Output::Status { key, order } => {
+                let answer = self.status(order);
+                self.later(STATUS_TAKES, Fact::Input(Input::Status { key, answer }));
+            }
+            Output::Spawn { child, .. } => self.spawn(child),
+            Output::Line { child, line } => self.line(child, &line),
+            Output::Signal { child, signal } => {
+                self.log.push(format!("{child}: {signal:?}"));
+                let (obeys, number) = match signal {
+                    ChildSignal::Term => (self.temper <= Temper::NeedsTerm, 15),
+                    ChildSignal::Kill => (self.temper <= Temper::NeedsKill, 9),
+                };
+                if obeys {
+                    self.exit_soon(child, Exit::Signal(number));
+                }
+            }
+            Output::CloseInput { .. } | Output::Changed | Output::Record(_) => {}
+            Output::ReadConfig { ticket } => {
+                self.tell(Input::Reloaded(Box::new(dibas())));
+                self.carry_out(Output::Reply { ticket, outcome: Ok("config file loaded.".into()) });
+            }
+            Output::Finished => {
+                assert!(!self.finished, "finished twice");
+                self.finished = true;
+            }
+        }
+    }
+
+    fn later(&mut self, d: Duration, fact: Fact) {
+        self.serial += 1;
+        self.facts.push((self.now.mono + d, self.serial, fact));
+    }
+
+    fn deliver(&mut self, fact: Fact) {
+        match fact {
+            Fact::Input(input) => self.tell(input),
+            Fact::Exit(child, pid, exit) => {
+                if self.alive.get(name(child)) == Some(&pid) {
+                    self.alive.remove(name(child));
+                    self.tell(Input::ChildExited { child, exit });
+                }
+            }
+            Fact::LinkBack => {
+                if self.board == Board::Good {
+                    self.tell(Input::Link(Link::Up));
+                }
+            }
+        }
+    }
+
+    fn fpga(&mut self, key: FpgaKey, op: FpgaOp) {
+        self.log.push(format!("fpga: {op:?}"));
+        self.check_arm(&op);
+        match self.board {
+            Board::Gone => {
+                let result = Err(not_connected());
+                self.later(Duration::ZERO, Fact::Input(Input::Fpga { key, result }));
+            }
+            Board::FailsOnce => {
+                self.board = Board::Good;
+                let result = Err(rejected(&op));
+                self.later(self.board_takes, Fact::Input(Input::Fpga { key, result }));
+            }
+            Board::SilentOnce => {
+                self.board = Board::Good;
+                let result = Err(FpgaError::Timeout { op: "request".into(), waited_ms: 5000 });
+                self.later(BOARD_TIMEOUT, Fact::Input(Input::Fpga { key, result }));
+                let down = Link::Down("no answer".into());
+                self.later(BOARD_TIMEOUT, Fact::Input(Input::Link(down)));
+                self.later(BOARD_TIMEOUT + BOARD_TIMEOUT, Fact::LinkBack);
+            }
+            Board::Good => {
+                let result = self.obey(&op);
+                self.board_next = (self.board_next + BOARD_NEXT).max(self.now.mono + self.board_takes);
+                let takes = self.board_next.since(self.now.mono);
+                self.later(takes, Fact::Input(Input::Fpga { key, result }));
+            }
+        }
+    }
+
+    /// Nothing arms the board but an accepted start, within its time, or an operator by hand.
+    fn check_arm(&self, op: &FpgaOp) {
+        let FpgaOp::Write { register, .. } = op else { return };
+        if register != "arm" {
+            return;
+        }
+        match self.player.state() {
+            State::Starting(scan) if !self.clock_set => {
+                let inside = scan.arm_at <= self.now.utc && self.now.utc <= scan.start;
+                assert!(inside, "armed at {} for {}", self.now.utc, scan.start);
+            }
+            State::Starting(_) | State::SettingMode(_) | State::Operating(_) => {}
+            _ if ["arm", "reset"].map(Some).contains(&self.player.job_title()) => {}
+            other => panic!("arm written in {other:?}"),
+        }
+    }
+
+    fn obey(&mut self, op: &FpgaOp) -> Result<FpgaReply, FpgaError> {
+        match op {
+            FpgaOp::Program { image } => self.programmed.clone_from(image),
+            FpgaOp::Status => return Ok(FpgaReply::Flag(self.programmed.is_some())),
+            FpgaOp::Read { register, len, .. } => {
+                let blank = || 0xDEAD_BEEF_u32.to_be_bytes().to_vec();
+                let mut bytes = self.registers.get(register).cloned().unwrap_or_else(blank);
+                bytes.resize(*len as usize, 0);
+                return Ok(FpgaReply::Bytes(bytes));
+            }
+            FpgaOp::Write { register, data, .. } => {
+                self.registers.insert(register.clone(), data.clone());
+            }
+            FpgaOp::Raw { .. } => return Ok(FpgaReply::Raw { args: Vec::new(), informs: Vec::new() }),
+            _ => {}
+        }
+        Ok(FpgaReply::Done)
+    }
+
+    fn status(&mut self, order: StatusOrder) -> Result<Vec<(String, Value)>, String> {
+        if self.status_fails {
+            return Err("the lock is lost".into());
+        }
+        match order {
+            StatusOrder::Read => {
+                return Ok(self.status.iter().map(|(k, v)| (k.clone(), Value::Str(v.clone()))).collect());
+            }
+            StatusOrder::Put(pairs) => {
+                self.log.push(format!("status: {pairs:?}"));
+                self.status.extend(pairs);
+            }
+            StatusOrder::Clear => self.status.clear(),
+        }
+        Ok(Vec::new())
+    }
+
+    fn spawn(&mut self, child: Child) {
+        self.log.push(format!("{child}: spawn"));
+        assert!(!self.is_alive(child), "two of {child}");
+        if self.spawn_fails {
+            let error = "No such file or directory".to_owned();
+            return self.later(SPAWN_TAKES, Fact::Input(Input::SpawnFailed { child, error }));
+        }
+        self.pid += 1;
+        self.alive.insert(name(child), self.pid);
+        if child == Child::Daq {
+            self.status.insert("DAQSTATE".into(), "stopped".into());
+        }
+        self.later(SPAWN_TAKES, Fact::Input(Input::ChildStarted { child, pid: self.pid }));
+    }
+
+    fn line(&mut self, child: Child, line: &str) {
+        self.log.push(format!("{child}: {}", line.trim_end()));
+        assert!(line.ends_with('\n'), "{line:?}");
+        let word = line.trim_end().to_ascii_lowercase();
+        match (child, word.as_str()) {
+            (Child::Daq, "start" | "monitor") => {
+                drop(self.status.insert("DAQSTATE".into(), "running".into()))
+            }
+            (Child::Daq, "stop") => drop(self.status.insert("DAQSTATE".into(), "stopped".into())),
+            // The FITS writer of the sites ends on `stop`, too.
+            (_, "quit") | (Child::FitsWriter, "stop") if self.temper == Temper::Good => {
+                self.exit_soon(child, Exit::Code(0));
+            }
+            _ => {}
+        }
+    }
+
+    fn exit_soon(&mut self, child: Child, exit: Exit) {
+        if let Some(pid) = self.alive.get(name(child)).copied() {
+            self.later(EXIT_TAKES, Fact::Exit(child, pid, exit));
+        }
+    }
+}
+
+pub fn set_mode(mode: &str) -> PlayerCall {
+    PlayerCall::SetMode { mode: mode.into(), bandwidth: Value::Null, force: false }
+}
+
+pub fn force_mode(mode: &str) -> PlayerCall {
+    PlayerCall::SetMode { mode: mode.into(), bandwidth: Value::Null, force: true }
+}
+
+fn name(child: Child) -> &'static str {
+    match child {
+        Child::Daq => "daq",
+        Child::FitsWriter => "fits_writer",
+    }
+}
+
+/// Answers may follow the end, and what a read needs; other orders may not.
+fn is_harmless(output: &Output) -> bool {
+    matches!(output, Output::Reply { .. } | Output::Changed | Output::Status { .. })
+}
+
+fn not_connected() -> FpgaError {
+    FpgaError::NotConnected {
+        op: "request".into(),
+        board: "roach".into(),
+        why: "the cable was pulled".into(),
+    }
+}
+
+fn rejected(op: &FpgaOp) -> FpgaError {
+    FpgaError::Rejected {
+        op: "request".into(),
+        request: format!("{op:?}"),
+        reply: "!request fail".into(),
+        log: Vec::new(),
+    }
+}
