@@ -540,8 +540,10 @@ impl World {
             return Err("the lock is lost".into());
         }
         match order {
-            StatusOrder::Read => {
-                return Ok(self.status.iter().map(|(k, v)| (k.clone(), Value::Str(v.clone()))).collect());
+            StatusOrder::Read(names) => {
+                let wanted = |key: &String| names.as_ref().is_none_or(|names| names.contains(key));
+                let found = self.status.iter().filter(|(key, _)| wanted(key));
+                return Ok(found.map(|(k, v)| (k.clone(), Value::Str(v.clone()))).collect());
             }
             StatusOrder::Put(pairs) => {
                 self.log.push(format!("status: {pairs:?}"));
