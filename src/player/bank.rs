@@ -72,6 +72,8 @@ pub struct Player {
     link: Link,
     /// The board no longer runs the design of the mode (it was re-programmed or rebooted).
     stale: bool,
+    /// The link came back, and the board has not been asked whether it still runs the design.
+    probe_due: bool,
     last_error: Option<(Utc, String)>,
     next_watchdog: Option<Mono>,
     after_stop: Option<(Mono, Mono)>,
@@ -105,6 +107,7 @@ impl Player {
             job: None,
             serial: 0,
             stale: false,
+            probe_due: false,
             last_error: None,
             next_watchdog: None,
             after_stop: None,
@@ -197,11 +200,18 @@ impl Player {
             self.note_error(format!("lost the ROACH: {why}"), now);
         }
         self.link = link;
-        // While a mode is being set there is none; during any other job the board may have come back empty.
-        if self.link == Link::Up && self.mode.is_some() && self.state != State::ShuttingDown {
+        self.probe_due = self.link == Link::Up;
+        self.probe();
+        self.outputs.push_back(Output::Changed);
+    }
+
+    /// After a reconnect: does the board still run the design? While a mode is being set there is none yet; in any
+    /// other job it is asked at once.
+    fn probe(&mut self) {
+        if self.probe_due && self.mode.is_some() && self.state != State::ShuttingDown {
+            self.probe_due = false;
             self.outputs.push_back(Output::Fpga { key: FpgaKey::Probe, op: FpgaOp::Status });
         }
-        self.outputs.push_back(Output::Changed);
     }
 
     fn probed(&mut self, result: Result<FpgaReply, FpgaError>, now: Now) {

@@ -32,6 +32,8 @@ const BOARD_NEXT: Duration = Duration::from_micros(50);
 const STATUS_TAKES: Duration = Duration::from_micros(10);
 /// When the back end of a silent board gives up.
 const BOARD_TIMEOUT: Duration = Duration::from_secs(5);
+/// No test takes longer than an hour of its own time.
+const LONGEST: Mono = Mono(3_600_000_000_000);
 const SPAWN_TAKES: Duration = Duration::from_millis(5);
 const EXIT_TAKES: Duration = Duration::from_millis(20);
 /// The states operators know.
@@ -256,6 +258,7 @@ impl World {
 
     /// Moves to the next thing due. `false`: nothing will ever happen.
     pub fn step(&mut self) -> bool {
+        assert!(self.now.mono < LONGEST, "this goes on for ever, in {}", self.state());
         let due = self.player.deadlines();
         let wall = due.utc.map(|t| Mono(self.now.mono.0 + t.nanos_since(self.now.utc).max(0) as u64));
         let fact = self.facts.iter().map(|(at, ..)| *at).min();
@@ -541,9 +544,9 @@ impl World {
         }
         match order {
             StatusOrder::Read(names) => {
-                let wanted = |key: &String| names.as_ref().is_none_or(|names| names.contains(key));
-                let found = self.status.iter().filter(|(key, _)| wanted(key));
-                return Ok(found.map(|(k, v)| (k.clone(), Value::Str(v.clone()))).collect());
+                let wanted = |k: &String| names.as_ref().is_none_or(|n| n.contains(k));
+                let cards = self.status.iter().filter(|(k, _)| wanted(k));
+                return Ok(cards.map(|(k, v)| (k.clone(), Value::Str(v.clone()))).collect());
             }
             StatusOrder::Put(pairs) => {
                 self.log.push(format!("status: {pairs:?}"));

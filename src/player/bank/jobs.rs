@@ -138,6 +138,7 @@ impl Player {
                 let text = format!("New mode {} set!", active.mode.name);
                 self.last_program = Some(active.mode.hpc_program.clone());
                 self.mode = Some(*active);
+                self.probe();
                 self.last_error = None;
                 self.enter(State::Ready, now);
                 self.reply(job.ticket, Ok(Value::verdict(true, text)));

@@ -43,10 +43,6 @@ impl Player {
         let monitoring = self.state == State::Monitoring;
         let plan = compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at, monitoring);
         self.after_stop = None;
-        if self.state == State::Monitoring {
-            // A program that runs already passes START over.
-            self.tell(&[Child::Daq], "stop", now);
-        }
         let kind = Kind::Start { cancelled: false, writer_again: false };
         self.run(kind, plan, Some(ticket), State::Starting(scan), now);
         Ok(Answer::Later)
