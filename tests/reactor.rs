@@ -25,6 +25,7 @@ enum Seen {
     Connected(ConnId),
     ConnectFailed(Tag),
     Received(ConnId, Vec<u8>),
+    Congested,
     Drained,
     Closed(ConnId, CloseReason),
     Timer(u64),
@@ -48,6 +49,7 @@ fn seen(event: &Event<'_, u32>) -> Seen {
         Event::Connected { conn, .. } => Seen::Connected(*conn),
         Event::ConnectFailed { tag, .. } => Seen::ConnectFailed(*tag),
         Event::Received { conn, bytes } => Seen::Received(*conn, bytes.to_vec()),
+        Event::Congested { .. } => Seen::Congested,
         Event::Drained { .. } => Seen::Drained,
         Event::Closed { conn, reason } => Seen::Closed(*conn, reason.clone()),
         Event::Timer { key } => Seen::Timer(key.0),
@@ -271,6 +273,7 @@ fn more_output_than_allowed_closes_and_a_drained_queue_is_told() {
     peer.write_all(b"some").expect("written");
     let mut got = vec![0; 30 << 20];
     peer.read_exact(&mut got).expect("all of it");
+    app.expect(&Seen::Congested);
     app.expect(&Seen::Drained);
     peer.write_all(b"more").expect("written");
     let (_, reason) = app.closed();

@@ -163,8 +163,19 @@ impl Faces {
     }
 
     /// A connection has ended.
-    pub fn closed(&mut self, conn: ConnId) -> bool {
-        self.connections.remove(&conn).is_some()
+    pub fn closed<J>(&mut self, conn: ConnId, fx: &mut Effects<J>) -> bool {
+        let Some(connection) = self.connections.remove(&conn) else { return false };
+        if connection.timer.is_some() {
+            fx.cancel_timer(TimerKey(conn.0 | CONNECTION_TIMER));
+        }
+        true
+    }
+
+    /// The peer takes less than it is given (or takes it again): its events wait, the oldest are dropped and counted.
+    pub fn set_congested(&mut self, conn: ConnId, congested: bool, now: Now) {
+        if let Some(c) = self.connections.get_mut(&conn) {
+            c.session.set_congested(congested, now);
+        }
     }
 
     /// A timer is due. `false`: not one of ours.

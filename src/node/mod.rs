@@ -27,7 +27,9 @@ use crate::player::bank::{Input, Output, Player, Ticket};
 use crate::player::config::PlayerConfig;
 use crate::player::methods::{self, PlayerCall};
 use crate::proto::rpc_frame::Hello;
-use crate::reactor::{App, ConnId, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When};
+use crate::reactor::{
+    App, CloseReason, ConnId, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When,
+};
 use crate::record::{self, RecordFile};
 use crate::shm::StatusMemory;
 use crate::units::Now;
@@ -493,8 +495,8 @@ impl PlayerNode {
         }
     }
 
-    fn connection_closed(&mut self, conn: ConnId, reason: &crate::reactor::CloseReason, now: Now) {
-        if self.faces.closed(conn) {
+    fn connection_closed(&mut self, conn: ConnId, reason: &CloseReason, now: Now, fx: &mut Effects<Job>) {
+        if self.faces.closed(conn, fx) {
             self.calls.forget(conn);
         } else if let Some(board) = &mut self.board {
             board.closed(conn, reason, now);
@@ -540,8 +542,12 @@ impl App for PlayerNode {
                     board.received(conn, bytes, now);
                 }
             }
-            Event::Drained { .. } => {}
-            Event::Closed { conn, reason } => self.connection_closed(conn, &reason, now),
+            Event::Congested { conn } => self.faces.set_congested(conn, true, now),
+            Event::Drained { conn } => {
+                self.faces.set_congested(conn, false, now);
+                self.drain_face(conn, now, fx);
+            }
+            Event::Closed { conn, reason } => self.connection_closed(conn, &reason, now, fx),
             Event::Connected { conn, .. } => {
                 if let Some(conn) = self.board.as_mut().and_then(|board| board.connected(conn, now)) {
                     fx.push(Effect::Abort { conn });

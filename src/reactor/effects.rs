@@ -122,7 +122,10 @@ impl<A: App> Loop<'_, A> {
             return false;
         }
         conn.output.push(bytes);
-        conn.was_high |= queued > self.options.high_water;
+        if queued > self.options.high_water && !conn.was_high {
+            conn.was_high = true;
+            self.facts.push_back(Event::Congested { conn: id });
+        }
         true
     }
 

@@ -189,6 +189,11 @@ pub enum Event<'a, D> {
         /// what
         bytes: &'a [u8],
     },
+    /// The output queue of a connection rose above the high-water mark: the peer takes less than it is given.
+    Congested {
+        /// the connection
+        conn: ConnId,
+    },
     /// The output queue of a connection fell below the low-water mark again.
     Drained {
         /// the connection

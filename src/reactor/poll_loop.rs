@@ -386,6 +386,7 @@ fn conn_of<D>(event: &Event<'_, D>) -> Option<ConnId> {
         Event::Accepted { conn, .. }
         | Event::Connected { conn, .. }
         | Event::Received { conn, .. }
+        | Event::Congested { conn }
         | Event::Drained { conn }
         | Event::Closed { conn, .. } => Some(*conn),
         _ => None,
