@@ -11,7 +11,7 @@ use appliance::value::Value;
 use appliance::{daq, player};
 use leftovers::Place;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid, User, chown};
+use nix::unistd::{Gid, Pid, Uid, chown};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -147,7 +147,25 @@ fn another_user() -> Option<User> {
     if !Uid::effective().is_root() {
         return None;
     }
-    Some(User::from_name("nobody").expect("a readable user database").expect("every system has nobody"))
+    Some(
+        nobody(&fs::read_to_string("/etc/passwd").expect("a user database"))
+            .expect("every system has nobody"),
+    )
+}
+
+/// Who the players run as.
+struct User {
+    name: String,
+    uid: Uid,
+    gid: Gid,
+}
+
+/// `nobody:x:65534:65534:...`. Read by ourselves: in a static program the system's lookup may load a module that
+/// does not fit, and crash.
+fn nobody(passwd: &str) -> Option<User> {
+    let fields: Vec<&str> = passwd.lines().find(|l| l.starts_with("nobody:"))?.split(':').collect();
+    let number = |i: usize| fields.get(i)?.parse().ok();
+    Some(User { name: "nobody".into(), uid: Uid::from_raw(number(2)?), gid: Gid::from_raw(number(3)?) })
 }
 
 /// The real eight banks if a site's file is there, else ours eight times.
