@@ -35,17 +35,14 @@ fn assemble(arrivals: &[u8]) {
     heaps.flush(&mut out);
     let c = heaps.counters();
     assert_eq!(c.received + c.lost, 2 * (c.heaps + c.heaps_lost), "{c:?}");
-    let mut last = None;
+    // Spectra come in order, and each says exactly how many heaps are missing before it (numbers wrap).
+    let mut next = 0u32;
     for output in out {
-        last = match output {
-            Output::Started => None,
+        next = match output {
+            Output::Started => 0,
             Output::Spectrum(s) => {
-                assert!(
-                    last.is_none_or(|l: u32| s.heap.wrapping_sub(l) <= u32::MAX / 2),
-                    "{last:?} then {}",
-                    s.heap
-                );
-                Some(s.heap)
+                assert_eq!(s.heap, next.wrapping_add(s.lost_before as u32), "after {next}");
+                s.heap.wrapping_add(1)
             }
         };
     }
