@@ -192,10 +192,13 @@ fn network(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Resu
     Ok(())
 }
 
-/// ARP entries of all hosts whose address is known; the others are left out (and said at start-up).
+/// ARP entries of all hosts whose address is known; what could not be entered is said.
 fn arp(site: &Site) -> Vec<(u8, u64)> {
-    let known = |m: &crate::config::dibas::HpcMac| Some(((site.resolve)(&m.host)?.octets()[3], m.mac));
-    site.dibas.hpc_macs.iter().filter_map(known).collect()
+    let (table, findings) = site.dibas.arp_table(site.resolve);
+    for finding in findings {
+        log::warn!("ARP table: {finding}");
+    }
+    table
 }
 
 fn push_prepared(site: &Site, prepared: &Prepared, plan: &mut Plan) {
