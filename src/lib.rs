@@ -2,7 +2,8 @@
 //!
 //! The folder list is the table of contents; arrows point downwards only (see `ARCHITECTURE.md`):
 //!
-//! - [`cli`] what a person types; [`node`] composes sessions, role and jobs; roles: [`player`]
+//! - [`cli`] what a person types; [`node`] composes sessions, role and jobs; roles: [`player`], [`archon`]
+//! - [`frames`] images of a CCD on disk
 //! - [`daq`] the recording program, a child of the player; [`sim`] simulated hardware, a product
 //! - [`plan`] hardware procedures as data; [`api`] the one table of methods
 //! - [`fpga`], [`shm`], [`session`], [`record`], [`config`] what the roles stand on
@@ -10,10 +11,12 @@
 //! - [`value`], [`units`] the vocabulary
 
 pub mod api;
+pub mod archon;
 pub mod cli;
 pub mod config;
 pub mod daq;
 pub mod fpga;
+pub mod frames;
 pub mod node;
 pub mod plan;
 pub mod player;

@@ -164,5 +164,9 @@ impl CallError {
     }
 }
 
+/// Names a call that is answered later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
 /// Result of a call.
 pub type Outcome = Result<Value, CallError>;

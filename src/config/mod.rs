@@ -2,6 +2,8 @@
 //!
 //! Pure: text in, typed values and findings out. Reading files is the caller's business.
 
+pub mod acf;
+pub mod archon;
 pub mod cidr;
 pub mod dibas;
 pub mod docs;

@@ -1,6 +1,7 @@
 //! Pure codecs: bytes to meaning and back. No clock, no socket, no file; input in any pieces, every
 //! length checked before memory is taken for it.
 
+pub mod archon;
 pub mod bof;
 pub mod dibas_conf;
 pub mod fpg;

@@ -1,6 +1,7 @@
 //! Codec + time -> events: the sessions a node holds with its peers. Pure: bytes, time and orders
 //! in; bytes, calls and closings out.
 
+pub mod archon_link;
 pub mod client;
 pub mod katcp_client;
 pub mod liveness;

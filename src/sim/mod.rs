@@ -1,5 +1,6 @@
 //! Simulated hardware: a product of its own, used by people without a telescope and by every test.
 
+pub mod archon;
 pub mod packets;
 pub mod roach2;
 pub mod roach_app;

@@ -5,6 +5,7 @@
 //! its files by content. A `.json` or `.gz` file that no area can place is a failure, zero cases are a
 //! failure, and skipped cases are listed with the reason.
 
+mod archon;
 mod backends;
 mod daq;
 mod dibas_site;
@@ -21,7 +22,8 @@ use std::process::ExitCode;
 /// An area recognises a file and runs its cases, or says `false`: not mine.
 type Runner = fn(&GoldenFile, &mut Report) -> bool;
 
-const AREAS: &[(&str, Runner)] = &[("katcp", katcp::run), ("shm", shm::run), ("backends", backends::run)];
+const AREAS: &[(&str, Runner)] =
+    &[("katcp", katcp::run), ("shm", shm::run), ("backends", backends::run), ("archon", archon::run)];
 
 fn main() -> ExitCode {
     // The default harness' flags (`--nocapture`, `--quiet`, ...) are accepted and ignored.

@@ -11,9 +11,7 @@ use crate::reactor::{ChildSignal, Exit, Program};
 use crate::units::{Mono, Utc};
 use crate::value::Value;
 
-/// Names a call that is answered later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
+pub use crate::api::Ticket;
 
 /// Names a step of a plan, across plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,0 +1,302 @@
+//! What the role orders of the disk, and what comes back.
+
+use super::geometry::{Cut, FrameGeometry};
+use crate::config::archon::{Checksum, Files};
+use crate::units::Utc;
+use crate::value::Value;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// Where and under which names images go; the same for the life of the role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naming {
+    /// `files` of the configuration.
+    pub files: Files,
+    /// `checksum` of the configuration.
+    pub checksum: Checksum,
+    /// Upper case.
+    pub observatory: String,
+    /// The root must be on a mounted file system of its own.
+    pub require_mount: bool,
+    /// Free bytes demanded besides the images themselves.
+    pub spare_bytes: u64,
+}
+
+/// Which frame: enough to know it again after a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct FrameId {
+    /// Name of the controller.
+    pub controller: String,
+    /// BACKPLANE_ID.
+    pub backplane: String,
+    /// Buffer, 1..=3.
+    pub buffer: u8,
+    /// BUFnFRAME
+    pub frame: u64,
+    /// BUFnTIMESTAMP, ticks.
+    pub timestamp: u64,
+}
+
+/// A header card. `value` null: an undefined card.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// Keyword; longer than 8 becomes HIERARCH.
+    pub key: String,
+    /// bool, int, float or text.
+    pub value: Value,
+    /// Comment.
+    pub comment: String,
+}
+
+/// One image to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageSpec {
+    /// What is cut.
+    pub cut: Cut,
+    /// Its final path.
+    pub path: PathBuf,
+    /// Cards after NAXISn, as known before the fetch; values may change until [`Job::Secure`], and cards be added.
+    pub cards: Vec<Card>,
+    /// In `excluded_cameras` or `--no-write`: fetched, not written.
+    pub discard: bool,
+}
+
+/// One frame to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FramePlan {
+    /// Which frame.
+    pub id: FrameId,
+    /// Exposure number.
+    pub exposure: u64,
+    /// Its shape.
+    pub geometry: FrameGeometry,
+    /// FETCH address.
+    pub base: u64,
+    /// The images in it, in configuration order.
+    pub images: Vec<ImageSpec>,
+    /// Checksums, sums, where.
+    pub naming: Naming,
+}
+
+/// A frame being written.
+#[derive(Clone, Debug)]
+pub struct FrameHandle(pub(super) Arc<Mutex<super::writer::Writer>>);
+
+/// Paths of an exposure's images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Exposure number; burnt.
+    pub number: u64,
+    /// Directory of the night; exists.
+    pub dir: PathBuf,
+    /// (controller, ccd, path), as asked for.
+    pub paths: Vec<(String, String, PathBuf)>,
+    /// Things to tell the operator (`P not found. Creating it.`).
+    pub warnings: Vec<String>,
+}
+
+/// An image that is safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// CCD.
+    pub ccd: String,
+    /// Final path.
+    pub path: PathBuf,
+    /// Size of the file, bytes.
+    pub bytes: u64,
+    /// Hex checksum (md5 or sha1), if asked for.
+    pub sum: Option<String>,
+    /// Things that went wrong without harm to the image.
+    pub warnings: Vec<String>,
+}
+
+/// Why something on disk could not be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {}: {why}; {remedy}", path.display())]
+pub struct FileError {
+    /// What was tried (`cannot create`, `cannot write`).
+    pub what: String,
+    /// On what.
+    pub path: PathBuf,
+    /// Why not.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Statistics of a tap, from the stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TapStatistics {
+    /// CCD.
+    pub ccd: String,
+    /// Tap within the CCD, 0-based.
+    pub tap: u32,
+    /// Mean, ADU.
+    pub mean: f64,
+    /// Standard deviation, ADU.
+    pub sigma: f64,
+    /// Pixels at full scale.
+    pub saturated: u64,
+    /// Mean of the overscan columns, ADU, if the window has any.
+    pub overscan: Option<f64>,
+}
+
+/// What was left behind by an exposure that did not end, as found on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lost {
+    /// The lock file.
+    pub lock: PathBuf,
+    /// CCD.
+    pub ccd: String,
+    /// Exposure number.
+    pub exposure: u64,
+    /// The image it was to become.
+    pub image: PathBuf,
+    /// Which frame; `frame` 0 in lock files of the reference.
+    pub id: FrameId,
+    /// Its shape; `None` in lock files of the reference.
+    pub geometry: Option<FrameGeometry>,
+    /// FETCH address.
+    pub base: u64,
+    /// Cut and cards.
+    pub spec: ImageSpec,
+    /// What is on disk.
+    pub found: Found,
+}
+
+/// What is on disk of a lost image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The final image: only the lock file is left over.
+    Image,
+    /// A complete partial file, synced: it only has to be published.
+    WholePart(PathBuf),
+    /// Something incomplete, or nothing: the frame is needed from the controller.
+    Incomplete(Option<PathBuf>),
+    /// The lock file cannot be understood.
+    Unreadable(String),
+}
+
+/// Blocking work on files.
+#[derive(Debug)]
+pub enum Job {
+    /// Take the next exposure number (or this one) and see that nothing is in the way.
+    Reserve {
+        /// Where.
+        naming: Naming,
+        /// `--seqno`
+        seqno: Option<u64>,
+        /// (controller, ccd) of every image.
+        images: Vec<(String, String)>,
+        /// Bytes of all images together, to be free on disk.
+        bytes: u64,
+        /// Time of the exposure: decides the directory.
+        at: Utc,
+    },
+    /// Lock files and partial files.
+    Open(Box<FramePlan>),
+    /// The next bytes of the frame as fetched (padding may follow the last pixel).
+    Write {
+        /// The frame.
+        handle: FrameHandle,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// All bytes have been written: final cards, sums, sync of files and directory.
+    Secure {
+        /// The frame.
+        handle: FrameHandle,
+        /// Final cards by CCD; cards with a key that is there replace its value.
+        cards: Vec<(String, Vec<Card>)>,
+    },
+    /// Compress, rename, checksum line, remove the lock files.
+    Publish {
+        /// The frame.
+        handle: FrameHandle,
+    },
+    /// The fetch failed: `keep` what is on disk as evidence for recovery, or remove it.
+    Abandon {
+        /// The frame.
+        handle: FrameHandle,
+        /// Keep partial and lock files.
+        keep: bool,
+        /// Why, for the lock file.
+        why: String,
+    },
+    /// Look for what was left behind in a directory (or at one lock file).
+    Survey {
+        /// Directory or lock file; `None`: the directory of the night `at`.
+        path: Option<PathBuf>,
+        /// Where.
+        naming: Naming,
+        /// Time.
+        at: Utc,
+    },
+    /// Publish a whole partial file, or remove a lock file that is left over.
+    Restore {
+        /// What was found.
+        lost: Box<Lost>,
+        /// Where.
+        naming: Naming,
+        /// Append to the checksum file.
+        checksum: bool,
+        /// Leave the lock file.
+        keep_lock: bool,
+    },
+    /// Read a text file (an ACF).
+    ReadText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Write a text file, new or replaced at once.
+    WriteText {
+        /// The file.
+        path: PathBuf,
+        /// Its content.
+        text: String,
+    },
+    /// First free `archon_<controller>_NNNN.fits` in a directory, or see that this file can be created.
+    RawPath {
+        /// `None`: the home directory and the next number.
+        path: Option<PathBuf>,
+        /// Controller.
+        controller: String,
+    },
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub enum Done {
+    /// Of [`Job::Reserve`].
+    Reserved(Result<Reservation, FileError>),
+    /// Of [`Job::Open`].
+    Opened(Result<FrameHandle, FileError>),
+    /// Of [`Job::Write`]: the buffer, to be filled again.
+    Written {
+        /// Empty, capacity kept.
+        bytes: Vec<u8>,
+        /// Bytes of the frame written so far.
+        total: u64,
+        /// Why not, if not.
+        error: Option<FileError>,
+    },
+    /// Of [`Job::Secure`].
+    Secured(Result<Vec<TapStatistics>, FileError>),
+    /// Of [`Job::Publish`] and [`Job::Restore`].
+    Published(Result<Vec<Published>, FileError>),
+    /// Of [`Job::Abandon`].
+    Abandoned,
+    /// Of [`Job::Survey`].
+    Surveyed(Result<Vec<Lost>, FileError>),
+    /// Of [`Job::ReadText`].
+    Read(Result<String, FileError>),
+    /// Of [`Job::WriteText`].
+    Wrote(Result<PathBuf, FileError>),
+    /// Of [`Job::RawPath`].
+    RawPath(Result<PathBuf, FileError>),
+}
+
+/// Does a job; blocks.
+pub fn work(_job: Job) -> Done {
+    unimplemented!("owner: frames")
+}

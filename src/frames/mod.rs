@@ -1,0 +1,15 @@
+//! Images on disk: cut out of the frame while it is fetched, proven, and never lost.
+//!
+//! ```text
+//! reserve ─► open ─► write … write ─► secure ─► publish          per exposure and controller
+//!   number,   lock     chunks cut,      data,     compressed, renamed (never over another file),
+//!   names     files,   swapped, summed  header,   checksum line, lock file removed
+//!             .part    in one pass      fsync of file and directory: the buffer may be released
+//! ```
+//!
+//! Everything here blocks and runs on named workers; a role only sees the [`jobs::Job`]s and
+//! [`jobs::Done`]s.
+
+pub mod geometry;
+pub mod jobs;
+pub mod writer;

@@ -1,0 +1,1 @@
+//! A simulated Archon controller with the semantics of the hardware.

@@ -1,0 +1,13 @@
+//! STA Archon: framing, replies, configuration, status word, cutting, sequences of commands.
+
+use crate::report::{GoldenFile, Report};
+
+/// Recognises a file by its content and runs its cases, or says `false`.
+type Runner = fn(&GoldenFile, &mut Report) -> bool;
+
+const RUNNERS: &[Runner] = &[];
+
+/// Runs the cases of one file.
+pub fn run(file: &GoldenFile, report: &mut Report) -> bool {
+    RUNNERS.iter().any(|run| run(file, report))
+}
