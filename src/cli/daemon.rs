@@ -9,10 +9,11 @@ use crate::config::dibas::{Bank, Dibas, Severity};
 use crate::config::settings::{self, Daq, Dialect as DialectSetting, Endpoint, Role, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
 use crate::node::access::Access;
-use crate::node::board::Board;
 use crate::node::faces::{Port, Protocol};
-use crate::node::work::{Announce, read_config};
-use crate::node::{NodeConfig, PlayerNode};
+use crate::node::player::board::Board;
+use crate::node::player::work::read_config;
+use crate::node::work::Announce;
+use crate::node::{DeskConfig, NodeConfig, PlayerNode};
 use crate::player::config::{DaqProgram, PlayerConfig};
 use crate::proto::status_cards::Dialect;
 use crate::reactor::{self, Address, Options};
@@ -121,15 +122,17 @@ fn run_player(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
     }
     let Status { memory, env, daq_args } = guard.status_memory(settings, &bank);
     let node_config = NodeConfig {
-        ports: ports(settings, &bank)?,
-        access: Access {
-            allow: settings.listen.allow.clone(),
-            allow_write: settings.listen.allow_write.clone(),
-            own_uid: nix::unistd::Uid::effective().as_raw(),
+        desk: DeskConfig {
+            ports: ports(settings, &bank)?,
+            access: Access {
+                allow: settings.listen.allow.clone(),
+                allow_write: settings.listen.allow_write.clone(),
+                own_uid: nix::unistd::Uid::effective().as_raw(),
+            },
+            execute_abandoned: settings.listen.execute_abandoned,
+            record: Some(record_file(settings, guard.dir.as_deref())),
+            announce: args.ready_fd.map(Announce::Fd).or(args.announce.then_some(Announce::Stdout)),
         },
-        execute_abandoned: settings.listen.execute_abandoned,
-        record: Some(record_file(settings, guard.dir.as_deref())),
-        announce: args.ready_fd.map(Announce::Fd).or(args.announce.then_some(Announce::Stdout)),
         resolve,
         resolve_elsewhere: !settings.player.simulate,
         dibas_conf,

@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::work::{BOARD_RESOLVER, Job};
+use super::Job;
+use super::work::{self, BOARD_RESOLVER};
 
 /// The board of a bank.
 pub struct Board {
@@ -118,7 +119,7 @@ impl Board {
             Some(ip) => self.resolved(&self.host.clone(), Some(ip), tag, now, fx),
             None => fx.push(Effect::Work {
                 worker: BOARD_RESOLVER,
-                job: Job::ResolveBoard { host: self.host.clone() },
+                job: Job::Role(work::Job::ResolveBoard { host: self.host.clone() }),
             }),
         }
     }
