@@ -157,7 +157,10 @@ impl<C, O> Desk<C, O> {
         if let Some(ask) = self.asks.pop_front() {
             return Some(ask);
         }
-        while idle {
+        if !idle {
+            return None;
+        }
+        loop {
             match self.calls.next_turn()? {
                 Turn::Start(ticket, call) => {
                     self.turn = Some(ticket);
@@ -169,7 +172,6 @@ impl<C, O> Desk<C, O> {
                 }
             }
         }
-        None
     }
 
     /// The answer to a call.

@@ -4,7 +4,7 @@ use crate::fpga::katcp::{KatcpFpga, KatcpFpgaConfig, LinkOutput};
 use crate::fpga::{Fpga, FpgaOp, OpId};
 use crate::player::bank::{FpgaKey, Input};
 use crate::player::state::Link;
-use crate::reactor::{Address, CloseReason, ConnId, Effect, Effects, Tag};
+use crate::reactor::{Address, CloseReason, ConnId, ConnectOptions, Effect, Effects, Tag};
 use crate::session::katcp_client::LinkState;
 use crate::units::{Mono, Now};
 use std::collections::HashMap;
@@ -130,7 +130,8 @@ impl Board {
         match ip {
             Some(ip) => {
                 let address = Address::Tcp(SocketAddr::from((ip, self.port)));
-                fx.push(Effect::Connect { tag, address, timeout, quick_ack: true });
+                let options = ConnectOptions { quick_ack: true, ..ConnectOptions::default() };
+                fx.push(Effect::Connect { tag, address, timeout, options });
             }
             None => self.lost(&format!("host '{host}' has no known address"), now),
         }

@@ -71,7 +71,10 @@ fn sighup_reads_the_configuration_again() {
     house.jobs.clear();
     let mut conf = dibas();
     conf.modes.truncate(2);
-    house.event(Event::Done(Ok(work::Done::Role(Done::ConfigRead { ticket: None, result: Ok(Box::new(conf)) }))));
+    house.event(Event::Done(Ok(work::Done::Role(Done::ConfigRead {
+        ticket: None,
+        result: Ok(Box::new(conf)),
+    }))));
     assert!(matches!(house.ask(client, "list_modes", &[]), Ok(Value::List(l)) if l.len() == 2));
     assert_eq!(house.ask(client, "get_mode", &[]), Ok("MODE1".into()));
 }
@@ -83,7 +86,10 @@ fn sighup_looks_new_host_names_up() {
     let mut conf = dibas();
     let entry = appliance::config::dibas::HpcMac { host: "newcomer".into(), mac: 1, line: 1 };
     conf.hpc_macs.push(entry);
-    house.event(Event::Done(Ok(work::Done::Role(Done::ConfigRead { ticket: None, result: Ok(Box::new(conf)) }))));
+    house.event(Event::Done(Ok(work::Done::Role(Done::ConfigRead {
+        ticket: None,
+        result: Ok(Box::new(conf)),
+    }))));
     let asked = house.jobs.pop_front();
     assert!(
         matches!(&asked, Some(work::Job::Role(Job::Resolve { hosts })) if hosts.contains(&"newcomer".into())),
