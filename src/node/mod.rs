@@ -6,11 +6,12 @@
 //!     └──────────────────── replies ◄────────────────┘
 //! ```
 //!
-//! What every node has is the [`desk`]; a role's own surroundings are in [`player`]. Nodes are pure:
+//! What every node has is the [`desk`]; a role's own surroundings are in [`player`] and [`archon`]. Nodes are pure:
 //! events and time in, effects out. They route and translate; decisions are the role's. After every event
 //! everything that has become due is passed on until nothing moves.
 
 pub mod access;
+pub mod archon;
 pub mod calls;
 pub mod desk;
 pub mod faces;
@@ -19,5 +20,6 @@ pub mod recorder;
 pub mod timers;
 pub mod work;
 
+pub use archon::{ArchonNode, ArchonNodeConfig};
 pub use desk::DeskConfig;
 pub use player::{NodeConfig, PlayerNode};

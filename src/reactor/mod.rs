@@ -24,7 +24,7 @@ mod tokens;
 mod workers;
 
 pub use background::{Handle, spawn_thread};
-pub use panics::EXIT_PANICS;
+pub use panics::{EXIT_PANICS, panic_text};
 pub use poll_loop::{EXIT_FORCED, Options, run};
 
 use crate::units::{Mono, Now, Utc};
