@@ -3,7 +3,7 @@
 use super::disk::{Disk, Named};
 use super::geometry::FrameGeometry;
 use super::header::{self, BLOCK, card, put};
-use super::jobs::{Card, FileError, FrameId, FramePlan, ImageSpec};
+use super::jobs::{Card, FileError, FrameId, FramePlan, ImageSpec, Published};
 use super::lock::{self, Lock, State};
 use super::pixels::fold;
 use super::scatter::{Block, Scatter};
@@ -28,6 +28,8 @@ pub(super) struct Image {
     locked: Option<bool>,
     /// The partial file, with the place of its first pixel.
     part: Option<(Named, u64)>,
+    /// It has its name.
+    pub published: Option<Published>,
 }
 
 impl Image {
@@ -55,6 +57,7 @@ impl Image {
             spec: spec.clone(),
             locked: None,
             part: None,
+            published: None,
         }
     }
 
