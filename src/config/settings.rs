@@ -24,6 +24,17 @@ pub enum Role {
     Archon,
 }
 
+impl Role {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Player => "player",
+            Role::DealerProxy => "dealer-proxy",
+            Role::Archon => "archon",
+        }
+    }
+}
+
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
