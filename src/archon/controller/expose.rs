@@ -28,9 +28,8 @@ pub(super) struct Exposure {
 /// An integration that is going on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Integration {
-    pub began: Mono,
     pub ends: Mono,
-    /// The controller's clock at `began` or a little later.
+    /// The controller's clock when it began, or a little later.
     pub ticks: Option<u64>,
     /// The TIMER query that was sent at the end, and once only.
     pub asked: Asked,
@@ -43,6 +42,13 @@ pub(super) enum Asked {
     Begin(u64),
     End(u64),
     Done,
+}
+
+impl Integration {
+    /// Its end is ours to notice; otherwise TIMER was asked and says.
+    pub fn waits(&self) -> bool {
+        !matches!(self.asked, Asked::End(_))
+    }
 }
 
 impl Controller {
@@ -150,7 +156,7 @@ impl Controller {
         let Some(exposure) = &mut self.exposure else { return };
         let ends = now.mono + exposure.integration;
         let long = exposure.integration >= LONG;
-        exposure.running = Some(Integration { began: now.mono, ends, ticks: None, asked: Asked::No });
+        exposure.running = Some(Integration { ends, ticks: None, asked: Asked::No });
         if long {
             let id = self.watch(Command::Timer, now);
             if let Some(running) = self.exposure.as_mut().and_then(|e| e.running.as_mut()) {
@@ -210,10 +216,12 @@ impl Controller {
     }
 
     /// A failed order leaves no activity behind in the word that nobody would end.
-    pub(super) fn leave_activity(&mut self, run: &Run, _now: Now) {
+    pub(super) fn leave_activity(&mut self, run: &Run, fault: &Fault) {
         let word = self.facts.word;
+        // Ended by another order, the controller still reads; that order says what becomes of it.
+        let reads_on = matches!(fault, Fault::Aborted { .. }) && self.baseline.is_some();
         let word = match &run.order {
-            Order::Readout { .. } | Order::Abort { .. } => word.off(StatusWord::READING),
+            Order::Readout { .. } | Order::Abort { .. } if !reads_on => word.off(StatusWord::READING),
             Order::Flush { .. } => word.off(StatusWord::FLUSHING),
             Order::Fetch { .. } => word.off(StatusWord::FETCHING),
             Order::Prepare { .. } | Order::Release => {

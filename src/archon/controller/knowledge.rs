@@ -290,14 +290,14 @@ impl Controller {
     }
 
     /// A hardware or protocol failure sets ERROR; a refusal or an abort does not.
-    pub(super) fn went_wrong(&mut self, run: &Run, fault: &Fault, now: Now) {
+    pub(super) fn went_wrong(&mut self, run: &Run, fault: &Fault) {
         let bad = matches!(fault, Fault::Failed { .. } | Fault::Timeout { .. });
         let ours = !matches!(run.order, Order::Talk(_) | Order::System | Order::Status | Order::Frame | Order::ReadConfig);
         let timing = matches!(run.lane, super::run::Lane::Timing | super::run::Lane::Fetch);
         if bad && ours && timing {
             self.set_word(self.facts.word.on(StatusWord::ERROR));
         }
-        self.leave_activity(run, now);
+        self.leave_activity(run, fault);
     }
 
     pub(super) fn set_word(&mut self, word: StatusWord) {

@@ -1,7 +1,7 @@
 //! Readout window and single lines of configuration memory.
 
 use super::messages::Fault;
-use super::procedure::{Check, Procedure, ReadBack, Step};
+use super::procedure::{Check, Procedure, Step};
 use super::Controller;
 use crate::archon::safety::{Consent, Grant, Purpose, heater_key};
 use crate::archon::window::{PARAMETERS, Window};
@@ -96,10 +96,6 @@ impl Controller {
                 text: format!("line {line} was not read back; it was not applied"),
             }),
         }
-    }
-
-    pub(super) fn read_everything(&self) -> Step {
-        Step::ReadConfig(ReadBack::of(self.generation))
     }
 }
 

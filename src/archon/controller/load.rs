@@ -19,7 +19,8 @@ impl Controller {
         let Order::Load { acf, path, apply_all, apply, power, overrides, init, consent } = order else {
             return Err(self.refused("not a load"));
         };
-        let acf = Arc::new(acf.with_overrides(overrides));
+        let acf = acf.with_overrides(overrides).map_err(|e| self.refused(format!("load: {e}")))?;
+        let acf = Arc::new(acf);
         self.check_file(&acf)?;
         let there = self.read_back.clone().ok_or_else(|| self.refused("The configuration could not be read."))?;
         let changes = there.diff(&acf);

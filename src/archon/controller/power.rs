@@ -1,10 +1,8 @@
 //! Power: one attempt, confirmed within 30 s or taken back.
 
-use super::messages::Fault;
 use super::procedure::{Mark, Procedure, Step, Until};
 use super::Controller;
 use crate::archon::safety::{Class, Consent, Grant, Purpose, bias_value_key};
-use crate::archon::status_word::StatusWord;
 use crate::config::acf::Acf;
 use crate::proto::archon::{Command, Power, Status};
 use std::time::Duration;
@@ -68,14 +66,6 @@ impl Controller {
     /// An order of ours changes power now: INTERMEDIATE is no alarm.
     pub(super) fn power_changing(&self) -> bool {
         self.power_in_order
-    }
-
-    pub(super) fn power_is(&self, bit: StatusWord) -> bool {
-        self.facts.word.has(bit)
-    }
-
-    pub(super) fn timed_out(&self, text: String) -> Fault {
-        Fault::Timeout { controller: self.name().to_owned(), text }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::messages::{Answer, Fault, Level, Order, OrderKey, Output, Report};
 use super::procedure::{Procedure, READ_DEPTH, Step, changes, describe};
 use super::{Controller, names};
-use crate::archon::safety::{self, Consent, Grant};
-use crate::proto::archon::{Command, Expect};
+use crate::archon::safety::{self, Grant};
+use crate::proto::archon::Command;
 use crate::session::archon_link::{LinkError, Token};
 use crate::units::{Mono, Now};
 use std::collections::VecDeque;
@@ -49,6 +49,10 @@ pub(super) struct Run {
     cleaning: bool,
     recorded: bool,
     progressed: Option<Mono>,
+    /// When the poll it is in began.
+    pub poll_began: Mono,
+    /// Why its poll has not what it waits for.
+    pub not_yet: Option<String>,
 }
 
 impl Run {
@@ -70,6 +74,8 @@ impl Run {
             cleaning: false,
             recorded: false,
             progressed: None,
+            poll_began: now.mono,
+            not_yet: None,
         }
     }
 
@@ -77,6 +83,17 @@ impl Run {
     pub fn interruptible(&self) -> bool {
         let waits = matches!(self.procedure.steps.front(), Some(Step::Poll { .. } | Step::Pause { .. }));
         waits && !self.cleaning && matches!(self.order, Order::Readout { .. } | Order::Flush { .. } | Order::Abort { .. })
+    }
+
+    /// It polls for a frame.
+    pub fn waits_for_frame(&self) -> bool {
+        matches!(self.procedure.steps.front(), Some(Step::Poll { until: super::procedure::Until::NewFrame(_), .. }))
+    }
+
+    /// No reply will come.
+    pub fn link_is_gone(&mut self) {
+        self.outstanding = 0;
+        self.waiting = Waiting::Nothing;
     }
 
     /// When it must be looked at.
@@ -155,7 +172,8 @@ impl Controller {
         }
         let text = match (run.poll_deadline, run.procedure.steps.front()) {
             (Some(t), Some(Step::Poll { limit, what, .. })) if now.mono >= t => {
-                Some(format!("{} within {} s", timeout_text(what), limit.as_secs_f64()))
+                let why = run.not_yet.take().map(|w| format!(": {w}")).unwrap_or_default();
+                Some(format!("Timed out waiting for {what} ({} s){why}", limit.as_secs_f64()))
             }
             _ if now.mono >= run.deadline => Some(format!(
                 "{} was not over within {} s",
@@ -194,7 +212,7 @@ impl Controller {
                 true
             }
             Step::Check(check) => {
-                if let Err(fault) = self.check(&check, now) {
+                if let Err(fault) = self.check(&check) {
                     self.fail(run, fault);
                 }
                 true
@@ -273,7 +291,11 @@ impl Controller {
     fn poll_once(&mut self, run: &mut Run, step: Step, now: Now) -> bool {
         let Step::Poll { ask, limit, .. } = &step else { return true };
         let ask = ask.clone();
-        run.poll_deadline.get_or_insert(now.mono + *limit);
+        if run.poll_deadline.is_none() {
+            run.poll_deadline = Some(now.mono + *limit);
+            run.poll_began = now.mono;
+            run.not_yet = None;
+        }
         run.procedure.steps.push_front(step);
         match self.issue(run, ask, now) {
             Ok(()) => {
@@ -524,7 +546,7 @@ impl Controller {
             None => Ok(run.answer.take().unwrap_or(Answer::Done)),
         };
         if let Err(fault) = &result {
-            self.went_wrong(&run, fault, now);
+            self.went_wrong(&run, fault);
         }
         if run.lane == Lane::Watch {
             self.watched(&run, result.as_ref().err(), now);
@@ -568,21 +590,5 @@ impl Controller {
 
     pub(super) fn report(&mut self, report: Report) {
         self.out.push_back(Output::Report(report));
-    }
-
-    /// Every command that is answered by nothing is answered at once by the link: nothing waits for it here.
-    pub(super) fn silent(command: &Command) -> bool {
-        command.expects() == Expect::Nothing
-    }
-}
-
-fn timeout_text(what: &str) -> String {
-    format!("Timed out waiting for {what}")
-}
-
-impl Consent {
-    /// Nothing beyond what the order itself says.
-    pub const fn none() -> Consent {
-        Consent { warm: None, unchecked: false, thermal: false, bias: false }
     }
 }

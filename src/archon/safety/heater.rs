@@ -141,7 +141,9 @@ pub(super) fn write_allowed(asked: &Asked<'_>) -> Result<(), Lack> {
         return Err(forced(&key));
     }
     let acf = asked.facts.acf().ok_or_else(|| Lack::new("the configuration is unknown", "attach"))?;
-    let acf = acf.with_overrides(&[(key.clone(), value.to_owned())]);
+    let acf = acf
+        .with_overrides(&[(key.clone(), value.to_owned())])
+        .map_err(|e| Lack::new(e.to_string(), "correct the line"))?;
     let heater = Heater { acf: &acf, module, which };
     if !heater.on("ENABLE") && field != "TARGET" {
         return Ok(());

@@ -69,7 +69,7 @@ pub(super) fn write_within_limits(asked: &Asked<'_>) -> Result<(), Lack> {
     if matches!(upper.as_str(), "POWERON" | "APPLYALL") && value.trim() != "0" {
         return Err(Lack::new(format!("{key} makes the controller act by itself at boot"), "leave it 0"));
     }
-    match family(&key) {
+    match family_of_write(asked, &key, value) {
         Family::Bias | Family::Clock if !asked.grant.consent.unchecked => Err(Lack::new(
             match asked.facts.limits {
                 None => "there is no limits file for this controller".to_owned(),
@@ -79,6 +79,15 @@ pub(super) fn write_within_limits(asked: &Asked<'_>) -> Result<(), Lack> {
         )),
         _ => Ok(()),
     }
+}
+
+/// What a write is about: a constant that a bias names is of the bias.
+fn family_of_write(asked: &Asked<'_>, key: &str, value: &str) -> Family {
+    let changed = asked.facts.acf().and_then(|acf| {
+        let new = acf.with_overrides(&[(key.to_owned(), value.to_owned())]).ok()?;
+        acf.diff(&new).first().map(|d| d.family)
+    });
+    changed.unwrap_or_else(|| family(key))
 }
 
 /// Every limited key of a configuration; the first that is outside is named.
