@@ -1,7 +1,12 @@
 //! What the role orders of the disk, and what comes back.
 
+use super::disk::Disk;
 use super::geometry::{Cut, FrameGeometry};
+pub use super::taps::Overscan;
+use super::writer::Writer;
+use super::{publish, reserve, restore, survey, text_file};
 use crate::config::archon::{Checksum, Files};
+use crate::sys::clock;
 use crate::units::Utc;
 use crate::value::Value;
 use std::path::PathBuf;
@@ -74,6 +79,8 @@ pub struct FramePlan {
     pub base: u64,
     /// The images in it, in configuration order.
     pub images: Vec<ImageSpec>,
+    /// Where the overscan is, for the statistics.
+    pub overscan: Overscan,
     /// Checksums, sums, where.
     pub naming: Naming,
 }
@@ -112,7 +119,7 @@ pub struct Published {
 
 /// Why something on disk could not be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {}: {why}; {remedy}", path.display())]
+#[error("{}", self.sentence())]
 pub struct FileError {
     /// What was tried (`cannot create`, `cannot write`).
     pub what: String,
@@ -122,6 +129,19 @@ pub struct FileError {
     pub why: String,
     /// What to do.
     pub remedy: String,
+}
+
+impl FileError {
+    /// `cannot write P: no space left; free some`, or the reference's own `File P already exists. Check ...`.
+    fn sentence(&self) -> String {
+        let FileError { what, path, why, remedy } = self;
+        let path = path.display();
+        if what == "File" {
+            format!("{what} {path} {why}. {remedy}")
+        } else {
+            format!("{what} {path}: {why}; {remedy}")
+        }
+    }
 }
 
 /// Statistics of a tap, from the stream.
@@ -297,6 +317,52 @@ pub enum Done {
 }
 
 /// Does a job; blocks.
-pub fn work(_job: Job) -> Done {
-    unimplemented!("owner: frames")
+pub fn work(job: Job) -> Done {
+    work_on(&Disk::default(), job)
+}
+
+/// The same on a disk that tests look at.
+pub(super) fn work_on(disk: &Disk, job: Job) -> Done {
+    match job {
+        Job::Reserve { naming, seqno, images, bytes, at } => {
+            Done::Reserved(reserve::reserve(disk, &naming, seqno, &images, bytes, at))
+        }
+        Job::Open(plan) => Done::Opened(open(disk, *plan)),
+        Job::Write { handle, bytes } => write(&handle, bytes),
+        Job::Secure { handle, cards } => Done::Secured(handle.with(|w| w.secure(cards))),
+        Job::Publish { handle } => Done::Published(handle.with(|w| publish::frame(w))),
+        Job::Abandon { handle, keep, why } => {
+            handle.with(|w| w.abandon(keep, &why));
+            Done::Abandoned
+        }
+        Job::Survey { path, naming, at } => Done::Surveyed(survey::survey(path.as_deref(), &naming, at)),
+        Job::Restore { lost, naming, checksum, keep_lock } => {
+            Done::Published(restore::restore(disk, &lost, &naming, checksum, keep_lock).map(|p| vec![p]))
+        }
+        Job::ReadText { path } => Done::Read(text_file::read(&path)),
+        Job::WriteText { path, text } => Done::Wrote(text_file::write(disk, &path, &text)),
+        Job::RawPath { path, controller } => Done::RawPath(text_file::raw_path(path, &controller)),
+    }
+}
+
+fn open(disk: &Disk, plan: FramePlan) -> Result<FrameHandle, FileError> {
+    let sjd = super::names::sjd(&plan.naming.observatory, clock::utc());
+    Writer::open(plan, disk.clone(), sjd).map(|w| FrameHandle(Arc::new(Mutex::new(w))))
+}
+
+fn write(handle: &FrameHandle, mut bytes: Vec<u8>) -> Done {
+    let (total, error) = handle.with(|w| {
+        let result = w.write(&bytes);
+        (w.total(), result.err())
+    });
+    bytes.clear();
+    Done::Written { bytes, total, error }
+}
+
+impl FrameHandle {
+    /// The jobs of a frame run one after the other; the lock is never waited for in practice. A panic of an earlier
+    /// job has left sums that nobody may trust, but the files are as they are.
+    fn with<T>(&self, act: impl FnOnce(&mut Writer) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
 }

@@ -10,6 +10,23 @@
 //! Everything here blocks and runs on named workers; a role only sees the [`jobs::Job`]s and
 //! [`jobs::Done`]s.
 
+mod cards;
+mod disk;
 pub mod geometry;
+mod header;
+mod image;
 pub mod jobs;
+mod lock;
+mod names;
+mod pixels;
+mod publish;
+mod reserve;
+mod restore;
+mod scatter;
+mod survey;
+mod taps;
+mod text_file;
 pub mod writer;
+
+#[cfg(test)]
+mod tests;
