@@ -24,7 +24,7 @@ type Action = fn(&mut Archon, &str) -> Reply;
 /// Commands without a client of their own; the text after the name is the argument.
 const COMMANDS: &[(&str, Action)] = &[
     ("SYSTEM", |a, _| Reply::Text(a.system.clone())),
-    ("STATUS", |a, _| Reply::Text(a.health.status(&a.system, &a.applied, a.log.len(), &a.faults, a.now))),
+    ("STATUS", |a, _| Reply::Text(a.health.status(a.log.len(), &a.faults, a.now))),
     ("FRAME", |a, _| Reply::Text(a.buffers.describe(a.ticks(a.now)))),
     ("TIMER", |a, _| Reply::Text(format!("TIMER={:016X}", a.ticks(a.now)))),
     ("FETCHLOG", |a, _| Reply::Text(a.log.pop_front().unwrap_or_else(|| "(null)".into()))),
@@ -213,6 +213,7 @@ impl Archon {
             return Reply::Refused;
         }
         self.applied = self.memory.snapshot();
+        self.health.apply(&self.applied);
         let big = self.applied.int("BIGBUF") == Some(1);
         self.buffers.set_big(big);
         done(true)

@@ -63,9 +63,48 @@ pub(super) struct Health {
     /// Background polling is off: everything stands still since then.
     pub frozen: Option<Mono>,
     pub booted: Mono,
+    /// (slot, type) of the modules there are.
+    pub modules: Vec<(u8, u16)>,
+    /// Bias channels as applied.
+    pub biases: Vec<Bias>,
+}
+
+/// A bias channel: its keys in STATUS and what it is set to.
+#[derive(Clone, Debug)]
+pub(super) struct Bias {
+    slot: u8,
+    volts_key: String,
+    amps_key: String,
+    volts: f64,
+}
+
+/// (slot, type) of what the text of SYSTEM names.
+pub(super) fn modules(system: &str) -> Vec<(u8, u16)> {
+    let kind = |slot: u8| {
+        let key = format!("MOD{slot}_TYPE=");
+        system.split(' ').find_map(|w| w.strip_prefix(&key)).and_then(|t| t.parse().ok()).unwrap_or(0)
+    };
+    (1..=SLOTS).map(|slot| (slot, kind(slot))).filter(|(_, kind)| *kind != 0).collect()
 }
 
 impl Health {
+    /// Takes over what a configuration says about bias channels.
+    pub fn apply(&mut self, acf: &Acf) {
+        let value = |key: &str| acf.get(key).and_then(|v| v.parse::<f64>().ok());
+        self.biases.clear();
+        for (slot, kind) in &self.modules {
+            for (family, channels) in bias_channels(*kind) {
+                for n in 1..=*channels {
+                    let key = |what: &str| format!("MOD{slot}/{family}_{what}{n}");
+                    let enabled = value(&key("ENABLE")).is_none_or(|e| e == 1.0);
+                    let volts = if enabled { value(&key("V")).unwrap_or(0.0) } else { 0.0 };
+                    let (volts_key, amps_key) = (key("V"), key("I"));
+                    self.biases.push(Bias { slot: *slot, volts_key, amps_key, volts });
+                }
+            }
+        }
+    }
+
     pub fn settle(&mut self, now: Mono, faults: &Faults) {
         if let Power::Rising { until } = self.power
             && until <= now
@@ -82,8 +121,8 @@ impl Health {
         }
     }
 
-    /// The text of STATUS. `module` types by slot are read from the text of SYSTEM.
-    pub fn status(&self, system: &str, applied: &Acf, log: usize, faults: &Faults, now: Mono) -> String {
+    /// The text of STATUS.
+    pub fn status(&self, log: usize, faults: &Faults, now: Mono) -> String {
         let seen = self.frozen.unwrap_or(now);
         let stale = faults.has(&Fault::StatusStale);
         let count = if stale { 7 } else { seen.since(self.booted).as_nanos() / COUNT_EVERY.as_nanos() + 1 };
@@ -104,39 +143,28 @@ impl Health {
         for (rail, volts) in RAILS {
             text.push_str(&format!(" {rail}_V={volts:.3} {rail}_I=0.100"));
         }
-        for slot in 1..=SLOTS {
-            let key = format!("MOD{slot}_TYPE=");
-            let kind =
-                system.split(' ').find_map(|w| w.strip_prefix(&key)).and_then(|t| t.parse::<u16>().ok());
-            self.module(&mut text, slot, kind.unwrap_or(0), applied, on, faults);
+        for (slot, kind) in &self.modules {
+            self.module(&mut text, *slot, *kind, on, faults);
         }
         text
     }
 
-    fn module(&self, text: &mut String, slot: u8, kind: u16, applied: &Acf, on: bool, faults: &Faults) {
-        if kind == 0 {
-            return;
-        }
+    fn module(&self, text: &mut String, slot: u8, kind: u16, on: bool, faults: &Faults) {
         text.push_str(&format!(" MOD{slot}/TEMP=26.250"));
         if matches!(kind, 5 | 11) {
-            for (sensor, kelvin_or_c) in [("TEMPA", -110.15), ("TEMPB", -183.15), ("TEMPC", -110.05)] {
+            for (sensor, celsius) in [("TEMPA", -110.15), ("TEMPB", -183.15), ("TEMPC", -110.05)] {
                 let key = format!("MOD{slot}/{sensor}");
                 let open =
                     faults.find(|f| matches!(f, Fault::SensorOpen(k) if *k == key).then_some(())).is_some();
-                let value = if open { -273.150_016 } else { kelvin_or_c };
+                let value = if open { -273.150_016 } else { celsius };
                 text.push_str(&format!(" {key}={value:.6}"));
             }
             text.push_str(&format!(" MOD{slot}/HEATERAOUTPUT=0.900 MOD{slot}/HEATERBOUTPUT=0.900"));
             text.push_str(&format!(" MOD{slot}/DINPUTS=00000101"));
         }
-        for (family, channels) in bias_channels(kind) {
-            for n in 1..=*channels {
-                let key = |what: &str| format!("MOD{slot}/{family}_{what}{n}");
-                let enabled = applied.get(&key("ENABLE")).is_none_or(|e| e == "1");
-                let volts: f64 = applied.get(&key("V")).and_then(|v| v.parse().ok()).unwrap_or(0.0);
-                let volts = if on && enabled { volts } else { 0.0 };
-                text.push_str(&format!(" {}={volts:.3} {}=0.002", key("V"), key("I")));
-            }
+        for bias in self.biases.iter().filter(|b| b.slot == slot) {
+            let volts = if on { bias.volts } else { 0.0 };
+            text.push_str(&format!(" {}={volts:.3} {}=0.002", bias.volts_key, bias.amps_key));
         }
     }
 }

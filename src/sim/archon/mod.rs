@@ -128,12 +128,15 @@ impl Archon {
     /// A controller that boots now.
     pub fn new(config: ArchonSimConfig, now: Now) -> Archon {
         let system = health::system(config.acf.as_ref(), config.revision, config.backplane);
-        let health = Health {
+        let mut health = Health {
             power: Power::NotConfigured,
             power_time: config.power_time,
             frozen: None,
             booted: now.mono,
+            modules: health::modules(&system),
+            biases: Vec::new(),
         };
+        health.apply(&Acf::default());
         let mut archon = Archon {
             system,
             clients: BTreeMap::new(),
@@ -332,6 +335,7 @@ impl Archon {
     pub fn reboot(&mut self, warm: bool) {
         self.memory.clear();
         self.applied = Acf::default();
+        self.health.apply(&self.applied);
         self.parameters.replace(Vec::new());
         self.script.held = false;
         self.script.restart();
