@@ -2,8 +2,8 @@
 //! waits for an event with a generous limit. Lateness is not asserted.
 
 use appliance::reactor::{
-    self, Address, App, ChildSignal, CloseReason, ConnId, EXIT_FORCED, Effect, Effects, Event, Exit, Options,
-    Program, Request, Stream, Tag, TimerKey, When,
+    self, Address, App, ChildSignal, CloseReason, ConnId, ConnectOptions, EXIT_FORCED, Effect, Effects,
+    Event, Exit, Options, Program, Request, Stream, Tag, TimerKey, When,
 };
 use appliance::sys::clock;
 use appliance::units::Now;
@@ -331,6 +331,39 @@ fn paused_input_waits_and_then_comes_complete() {
     assert_eq!(app.closed(), (id, CloseReason::PeerClosed));
 }
 
+/// A connection may be read in larger pieces than others: by its own budget, and what is read is complete.
+#[test]
+fn a_connection_is_read_by_its_own_budget() {
+    const BUDGET: usize = 256 << 10;
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = Address::Tcp(server.local_addr().expect("bound"));
+    let to =
+        |tag, options| Effect::Connect { tag: Tag(tag), address: address.clone(), timeout: LIMIT, options };
+    let large =
+        ConnectOptions { read_budget: BUDGET, receive_buffer: Some(4 << 20), ..ConnectOptions::default() };
+    let app = run(vec![to(1, ConnectOptions::default()), to(2, large)], |_, _, _| {});
+    let sent: Vec<u8> = (0..BUDGET * 8).map(|i| (i % 251) as u8).collect();
+    let mut streams: Vec<TcpStream> = (0..2).map(|_| server.accept().expect("it connects").0).collect();
+    for stream in &mut streams {
+        stream.write_all(&sent).expect("the loop reads");
+    }
+    drop(streams);
+    let mut pieces: std::collections::BTreeMap<ConnId, Vec<Vec<u8>>> = Default::default();
+    let mut open = 2;
+    while open > 0 {
+        match app.wait(Some) {
+            Seen::Received(conn, bytes) => pieces.entry(conn).or_default().push(bytes),
+            Seen::Closed(..) => open -= 1,
+            _ => {}
+        }
+    }
+    let mut longest: Vec<usize> =
+        pieces.values().map(|p| p.iter().map(Vec::len).max().expect("something")).collect();
+    longest.sort_unstable();
+    assert!(longest[0] <= reactor::READ_BUDGET && longest[1] <= BUDGET, "{longest:?}");
+    assert!(pieces.values().all(|p| p.concat() == sent), "not what was sent");
+}
+
 #[test]
 fn outgoing_connections_succeed_fail_and_are_refused() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -340,10 +373,11 @@ fn outgoing_connections_succeed_fail_and_are_refused() {
         tag: Tag(tag),
         address: Address::Tcp(at),
         timeout: LIMIT,
-        quick_ack: true,
+        options: ConnectOptions { quick_ack: true, ..ConnectOptions::default() },
     };
     let nowhere = Address::Unix("/nonexistent/socket".into());
-    let unix = Effect::Connect { tag: Tag(3), address: nowhere, timeout: LIMIT, quick_ack: false };
+    let options = ConnectOptions::default();
+    let unix = Effect::Connect { tag: Tag(3), address: nowhere, timeout: LIMIT, options };
     let app = run(vec![to(1, open), to(2, closed), unix], |event, _, fx| {
         if let Event::Connected { conn, .. } = event {
             fx.send(*conn, b"hello".to_vec());

@@ -4,13 +4,18 @@ use super::table::Table;
 use super::{Arg, Method};
 use std::fmt::Write;
 
-/// The reference of all methods as Markdown.
-pub fn methods_md(table: &Table) -> String {
+/// The reference of all methods as Markdown; an interface that several roles have is shown once.
+pub fn methods_md(tables: &[&Table]) -> String {
     let mut out = String::from(
         "# Methods\n\nWritten by `appliance gen-docs` from the table of methods. Every face (ZeroMQ + JSON, binary RPC, \
          command line) calls them by these names; arguments go by position or by keyword.\n",
     );
-    for interface in table.interfaces() {
+    let mut shown: Vec<&str> = Vec::new();
+    for (table, interface) in tables.iter().flat_map(|t| t.interfaces().iter().map(move |i| (t, *i))) {
+        if shown.contains(&interface) {
+            continue;
+        }
+        shown.push(interface);
         line(&mut out, format_args!("\n## `{interface}`"));
         let methods = table.of_interface(interface).unwrap_or_default();
         if methods.is_empty() {
@@ -74,7 +79,8 @@ mod tests {
     #[test]
     fn every_method_and_argument_is_there() {
         let table = Table::new(&[builtin::METHODS]).expect("valid").with_interface("bank.roach");
-        let text = methods_md(&table);
+        let text = methods_md(&[&table, &table]);
+        assert_eq!(text.matches("## `bank.roach`").count(), 1, "{text}");
         for wanted in [
             "## `bank.roach`\n\nNo methods.",
             "### `describe(name)`",

@@ -4,7 +4,7 @@
 use crate::api::docs::methods_md;
 use crate::api::keys::{KeyGroup, keys_md};
 use crate::config::docs::config_md;
-use crate::{daq, player};
+use crate::{archon, daq, player};
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::fs;
@@ -39,11 +39,21 @@ pub fn run(args: GenDocsArgs) -> ExitCode {
 /// The references by file name; `docs/` has a copy of each, which a test compares.
 pub fn references() -> [(&'static str, String); 3] {
     let keys: Vec<KeyGroup> = [player::keys::GROUPS, &[daq::keys::GROUP]].concat();
-    [
-        ("METHODS.md", methods_md(&player::methods::table())),
-        ("KEYS.md", keys_md(&keys)),
-        ("CONFIG.md", config_md()),
-    ]
+    [("METHODS.md", methods()), ("KEYS.md", keys_md(&keys)), ("CONFIG.md", config_md())]
+}
+
+/// The methods of every role. What a controller's own interface has is `archon`'s, so that it is only listed.
+fn methods() -> String {
+    let archon = archon::methods::table(&[]);
+    let of_one = archon::methods::table(&["NAME".to_owned()]);
+    let names = of_one.of_interface("archon.NAME").unwrap_or_default().iter();
+    let names: Vec<String> = names.map(|m| format!("`{}`", m.name)).collect();
+    format!(
+        "{}\n## `archon.NAME`\n\nOne interface for each controller of `archon.yml`, with the methods of `archon` that concern a \
+         controller, without their argument `controller`: {}.\n",
+        methods_md(&[&player::methods::table(), &archon]),
+        names.join(", ")
+    )
 }
 
 /// Writes everything below `dir`: `man/`, `completions/` and the references. Gives the number of files.

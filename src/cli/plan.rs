@@ -1,7 +1,7 @@
 //! `appliance plan`: what `prepare` (or a whole `set_mode`) would do, without doing it.
 
 use super::bank_choice;
-use crate::node::work::read_config;
+use crate::node::player::work::read_config;
 use crate::plan::Plan;
 use crate::player::compile;
 use crate::player::engine::{self, Engine};

@@ -9,9 +9,7 @@
 //! A write starts only when its entry is in the record and the role is idle. A write whose client has
 //! gone is dropped (the client has been told it failed), except urgent ones.
 
-use crate::api::{Class, Method, Outcome};
-use crate::player::bank::Ticket;
-use crate::player::methods::PlayerCall;
+use crate::api::{Class, Method, Outcome, Ticket};
 use crate::reactor::ConnId;
 use crate::units::Now;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +19,7 @@ pub const QUEUE_MAX: usize = 256;
 
 /// A call that has not been answered.
 #[derive(Debug)]
-pub struct OpenCall {
+pub struct OpenCall<C> {
     /// The connection, while it lasts.
     pub conn: Option<ConnId>,
     /// The session's own number of the call.
@@ -31,32 +29,32 @@ pub struct OpenCall {
     /// When.
     pub arrived: Now,
     /// Not yet handed to the role.
-    pending: Option<PlayerCall>,
+    pending: Option<C>,
     recorded: bool,
 }
 
 /// What to do with a call that has come to its turn.
 #[derive(Debug, PartialEq)]
-pub enum Turn {
+pub enum Turn<C> {
     /// Hand it to the role.
-    Start(Ticket, PlayerCall),
+    Start(Ticket, C),
     /// Its client has gone: do not execute it.
     Drop(Ticket),
 }
 
 /// All open calls.
-#[derive(Debug, Default)]
-pub struct Calls {
+#[derive(Debug)]
+pub struct Calls<C> {
     next: u64,
-    open: BTreeMap<Ticket, OpenCall>,
+    open: BTreeMap<Ticket, OpenCall<C>>,
     queue: VecDeque<Ticket>,
     execute_abandoned: bool,
 }
 
-impl Calls {
+impl<C> Calls<C> {
     /// No calls yet. `execute_abandoned`: execute writes whose client has gone, as the reference does.
-    pub fn new(execute_abandoned: bool) -> Calls {
-        Calls { execute_abandoned, ..Calls::default() }
+    pub fn new(execute_abandoned: bool) -> Calls<C> {
+        Calls { next: 0, open: BTreeMap::new(), queue: VecDeque::new(), execute_abandoned }
     }
 
     /// Admits a call. `None`: too many writes wait already.
@@ -65,7 +63,7 @@ impl Calls {
         conn: ConnId,
         seq: u64,
         method: &'static Method,
-        call: PlayerCall,
+        call: C,
         now: Now,
     ) -> Option<Ticket> {
         let queued = method.class != Class::Read && !method.urgent;
@@ -91,14 +89,14 @@ impl Calls {
     }
 
     /// A call that needs no turn: a read, or an urgent one whose entry is written.
-    pub fn immediate(&mut self, ticket: Ticket) -> Option<PlayerCall> {
+    pub fn immediate(&mut self, ticket: Ticket) -> Option<C> {
         let call = self.open.get_mut(&ticket)?;
         let free = call.method.class == Class::Read || call.method.urgent;
         if free && call.recorded { call.pending.take() } else { None }
     }
 
     /// The next queued write whose turn has come; call it only while the role is idle.
-    pub fn next_turn(&mut self) -> Option<Turn> {
+    pub fn next_turn(&mut self) -> Option<Turn<C>> {
         let ticket = *self.queue.front()?;
         let Some(call) = self.open.get_mut(&ticket) else {
             self.queue.pop_front();
@@ -116,7 +114,7 @@ impl Calls {
     }
 
     /// The answer has come: the call is closed.
-    pub fn close(&mut self, ticket: Ticket) -> Option<OpenCall> {
+    pub fn close(&mut self, ticket: Ticket) -> Option<OpenCall<C>> {
         self.open.remove(&ticket)
     }
 
@@ -141,9 +139,9 @@ impl Calls {
 }
 
 /// The fields of a reply's record entry.
-pub fn reply_fields(
+pub fn reply_fields<C>(
     ticket: Ticket,
-    call: &OpenCall,
+    call: &OpenCall<C>,
     outcome: &Outcome,
     now: Now,
 ) -> Vec<(String, crate::value::Value)> {
@@ -166,18 +164,18 @@ pub fn reply_fields(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::player::methods::BANK;
+    use crate::player::methods::{BANK, PlayerCall};
 
     fn method(name: &str) -> &'static Method {
         BANK.iter().find(|m| m.name == name).expect("in the table")
     }
-    fn admit(calls: &mut Calls, conn: u64, name: &str, call: PlayerCall) -> Ticket {
+    fn admit(calls: &mut Calls<PlayerCall>, conn: u64, name: &str, call: PlayerCall) -> Ticket {
         calls.admit(ConnId(conn), 1, method(name), call, Now::default()).expect("room")
     }
 
     #[test]
     fn reads_and_stop_never_wait_for_a_turn() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(false);
         admit(&mut calls, 1, "set_mode", PlayerCall::Prepare);
         let read = admit(&mut calls, 2, "get_mode", PlayerCall::GetMode);
         assert_eq!(calls.immediate(read), Some(PlayerCall::GetMode));
@@ -189,7 +187,7 @@ mod tests {
 
     #[test]
     fn writes_keep_their_order_even_if_the_record_answers_out_of_order() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(false);
         let first = admit(&mut calls, 1, "prepare", PlayerCall::Prepare);
         let second = admit(&mut calls, 2, "monitor", PlayerCall::Monitor);
         calls.recorded(second);
@@ -201,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_write_whose_client_has_gone_is_dropped_but_stop_is_not() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(false);
         let write = admit(&mut calls, 1, "prepare", PlayerCall::Prepare);
         let stop = admit(&mut calls, 1, "stop", PlayerCall::Stop);
         calls.recorded(write);
@@ -222,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_queue_has_a_bound() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(false);
         for _ in 0..QUEUE_MAX {
             admit(&mut calls, 1, "prepare", PlayerCall::Prepare);
         }

@@ -1,20 +1,13 @@
-//! What the player's node gives to worker threads: everything that can block.
+//! What every node gives to worker threads; a role adds jobs of its own.
 
 use super::recorder::Waiting;
-use crate::config::dibas::Dibas;
-use crate::player::bank::Ticket;
-use crate::player::state::Host;
 use crate::record::{self, RecordFile};
-use crate::sys::resolve;
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Worker that keeps the record; its jobs run in order.
 pub const RECORDER: &str = "recorder";
 /// Worker that looks host names up.
 pub const RESOLVER: &str = "resolver";
-/// Worker that looks the board's host up: it does not wait behind names that nobody answers for.
-pub const BOARD_RESOLVER: &str = "board-resolver";
 /// Worker that reads configuration files and tells parents.
 pub const CLERK: &str = "clerk";
 
@@ -29,7 +22,7 @@ pub enum Announce {
 
 /// Blocking work.
 #[derive(Debug)]
-pub enum Job {
+pub enum Job<R> {
     /// Append to the record.
     Record {
         /// Where.
@@ -39,23 +32,6 @@ pub enum Job {
         /// Who waits for it.
         waiting: Option<Waiting>,
     },
-    /// Look up hosts.
-    Resolve {
-        /// The hosts.
-        hosts: Vec<String>,
-    },
-    /// Look up the board's host before connecting.
-    ResolveBoard {
-        /// The host.
-        host: String,
-    },
-    /// Read and understand a `dibas.conf`.
-    ReadConfig {
-        /// The file.
-        path: PathBuf,
-        /// The call that waits for it.
-        ticket: Option<Ticket>,
-    },
     /// Tell a parent that the ports are open.
     Announce {
         /// Whom.
@@ -63,11 +39,13 @@ pub enum Job {
         /// The line.
         text: String,
     },
+    /// Work of the role.
+    Role(R),
 }
 
 /// What became of it.
 #[derive(Debug)]
-pub enum Done {
+pub enum Done<D> {
     /// The entry is written, or could not be.
     Recorded {
         /// The call that waits for it.
@@ -75,65 +53,27 @@ pub enum Done {
         /// Why not, if not.
         error: Option<String>,
     },
-    /// Addresses.
-    Resolved {
-        /// The hosts.
-        hosts: Vec<Host>,
-    },
-    /// Address of the board's host.
-    BoardResolved {
-        /// The host.
-        host: String,
-        /// Its address, if it has one.
-        address: Option<std::net::Ipv4Addr>,
-    },
-    /// A new configuration, or why it cannot be used.
-    ConfigRead {
-        /// The call that waits for it.
-        ticket: Option<Ticket>,
-        /// What was read.
-        result: Result<Box<Dibas>, String>,
-    },
     /// Told, or not.
     Announced {
         /// Why not, if not.
         error: Option<String>,
     },
+    /// Work of the role.
+    Role(D),
 }
 
-/// Does a job; blocks.
-pub fn work(job: Job) -> Done {
+/// Does a job; blocks. `role`: how the role's own are done.
+pub fn work<R, D>(job: Job<R>, role: impl FnOnce(R) -> D) -> Done<D> {
     match job {
         Job::Record { file, line, waiting } => {
             let error = record::append(&file, &line).err();
             Done::Recorded { waiting, error: error.map(|e| format!("{}: {e}", file.path.display())) }
         }
-        Job::Resolve { hosts } => {
-            let address = |host: String| {
-                let ip = resolve::ipv4_of(&host);
-                (host, ip)
-            };
-            Done::Resolved { hosts: hosts.into_iter().map(address).collect() }
-        }
-        Job::ResolveBoard { host } => Done::BoardResolved { address: resolve::ipv4_of(&host), host },
-        Job::ReadConfig { path, ticket } => {
-            Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
-        }
         Job::Announce { to, text } => {
             Done::Announced { error: announce(to, &text).err().map(|e| e.to_string()) }
         }
+        Job::Role(job) => Done::Role(role(job)),
     }
-}
-
-/// Reads a `dibas.conf`; the error is one text with all its problems.
-pub fn read_config(path: &PathBuf) -> Result<Dibas, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    Dibas::load(&text, &path.display().to_string()).map_err(|findings| {
-        let lines = findings.iter().map(|f| {
-            format!("{}:{}: {}.{}: {}; {}", path.display(), f.line, f.section, f.key, f.problem, f.remedy)
-        });
-        lines.collect::<Vec<_>>().join("\n")
-    })
 }
 
 fn announce(to: Announce, text: &str) -> std::io::Result<()> {

@@ -1,6 +1,6 @@
 //! One stream connection: its socket, what it waits for, and the bytes queued for the peer.
 
-use super::{Address, Tag};
+use super::{Address, ConnectOptions, Tag};
 use crate::sys::sockopt;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
@@ -8,14 +8,7 @@ use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::time::Duration;
 
-/// A TCP peer that says nothing for this long is probed ...
-const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(60);
-/// ... this often ...
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// ... and this many times before it counts as gone.
-const KEEP_ALIVE_PROBES: u32 = 6;
 /// Pieces handed to one `writev`.
 const SLICES_MAX: usize = 64;
 /// Reads spent on input nobody wants before a connection is closed.
@@ -47,10 +40,14 @@ impl Socket {
     }
 
     /// Small messages at once, dead peers noticed. A peer that vanished meanwhile shows at the next read.
-    pub(super) fn tune(&self) {
+    pub(super) fn tune(&self, options: &ConnectOptions) {
         if let Socket::Tcp(s) = self {
+            let probing = options.keep_alive;
             let _ = s.set_nodelay(true);
-            let _ = sockopt::keep_alive(s, KEEP_ALIVE_IDLE, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_PROBES);
+            let _ = sockopt::keep_alive(s, probing.idle, probing.interval, probing.probes);
+            if let Some(bytes) = options.receive_buffer {
+                let _ = sockopt::large_receive_buffer(s, bytes);
+            }
         }
     }
 
@@ -120,7 +117,7 @@ pub(super) struct Conn {
     pub(super) socket: Socket,
     pub(super) phase: Phase,
     pub(super) output: Output,
-    pub(super) quick_ack: bool,
+    pub(super) options: ConnectOptions,
     /// The app asked not to be given input for now.
     pub(super) paused: bool,
     /// There may be input that no further edge will announce (budget used up, or paused).
@@ -134,12 +131,12 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(socket: Socket, phase: Phase, quick_ack: bool) -> Conn {
+    pub(super) fn new(socket: Socket, phase: Phase, options: ConnectOptions) -> Conn {
         Conn {
             socket,
             phase,
             output: Output::default(),
-            quick_ack,
+            options,
             paused: false,
             unread: false,
             end_announced: false,

@@ -1,9 +1,9 @@
 //! The loop's dealings with connections: accept, establish, read, flush, close.
 
 use super::conn::{Conn, Flushed, Phase, Socket};
-use super::poll_loop::{Loop, READ_BUDGET, Ready, Timer};
+use super::poll_loop::{Loop, Ready, Timer};
 use super::tokens::Source;
-use super::{App, CloseReason, ConnId, Event, Peer, Tag};
+use super::{App, CloseReason, ConnId, ConnectOptions, Event, Peer, READ_BUDGET_MAX, Tag};
 use crate::sys::clock;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -38,16 +38,23 @@ impl<A: App> Loop<'_, A> {
             log::warn!("{peer:?} is turned away: {} connections are open already", self.conns.len());
             return;
         }
-        match self.add(socket, Phase::Open, false) {
+        match self.add(socket, Phase::Open, ConnectOptions::default()) {
             Ok(conn) => self.tell(Event::Accepted { listener, conn, peer }),
             Err(e) => log::warn!("{peer:?} is turned away: {e}"),
         }
     }
 
-    pub(super) fn add(&mut self, socket: Socket, phase: Phase, quick_ack: bool) -> io::Result<ConnId> {
+    pub(super) fn add(
+        &mut self,
+        socket: Socket,
+        phase: Phase,
+        options: ConnectOptions,
+    ) -> io::Result<ConnId> {
+        let read_budget = options.read_budget.clamp(1, READ_BUDGET_MAX);
+        let options = ConnectOptions { read_budget, ..options };
         let registry = self.poll.registry();
         self.conns.insert(|id| {
-            let mut conn = Conn::new(socket, phase, quick_ack);
+            let mut conn = Conn::new(socket, phase, options);
             conn.socket.register(registry, Source::Conn(id).token())?;
             Ok(conn)
         })
@@ -75,21 +82,25 @@ impl<A: App> Loop<'_, A> {
         self.mono.cancel(Timer::Connect(id));
         if let Some(conn) = self.conns.get_mut(id) {
             conn.phase = Phase::Open;
-            conn.socket.tune();
+            conn.socket.tune(&conn.options);
         }
         self.tell(Event::Connected { tag, conn: id });
     }
 
     /// Reads until the socket is empty or the budget of this turn is used up.
     pub(super) fn read_turn(&mut self, id: ConnId) {
+        let Some(budget) = self.conns.get_mut(id).map(|conn| conn.options.read_budget) else { return };
         let mut scratch = std::mem::take(&mut self.scratch);
+        if scratch.len() < budget {
+            scratch.resize(budget, 0);
+        }
         let mut spent = 0;
-        while spent < READ_BUDGET {
-            let Some(n) = self.read_once(id, &mut scratch) else { break };
+        while spent < budget {
+            let Some(n) = self.read_once(id, &mut scratch[..budget]) else { break };
             spent += n;
         }
         self.scratch = scratch;
-        if spent >= READ_BUDGET {
+        if spent >= budget {
             self.ready.push_back(Ready::Conn(id));
         }
     }
@@ -107,7 +118,7 @@ impl<A: App> Loop<'_, A> {
                 None
             }
             Ok(n) => {
-                if conn.quick_ack {
+                if conn.options.quick_ack {
                     conn.socket.quick_ack();
                 }
                 // A short read empties a stream socket; only an end already announced still waits behind it.

@@ -6,7 +6,7 @@ use super::conn::{Phase, Socket};
 use super::listen::Listener;
 use super::poll_loop::{Leaving, Loop, Ready, Timer};
 use super::tokens::Source;
-use super::{Address, App, CloseReason, ConnId, Effect, Event, Program, Tag, TimerKey, When};
+use super::{Address, App, CloseReason, ConnId, ConnectOptions, Effect, Event, Program, Tag, TimerKey, When};
 use crate::sys::clock;
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ impl<A: App> Loop<'_, A> {
         match order {
             Effect::Listen { tag, address } => self.listen(tag, address),
             Effect::Unlisten { tag } => self.unlisten(tag),
-            Effect::Connect { tag, address, timeout, quick_ack } => {
-                self.connect(tag, &address, timeout, quick_ack)
+            Effect::Connect { tag, address, timeout, options } => {
+                self.connect(tag, &address, timeout, options)
             }
             Effect::Send { conn, bytes } => drop(self.queue(conn, bytes)),
             Effect::Close { conn } => self.close_when_flushed(conn),
@@ -97,11 +97,11 @@ impl<A: App> Loop<'_, A> {
         });
     }
 
-    fn connect(&mut self, tag: Tag, address: &Address, timeout: Duration, quick_ack: bool) {
+    fn connect(&mut self, tag: Tag, address: &Address, timeout: Duration, options: ConnectOptions) {
         let started = if self.conns.len() >= self.options.connections_max {
             Err(std::io::Error::other(format!("{} connections are open already", self.conns.len())))
         } else {
-            Socket::connect(address).and_then(|socket| self.add(socket, Phase::Connecting { tag }, quick_ack))
+            Socket::connect(address).and_then(|socket| self.add(socket, Phase::Connecting { tag }, options))
         };
         match started {
             Ok(id) => self.mono.set(Timer::Connect(id), (clock::mono() + timeout).0 as i64),

@@ -2,7 +2,7 @@
 //! and is removed with its listener if it is still ours.
 
 use super::conn::Socket;
-use super::{Address, Credentials, Peer, Tag};
+use super::{Address, ConnectOptions, Credentials, Peer, Tag};
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use nix::sys::socket::{getsockopt, sockopt};
@@ -58,7 +58,7 @@ impl Listener {
             ListenSocket::Tcp(socket) => {
                 let (stream, from) = socket.accept()?;
                 let stream = Socket::Tcp(stream);
-                stream.tune();
+                stream.tune(&ConnectOptions::default());
                 Ok((stream, Peer { address: Address::Tcp(from), credentials: None }))
             }
             ListenSocket::Unix { socket, file } => {

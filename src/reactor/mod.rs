@@ -24,7 +24,7 @@ mod tokens;
 mod workers;
 
 pub use background::{Handle, spawn_thread};
-pub use panics::EXIT_PANICS;
+pub use panics::{EXIT_PANICS, panic_text};
 pub use poll_loop::{EXIT_FORCED, Options, run};
 
 use crate::units::{Mono, Now, Utc};
@@ -72,6 +72,53 @@ pub struct Credentials {
     /// effective group id
     pub gid: u32,
 }
+
+/// How the socket of an outgoing connection is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// Re-arm TCP_QUICKACK after every read: for servers that keep Nagle on (KATCP).
+    pub quick_ack: bool,
+    /// Receive buffer of the kernel, bytes. It is asked for with privilege only: without, `SO_RCVBUF` would be
+    /// cut to `net.core.rmem_max` and end the kernel's own growing (to `net.ipv4.tcp_rmem`, 6 MiB as a rule).
+    pub receive_buffer: Option<usize>,
+    /// When a silent TCP peer is probed.
+    pub keep_alive: KeepAlive,
+    /// Bytes read in one go and turn; at most [`READ_BUDGET_MAX`].
+    pub read_budget: usize,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        ConnectOptions {
+            quick_ack: false,
+            receive_buffer: None,
+            keep_alive: KeepAlive::default(),
+            read_budget: READ_BUDGET,
+        }
+    }
+}
+
+/// Probing of a TCP peer that says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe, whole seconds.
+    pub idle: Duration,
+    /// Between probes, whole seconds.
+    pub interval: Duration,
+    /// Unanswered probes until it counts as gone.
+    pub probes: u32,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        KeepAlive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 }
+    }
+}
+
+/// Bytes read from one connection per turn, unless it was opened with another budget.
+pub const READ_BUDGET: usize = 64 << 10;
+/// The largest such budget: others wait that long.
+pub const READ_BUDGET_MAX: usize = 1 << 20;
 
 /// When a timer is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,8 +325,7 @@ pub enum Effect<J> {
         /// the name it was asked for under
         tag: Tag,
     },
-    /// Open a connection: answered by `Connected` or `ConnectFailed`. `quick_ack` is for servers that
-    /// keep Nagle on (KATCP).
+    /// Open a connection: answered by `Connected` or `ConnectFailed`.
     Connect {
         /// the name it was asked for under
         tag: Tag,
@@ -287,8 +333,8 @@ pub enum Effect<J> {
         address: Address,
         /// give up after this
         timeout: Duration,
-        /// re-arm TCP_QUICKACK after every read
-        quick_ack: bool,
+        /// how the socket is used
+        options: ConnectOptions,
     },
     /// Queue bytes; ignored when the connection is gone or closing.
     Send {

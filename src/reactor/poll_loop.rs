@@ -19,7 +19,7 @@ use super::slab::Generations;
 use super::timers::{ClockTimer, TimerQueue};
 use super::tokens::Source;
 use super::workers::Workers;
-use super::{App, CloseReason, ConnId, Effects, Event, Request, Stream, TimerKey};
+use super::{App, CloseReason, ConnId, Effects, Event, READ_BUDGET, Request, Stream, TimerKey};
 use crate::sys::clock;
 use mio::{Events, Poll, Waker};
 use std::collections::{BTreeMap, VecDeque};
@@ -31,8 +31,6 @@ use std::time::Duration;
 
 /// Exit status after a second request to stop.
 pub const EXIT_FORCED: u8 = 130;
-/// Bytes read from one connection per turn.
-pub(super) const READ_BUDGET: usize = 64 << 10;
 /// Events taken from one poll.
 const EVENTS_MAX: usize = 256;
 /// Consequences told to the app per turn; more wait, so that an app cannot keep the loop to itself.

@@ -46,6 +46,12 @@ pub fn receive_buffer(socket: &impl AsFd, bytes: usize) -> io::Result<usize> {
     Ok(nix::sys::socket::getsockopt(socket, sockopt::RcvBuf)?)
 }
 
+/// A receive buffer beyond `net.core.rmem_max`, which needs privilege; without it nothing is changed. (The
+/// unprivileged form would be cut to that limit and end the kernel's own growing of a TCP socket's buffer.)
+pub fn large_receive_buffer(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+    Ok(setsockopt(socket, sockopt::RcvBufForce, &bytes)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

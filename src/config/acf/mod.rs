@@ -7,9 +7,37 @@
 //! ```
 //!
 //! Lines keep their order (the index on the wire) and the case of keys and values. Keys match user
-//! input without regard to case.
+//! input without regard to case, and `\` in them is `/`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `parse`, `text` | the file, in and out |
+//! | `line` | one line of configuration memory; what may be in it |
+//! | `keys` | look up and change by key |
+//! | `tables` | parameters, constants, taps, shape of the frame |
+//! | `family`, `diff` | what a change is about |
+
+mod diff;
+mod family;
+mod keys;
+mod line;
+mod parse;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use family::family;
+pub use keys::normal;
+pub use parse::source_lines;
+pub use tables::FrameShape;
+
+use std::fmt;
 
 /// One line of configuration memory.
+///
+/// A line read back from a controller that is empty (a hole) or no `KEY=VALUE` has an empty key, and its
+/// whole text as value; such lines hold the place of those behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// Key as on the wire: `MOD4/LVLC_LABEL1`.
@@ -42,6 +70,28 @@ pub struct Mode {
     pub cards: Vec<(String, String, String)>,
 }
 
+/// Why a text is no configuration, or a value cannot be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcfError {
+    /// Source line, from 1; 0 when it is not about a line.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for AcfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            write!(f, "line {}: ", self.line)?;
+        }
+        write!(f, "{}; {}", self.problem, self.remedy)
+    }
+}
+
+impl std::error::Error for AcfError {}
+
 /// A parameter of the timing script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
@@ -49,6 +99,17 @@ pub struct Parameter {
     pub name: String,
     /// Value.
     pub value: i64,
+    /// Index of its line.
+    pub line: u16,
+}
+
+/// A constant of the timing script.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constant {
+    /// Spelled as in the file.
+    pub name: String,
+    /// Value.
+    pub value: f64,
     /// Index of its line.
     pub line: u16,
 }

@@ -16,7 +16,7 @@ mod reader;
 mod tests;
 pub mod text;
 
-use std::fmt;
+pub use super::finding::{Finding, Severity};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -54,34 +54,6 @@ pub struct HpcMac {
     pub mac: u64,
     /// Source line.
     pub line: usize,
-}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Something named in the file cannot be used.
-    Error,
-    /// Probably not what was meant.
-    Warning,
-    /// Has no effect, or is only odd.
-    Note,
-}
-
-/// One remark about a configuration file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad.
-    pub severity: Severity,
-    /// Source line, from 1; 0 when the remark is about something absent.
-    pub line: usize,
-    /// Section, empty for the file as a whole.
-    pub section: String,
-    /// Key, empty for the section as a whole.
-    pub key: String,
-    /// What is wrong, with the text found and the type wanted.
-    pub problem: String,
-    /// What to write instead.
-    pub remedy: String,
 }
 
 /// Where the frequency synthesizer is attached.
@@ -301,28 +273,5 @@ impl HpcMac {
             problem: problem.to_owned(),
             remedy: remedy.to_owned(),
         }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        })
-    }
-}
-
-/// `LINE: severity: section.key: problem; remedy` - the file name goes in front.
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dot = if self.section.is_empty() || self.key.is_empty() { "" } else { "." };
-        write!(f, "{}: {}: {}{dot}{}: {}", self.line, self.severity, self.section, self.key, self.problem)?;
-        if !self.remedy.is_empty() {
-            let stop = if self.problem.ends_with('?') { "" } else { ";" };
-            write!(f, "{stop} {}", self.remedy)?;
-        }
-        Ok(())
     }
 }

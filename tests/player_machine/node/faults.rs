@@ -3,7 +3,8 @@
 use super::house::*;
 use crate::world::dibas;
 use appliance::api::{CallError, Outcome};
-use appliance::node::work::{Done, Job};
+use appliance::node::player::work::{Done, Job};
+use appliance::node::work;
 use appliance::reactor::{Event, Request};
 use appliance::value::Value;
 
@@ -38,11 +39,11 @@ fn a_recorder_that_panics_stops_nobody() {
 fn a_configuration_is_read_again_by_call() {
     let (mut house, client) = House::ready();
     let seq = house.call(client, "read_config_file", &[]);
-    assert!(matches!(house.jobs.pop_front(), Some(Job::ReadConfig { ticket: Some(_), .. })));
+    assert!(matches!(house.jobs.pop_front(), Some(work::Job::Role(Job::ReadConfig { ticket: Some(_), .. }))));
     let ticket = Some(appliance::player::bank::Ticket(2));
     let mut conf = dibas();
     conf.modes.truncate(1);
-    house.event(Event::Done(Ok(Done::ConfigRead { ticket, result: Ok(Box::new(conf)) })));
+    house.event(Event::Done(Ok(work::Done::Role(Done::ConfigRead { ticket, result: Ok(Box::new(conf)) }))));
     assert_eq!(house.wait(client, seq), Ok("config file loaded.".into()));
     assert_eq!(house.ask(client, "list_modes", &[]), Ok(Value::List(vec!["MODE1".into()])));
     assert_eq!(house.entries().last().map(String::as_str), Some("reply bank.read_config_file"));
@@ -62,15 +63,18 @@ fn a_reader_of_the_configuration_that_panics_is_an_error_to_who_asked() {
 fn sighup_reads_the_configuration_again() {
     let (mut house, client) = House::ready();
     house.signal(Request::Reload);
-    assert!(matches!(house.jobs.pop_front(), Some(Job::ReadConfig { ticket: None, .. })));
+    assert!(matches!(house.jobs.pop_front(), Some(work::Job::Role(Job::ReadConfig { ticket: None, .. }))));
     let broken = Err("dibas.conf:3: nonsense".to_owned());
-    house.event(Event::Done(Ok(Done::ConfigRead { ticket: None, result: broken })));
+    house.event(Event::Done(Ok(work::Done::Role(Done::ConfigRead { ticket: None, result: broken }))));
     assert!(matches!(house.ask(client, "list_modes", &[]), Ok(Value::List(l)) if l.len() == 3), "as it was");
     house.signal(Request::Reload);
     house.jobs.clear();
     let mut conf = dibas();
     conf.modes.truncate(2);
-    house.event(Event::Done(Ok(Done::ConfigRead { ticket: None, result: Ok(Box::new(conf)) })));
+    house.event(Event::Done(Ok(work::Done::Role(Done::ConfigRead {
+        ticket: None,
+        result: Ok(Box::new(conf)),
+    }))));
     assert!(matches!(house.ask(client, "list_modes", &[]), Ok(Value::List(l)) if l.len() == 2));
     assert_eq!(house.ask(client, "get_mode", &[]), Ok("MODE1".into()));
 }
@@ -82,10 +86,13 @@ fn sighup_looks_new_host_names_up() {
     let mut conf = dibas();
     let entry = appliance::config::dibas::HpcMac { host: "newcomer".into(), mac: 1, line: 1 };
     conf.hpc_macs.push(entry);
-    house.event(Event::Done(Ok(Done::ConfigRead { ticket: None, result: Ok(Box::new(conf)) })));
+    house.event(Event::Done(Ok(work::Done::Role(Done::ConfigRead {
+        ticket: None,
+        result: Ok(Box::new(conf)),
+    }))));
     let asked = house.jobs.pop_front();
     assert!(
-        matches!(&asked, Some(Job::Resolve { hosts }) if hosts.contains(&"newcomer".into())),
+        matches!(&asked, Some(work::Job::Role(Job::Resolve { hosts })) if hosts.contains(&"newcomer".into())),
         "{asked:?}"
     );
 }
@@ -165,17 +172,17 @@ fn a_board_that_cannot_be_reached_is_tried_again() {
 #[test]
 fn a_resolver_that_panics_does_not_end_the_search_for_the_board() {
     let mut house = House::of(Plan { board: true, board_host: "roach-b", ..Plan::default() });
-    assert!(matches!(house.worker_panics(), Job::ResolveBoard { .. }));
+    assert!(matches!(house.worker_panics(), work::Job::Role(Job::ResolveBoard { .. })));
     assert!(house.shown("roach").contains("roach-b"), "{}", house.shown("roach"));
     house.run_for(60.0);
-    let again = house.jobs.iter().any(|j| matches!(j, Job::ResolveBoard { .. }));
+    let again = house.jobs.iter().any(|j| matches!(j, work::Job::Role(Job::ResolveBoard { .. })));
     assert!(again, "it is looked up again");
 }
 
 #[test]
 fn a_resolver_that_panics_does_not_hold_up_a_mode_change_for_ever() {
     let mut house = House::of(Plan { resolve_elsewhere: true, ..Plan::default() });
-    assert!(matches!(house.worker_panics(), Job::Resolve { .. }));
+    assert!(matches!(house.worker_panics(), work::Job::Role(Job::Resolve { .. })));
     let client = house.dealer();
     assert_eq!(house.ask(client, "set_mode", &["MODE1".into()]), new_mode());
 }

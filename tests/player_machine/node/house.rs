@@ -5,10 +5,11 @@ use appliance::api::{Call, Outcome};
 use appliance::config::dibas::{Bank, Dibas};
 use appliance::fpga::katcp::KatcpFpgaConfig;
 use appliance::node::access::Access;
-use appliance::node::board::Board;
 use appliance::node::faces::{Port, Protocol};
-use appliance::node::work::{Done, Job};
-use appliance::node::{NodeConfig, PlayerNode};
+use appliance::node::player::board::Board;
+use appliance::node::player::{Done, Job};
+use appliance::node::recorder::Waiting;
+use appliance::node::{DeskConfig, NodeConfig, PlayerNode};
 use appliance::proto::status_cards::Dialect;
 use appliance::reactor::{
     Address, App, ConnId, Effect, Effects, Event, Exit, Peer, Request, Tag, TimerKey, When,
@@ -107,11 +108,13 @@ impl House {
         let dir = tempfile::tempdir().expect("a directory");
         let now = Now { mono: Mono(1_000_000_000), utc: BEGIN };
         let config = NodeConfig {
-            ports: vec![port(false), port(true)],
-            access: plan.access.clone(),
-            execute_abandoned: plan.execute_abandoned,
-            record: Some(RecordFile { path: "record.jsonl".into(), max_bytes: 1 << 20, keep: 1 }),
-            announce: None,
+            desk: DeskConfig {
+                ports: vec![port(false), port(true)],
+                access: plan.access.clone(),
+                execute_abandoned: plan.execute_abandoned,
+                record: Some(RecordFile { path: "record.jsonl".into(), max_bytes: 1 << 20, keep: 1 }),
+                announce: None,
+            },
             resolve: Vec::new(),
             resolve_elsewhere: plan.resolve_elsewhere,
             dibas_conf: Some("dibas.conf".into()),
@@ -434,7 +437,7 @@ impl House {
         }
     }
 
-    fn recorded(&mut self, waiting: Option<appliance::node::recorder::Waiting>) {
+    fn recorded(&mut self, waiting: Option<Waiting>) {
         let error = self.record_error.clone();
         self.facts.push_back(Event::Done(Ok(Done::Recorded { waiting, error })));
     }

@@ -1,22 +1,16 @@
-//! The daemon of a node: reads the configuration, puts the role together, runs the loop.
-//!
-//! Exit status: 0 after an orderly stop, 1 when the node could not run, 2 when the configuration is
-//! wrong (nothing was touched then).
+//! The daemon as a player.
 
-use super::bank_choice;
-use super::logging;
+use super::super::bank_choice;
+use super::{DaemonArgs, Refusal, desk};
 use crate::config::dibas::{Bank, Dibas, Severity};
-use crate::config::settings::{self, Daq, Dialect as DialectSetting, Endpoint, Role, Settings};
+use crate::config::settings::{Daq, Dialect as DialectSetting, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
-use crate::node::access::Access;
-use crate::node::board::Board;
-use crate::node::faces::{Port, Protocol};
-use crate::node::work::{Announce, read_config};
+use crate::node::player::board::Board;
+use crate::node::player::work::read_config;
 use crate::node::{NodeConfig, PlayerNode};
 use crate::player::config::{DaqProgram, PlayerConfig};
 use crate::proto::status_cards::Dialect;
-use crate::reactor::{self, Address, Options};
-use crate::record::RecordFile;
+use crate::reactor::{self, Options};
 use crate::session::katcp_client;
 use crate::shm::Location;
 use crate::shm::StatusMemory;
@@ -24,91 +18,14 @@ use crate::shm::keys;
 use crate::shm::recovery::Policy;
 use crate::sim::station::{Station, StationOptions};
 use crate::sys::{clock, lock_file, private_dir};
-use clap::Args;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
-/// Read when no `--config` is given and it exists.
-const DEFAULT_CONFIG: &str = "/etc/appliance/appliance.toml";
 /// What a simulated player without a configuration of the site uses.
-const EXAMPLE_DIBAS_CONF: &str = include_str!("../../config/dibas.example.conf");
+const EXAMPLE_DIBAS_CONF: &str = include_str!("../../../config/dibas.example.conf");
 
-/// Options of the daemon.
-#[derive(Args, Debug)]
-pub struct DaemonArgs {
-    /// Run as the daemon of a node in this role (this version: player)
-    #[arg(long, value_name = "ROLE")]
-    role: Option<String>,
-    /// Configuration file [default: /etc/appliance/appliance.toml if it exists]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Override a configuration key, e.g. --set player.bank=BANKA (repeatable)
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
-    /// Print `ready json=tcp://... ` on standard output when all ports are open
-    #[arg(long)]
-    announce: bool,
-    /// Write the same line to this inherited file descriptor instead
-    #[arg(long, value_name = "N")]
-    ready_fd: Option<i32>,
-}
-
-impl DaemonArgs {
-    /// Was any of them given?
-    pub fn is_given(&self) -> bool {
-        self.role.is_some() || self.config.is_some() || !self.overrides.is_empty()
-    }
-}
-
-/// Why the daemon does not run.
-enum Refusal {
-    /// The configuration is wrong.
-    Config(String),
-    /// The system does not give what is needed.
-    System(String),
-}
-
-/// Runs the daemon.
-pub fn run(args: DaemonArgs) -> ExitCode {
-    logging::init();
-    let outcome = read_settings(&args).and_then(|settings| match settings.role {
-        Role::Player => run_player(&args, &settings),
-        other => {
-            Err(Refusal::Config(format!("role {other:?} is not part of this version; there is: player")))
-        }
-    });
-    match outcome {
-        Ok(code) => ExitCode::from(code),
-        Err(Refusal::Config(text)) => {
-            log::error!("{text}");
-            ExitCode::from(2)
-        }
-        Err(Refusal::System(text)) => {
-            log::error!("{text}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn read_settings(args: &DaemonArgs) -> Result<Settings, Refusal> {
-    let default = Path::new(DEFAULT_CONFIG);
-    let path = args.config.as_deref().or_else(|| default.exists().then_some(default));
-    let text = match path {
-        None => String::new(),
-        Some(p) => {
-            std::fs::read_to_string(p).map_err(|e| Refusal::Config(format!("{}: {e}", p.display())))?
-        }
-    };
-    let mut overrides: Vec<String> = args.role.iter().map(|r| format!("role={r}")).collect();
-    overrides.extend(args.overrides.iter().cloned());
-    let name = path.map_or_else(|| "(no file)".to_owned(), |p| p.display().to_string());
-    settings::load(&text, &name, &overrides).map_err(Refusal::Config)
-}
-
-// ---------------------------------------------------------------------- the player
-
-fn run_player(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
+/// Runs a player until it is stopped; the exit status.
+pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
     let (dibas, dibas_conf) = read_dibas(settings)?;
     let mut bank = choose_bank(settings, &dibas)?;
     let mut guard = Guard::default();
@@ -121,15 +38,7 @@ fn run_player(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
     }
     let Status { memory, env, daq_args } = guard.status_memory(settings, &bank);
     let node_config = NodeConfig {
-        ports: ports(settings, &bank)?,
-        access: Access {
-            allow: settings.listen.allow.clone(),
-            allow_write: settings.listen.allow_write.clone(),
-            own_uid: nix::unistd::Uid::effective().as_raw(),
-        },
-        execute_abandoned: settings.listen.execute_abandoned,
-        record: Some(record_file(settings, guard.dir.as_deref())),
-        announce: args.ready_fd.map(Announce::Fd).or(args.announce.then_some(Announce::Stdout)),
+        desk: desk(args, settings, &default_json(settings, &bank), guard.dir.as_deref())?,
         resolve,
         resolve_elsewhere: !settings.player.simulate,
         dibas_conf,
@@ -205,41 +114,8 @@ fn choose_bank(settings: &Settings, dibas: &Dibas) -> Result<Bank, Refusal> {
     }
 }
 
-fn ports(settings: &Settings, bank: &Bank) -> Result<Vec<Port>, Refusal> {
-    let port = |protocol, text: &String| {
-        let address = match text.parse::<Endpoint>().map_err(Refusal::Config)? {
-            Endpoint::Tcp(a) => Address::Tcp(a),
-            Endpoint::Unix(p) => Address::Unix(p),
-        };
-        Ok(Port { protocol, address, read_only: settings.listen.read_only.contains(text) })
-    };
-    let default = format!("tcp://127.0.0.1:{}", if settings.player.simulate { 0 } else { bank.player_port });
-    let json = if settings.listen.json.is_empty() { &default } else { &settings.listen.json };
-    let mut ports = vec![port(Protocol::Json, json)?];
-    for text in &settings.listen.rpc {
-        ports.push(port(Protocol::Binary, text)?);
-    }
-    Ok(ports)
-}
-
-fn record_file(settings: &Settings, private: Option<&Path>) -> RecordFile {
-    let dir = if !settings.record.dir.as_os_str().is_empty() {
-        settings.record.dir.clone()
-    } else if let Some(private) = private {
-        private.join("record")
-    } else if nix::unistd::Uid::effective().is_root() {
-        PathBuf::from("/var/lib/appliance/player")
-    } else {
-        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-        let home =
-            || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".local/state");
-        state.unwrap_or_else(home).join("appliance/player")
-    };
-    RecordFile {
-        path: dir.join("record.jsonl"),
-        max_bytes: settings.record.max_bytes,
-        keep: settings.record.keep,
-    }
+fn default_json(settings: &Settings, bank: &Bank) -> String {
+    format!("tcp://127.0.0.1:{}", if settings.player.simulate { 0 } else { bank.player_port })
 }
 
 fn player_config(

@@ -4,14 +4,15 @@ use crate::fpga::katcp::{KatcpFpga, KatcpFpgaConfig, LinkOutput};
 use crate::fpga::{Fpga, FpgaOp, OpId};
 use crate::player::bank::{FpgaKey, Input};
 use crate::player::state::Link;
-use crate::reactor::{Address, CloseReason, ConnId, Effect, Effects, Tag};
+use crate::reactor::{Address, CloseReason, ConnId, ConnectOptions, Effect, Effects, Tag};
 use crate::session::katcp_client::LinkState;
 use crate::units::{Mono, Now};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::work::{BOARD_RESOLVER, Job};
+use super::Job;
+use super::work::{self, BOARD_RESOLVER};
 
 /// The board of a bank.
 pub struct Board {
@@ -118,7 +119,7 @@ impl Board {
             Some(ip) => self.resolved(&self.host.clone(), Some(ip), tag, now, fx),
             None => fx.push(Effect::Work {
                 worker: BOARD_RESOLVER,
-                job: Job::ResolveBoard { host: self.host.clone() },
+                job: Job::Role(work::Job::ResolveBoard { host: self.host.clone() }),
             }),
         }
     }
@@ -129,7 +130,8 @@ impl Board {
         match ip {
             Some(ip) => {
                 let address = Address::Tcp(SocketAddr::from((ip, self.port)));
-                fx.push(Effect::Connect { tag, address, timeout, quick_ack: true });
+                let options = ConnectOptions { quick_ack: true, ..ConnectOptions::default() };
+                fx.push(Effect::Connect { tag, address, timeout, options });
             }
             None => self.lost(&format!("host '{host}' has no known address"), now),
         }

@@ -1,0 +1,452 @@
+//! The node of a player: board, status memory and programs around [`crate::player`].
+
+pub mod board;
+pub mod status_port;
+pub mod work;
+
+use super::desk::{Ask, Desk, DeskConfig, Trade};
+use super::timers::Timers;
+use super::work as node_work;
+use crate::api::bind::Bound;
+use crate::api::{CallError, Family, Method, Outcome};
+use crate::config::dibas::{Bank, Dibas};
+use crate::fpga::FpgaError;
+use crate::plan::Child;
+use crate::player::bank::{Input, Output, Player, StatusOrder, Ticket};
+use crate::player::config::PlayerConfig;
+use crate::player::methods::{self, PlayerCall};
+use crate::reactor::{App, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When};
+use crate::shm::StatusMemory;
+use crate::units::Now;
+use crate::value::Value;
+use board::Board;
+use status_port::StatusPort;
+use std::path::PathBuf;
+
+const DAQ: Tag = Tag(10);
+const FITS_WRITER: Tag = Tag(11);
+const BOARD: Tag = Tag(20);
+const PLAYER_MONO: TimerKey = TimerKey(1);
+const PLAYER_UTC: TimerKey = TimerKey(2);
+const STATUS: TimerKey = TimerKey(3);
+const BOARD_TIMER: TimerKey = TimerKey(4);
+/// The player works on one bank: its plans and orders wait in one lane.
+const BANK_LANE: usize = 0;
+
+/// Blocking work of this node.
+pub type Job = node_work::Job<work::Job>;
+/// What became of it.
+pub type Done = node_work::Done<work::Done>;
+
+/// What a node of a player is made of.
+pub struct NodeConfig {
+    /// Ports, rights, record.
+    pub desk: DeskConfig,
+    /// Host names with addresses given by configuration.
+    pub resolve: Vec<(String, std::net::Ipv4Addr)>,
+    /// Look up other names in /etc/hosts and DNS (a simulation does not).
+    pub resolve_elsewhere: bool,
+    /// The site's configuration file, for reloading; `None`: the built-in example.
+    pub dibas_conf: Option<PathBuf>,
+}
+
+/// A player with everything around it.
+pub struct PlayerNode {
+    desk: Desk<PlayerCall, Output>,
+    player: Player,
+    status: StatusPort,
+    board: Option<Board>,
+    hosts: Vec<String>,
+    resolve: Vec<(String, std::net::Ipv4Addr)>,
+    resolve_elsewhere: bool,
+    dibas_conf: Option<PathBuf>,
+    /// Calls that wait for the configuration to be read.
+    readings: Vec<Ticket>,
+    timers: Timers,
+}
+
+impl PlayerNode {
+    /// Puts a node together. `board`: the link to the ROACH, for banks that have one.
+    pub fn new(
+        config: NodeConfig,
+        player_config: PlayerConfig,
+        dibas: Dibas,
+        bank: Bank,
+        status: Result<StatusMemory, String>,
+        board: Option<Board>,
+        now: Now,
+    ) -> PlayerNode {
+        let trade = Trade {
+            role: "player",
+            node: bank.name.clone(),
+            table: methods::table(),
+            understand,
+            lane_of: lane,
+        };
+        let hosts = hosts_of(&dibas, &bank);
+        PlayerNode {
+            desk: Desk::new(config.desk, trade),
+            player: Player::new(player_config, dibas, bank, true, now),
+            status: StatusPort::new(status),
+            board,
+            hosts,
+            resolve: config.resolve,
+            resolve_elsewhere: config.resolve_elsewhere,
+            dibas_conf: config.dibas_conf,
+            readings: Vec::new(),
+            timers: Timers::default(),
+        }
+    }
+
+    /// The status memory, when the node has ended.
+    pub fn into_status(self) -> Option<StatusMemory> {
+        self.status.into_memory()
+    }
+
+    /// Passes on everything that has become due, until nothing moves; then sets the timers.
+    fn settle(&mut self, now: Now, fx: &mut Effects<Job>) {
+        loop {
+            let mut moved = false;
+            while let Some(output) = self.desk.release() {
+                self.carry_out(output, now, fx);
+                moved = true;
+            }
+            while let Some(output) = self.player.poll() {
+                if let Some(output) = self.desk.hold(output) {
+                    self.carry_out(output, now, fx);
+                }
+                moved = true;
+            }
+            for (key, answer) in self.status.pump(now) {
+                self.player.handle(Input::Status { key, answer }, now);
+                moved = true;
+            }
+            moved |= self.pump_board(now, fx);
+            moved |= self.pump_desk(now, fx);
+            if !moved {
+                break;
+            }
+        }
+        self.set_timers(fx);
+    }
+
+    fn set_timers(&mut self, fx: &mut Effects<Job>) {
+        let due = self.player.deadlines();
+        let wanted = [
+            (PLAYER_MONO, due.mono.map(When::Mono)),
+            (PLAYER_UTC, due.utc.map(When::Utc)),
+            (STATUS, self.status.deadline().map(When::Mono)),
+            (BOARD_TIMER, self.board.as_ref().and_then(Board::deadline).map(When::Mono)),
+        ];
+        for (key, want) in wanted {
+            self.timers.want(key, want, fx);
+        }
+        self.desk.settle(fx);
+    }
+
+    /// Gives the player one call at a time: what it orders first goes out first.
+    fn pump_desk(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
+        let input = match self.desk.next(!self.player.is_busy(), now, fx) {
+            None => return false,
+            Some(Ask::Call(ticket, call)) => Input::Call { ticket, call },
+            Some(Ask::Cancel(ticket)) => Input::Cancel { ticket },
+        };
+        self.player.handle(input, now);
+        true
+    }
+
+    // ------------------------------------------------------------------ the player's orders
+
+    fn carry_out(&mut self, output: Output, now: Now, fx: &mut Effects<Job>) {
+        match output {
+            Output::Reply { ticket, outcome } => self.desk.reply(ticket, outcome, now, fx),
+            Output::Fpga { key, op } => match &mut self.board {
+                Some(board) => board.submit(key, op, now),
+                None => {
+                    // A bank without a board compiles no FPGA steps; an answer is better than a stuck plan.
+                    let result = Err(FpgaError::Unsupported(format!("{op:?} without a board")));
+                    self.player.handle(Input::Fpga { key, result }, now);
+                }
+            },
+            Output::Status { key, order } => {
+                if let Some((key, answer)) = self.status.order(key, order, now) {
+                    self.player.handle(Input::Status { key, answer }, now);
+                }
+            }
+            Output::Spawn { child, program } => fx.push(Effect::Spawn { tag: tag_of(child), program }),
+            Output::Line { child, line } => {
+                log::info!("{child} <- {}", line.trim_end());
+                fx.push(Effect::WriteChild { tag: tag_of(child), bytes: line.into_bytes() });
+            }
+            Output::CloseInput { child } => fx.push(Effect::CloseChildInput { tag: tag_of(child) }),
+            Output::Signal { child, signal } => fx.push(Effect::SignalChild { tag: tag_of(child), signal }),
+            Output::Record(plan) => self.desk.enter_procedure(BANK_LANE, plan, now, fx),
+            Output::ReadConfig { ticket } => self.read_config(Some(ticket), now, fx),
+            Output::Changed => {
+                let player = &self.player;
+                self.desk.publish("player_state", || player.describe(now), now, fx);
+            }
+            Output::Finished => fx.push(Effect::Exit { code: 0 }),
+        }
+    }
+
+    fn pump_board(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
+        let Some(board) = &mut self.board else { return false };
+        let inputs = board.pump(BOARD, &self.resolve, now, fx);
+        let moved = !inputs.is_empty();
+        for input in inputs {
+            self.player.handle(input, now);
+        }
+        moved
+    }
+
+    // ------------------------------------------------------------------ workers
+
+    fn work_done(&mut self, done: work::Done, now: Now, fx: &mut Effects<Job>) {
+        match done {
+            work::Done::Resolved { hosts } => {
+                for (name, _) in hosts.iter().filter(|(_, ip)| ip.is_none()) {
+                    log::warn!(
+                        "host '{name}' of dibas.conf has no known address; modes that need it will say so"
+                    );
+                }
+                self.player.handle(Input::Hosts(hosts), now);
+            }
+            work::Done::BoardResolved { host, address } => {
+                if let Some(board) = &mut self.board {
+                    board.resolved(&host, address, BOARD, now, fx);
+                }
+            }
+            work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
+        }
+    }
+
+    fn read_config(&mut self, ticket: Option<Ticket>, now: Now, fx: &mut Effects<Job>) {
+        match self.dibas_conf.clone() {
+            Some(path) => {
+                self.readings.extend(ticket);
+                let job = Job::Role(work::Job::ReadConfig { path, ticket });
+                fx.push(Effect::Work { worker: node_work::CLERK, job });
+            }
+            None => {
+                let why = "the built-in example configuration is in use, there is no file to read".to_owned();
+                self.config_read(ticket, Err(why), now, fx);
+            }
+        }
+    }
+
+    fn config_read(
+        &mut self,
+        ticket: Option<Ticket>,
+        result: Result<Box<Dibas>, String>,
+        now: Now,
+        fx: &mut Effects<Job>,
+    ) {
+        let outcome = match result {
+            Ok(dibas) => {
+                log::info!("configuration read again");
+                self.look_up(mac_hosts(&dibas), fx);
+                self.player.handle(Input::Reloaded(dibas), now);
+                Ok(Value::Str("config file loaded.".into()))
+            }
+            Err(text) => {
+                log::error!("the configuration stays as it was: {text}");
+                Err(CallError::new(crate::api::ErrorClass::Exception, Family::Environment, text))
+            }
+        };
+        if let Some(ticket) = ticket {
+            self.readings.retain(|t| *t != ticket);
+            self.desk.reply(ticket, outcome, now, fx);
+        }
+    }
+
+    /// Addresses of hosts: those of the configuration are known at once, the others are asked for unless this
+    /// node does not ask (`false`).
+    fn look_up(&mut self, hosts: Vec<String>, fx: &mut Effects<Job>) -> bool {
+        let given =
+            |host: &str| self.resolve.iter().find(|(n, _)| n.eq_ignore_ascii_case(host)).map(|(_, ip)| *ip);
+        let with_address = hosts.into_iter().map(|host| {
+            let address = given(&host);
+            (host, address)
+        });
+        let (known, unknown): (Vec<_>, Vec<_>) = with_address.partition(|(_, ip)| ip.is_some());
+        self.player.learn_hosts(known);
+        let hosts = unknown.into_iter().map(|(host, _)| host).collect();
+        if self.resolve_elsewhere {
+            let job = Job::Role(work::Job::Resolve { hosts });
+            fx.push(Effect::Work { worker: node_work::RESOLVER, job });
+        }
+        self.resolve_elsewhere
+    }
+
+    /// Which job a worker lost is not known: whoever waits for one is told, and nobody waits for ever.
+    fn work_lost(&mut self, why: &str, now: Now, fx: &mut Effects<Job>) {
+        for ticket in std::mem::take(&mut self.readings) {
+            let text = format!("the configuration was not read: {why}");
+            let outcome: Outcome =
+                Err(CallError::new(crate::api::ErrorClass::Exception, Family::Environment, text));
+            self.desk.reply(ticket, outcome, now, fx);
+        }
+        if let Some(board) = &mut self.board {
+            board.lookup_lost(why, now);
+        }
+    }
+
+    fn signal(&mut self, request: Request, now: Now, fx: &mut Effects<Job>) {
+        match request {
+            Request::Stop { .. } => {
+                log::info!("stopping");
+                self.player.handle(Input::Shutdown, now);
+            }
+            Request::Reload => self.read_config(None, now, fx),
+            Request::Dump => match crate::proto::json::to_text(&self.player.describe(now)) {
+                Ok(text) => log::info!("state: {text}"),
+                Err(e) => log::error!("state cannot be shown: {e}"),
+            },
+        }
+    }
+
+    fn timer(&mut self, key: TimerKey, now: Now) {
+        self.timers.fired(key);
+        match key {
+            PLAYER_MONO | PLAYER_UTC => self.player.tick(now),
+            BOARD_TIMER => {
+                if let Some(board) = &mut self.board {
+                    board.tick(now);
+                }
+            }
+            // Orders that wait for the lock are tried again by `settle`.
+            _ => {}
+        }
+    }
+
+    /// What is not the desk's.
+    fn role_event(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
+        match event {
+            Event::Received { conn, bytes } => {
+                if let Some(board) = &mut self.board {
+                    board.received(conn, bytes, now);
+                }
+            }
+            Event::Closed { conn, reason } => {
+                if let Some(board) = &mut self.board {
+                    board.closed(conn, &reason, now);
+                }
+            }
+            Event::Connected { conn, .. } => {
+                if let Some(conn) = self.board.as_mut().and_then(|board| board.connected(conn, now)) {
+                    fx.push(Effect::Abort { conn });
+                }
+            }
+            Event::ConnectFailed { error, .. } => {
+                if let Some(board) = &mut self.board {
+                    board.connect_failed(&error, now);
+                }
+            }
+            Event::Timer { key } => self.timer(key, now),
+            Event::ClockSet => {
+                log::warn!("the wall clock was set to {} UTC", now.utc);
+                self.player.tick(now);
+            }
+            Event::ChildStarted { tag, pid } => {
+                self.player.handle(Input::ChildStarted { child: child_of(tag), pid }, now);
+            }
+            Event::SpawnFailed { tag, error } => {
+                self.player.handle(Input::SpawnFailed { child: child_of(tag), error }, now);
+            }
+            Event::ChildLine { tag, stream, line } => {
+                let level = if stream == Stream::Stderr { log::Level::Warn } else { log::Level::Info };
+                log::log!(level, "{}: {}", child_of(tag), String::from_utf8_lossy(line));
+            }
+            Event::ChildInputClosed { tag } => {
+                log::warn!("{} no longer reads commands", child_of(tag));
+            }
+            Event::ChildExited { tag, exit } => {
+                self.player.handle(Input::ChildExited { child: child_of(tag), exit }, now);
+            }
+            Event::Done(Ok(node_work::Done::Role(done))) => self.work_done(done, now, fx),
+            Event::Done(Err(panic)) => self.work_lost(&panic, now, fx),
+            Event::Signal(request) => self.signal(request, now, fx),
+            // The desk's, which it has taken.
+            Event::Listening { .. }
+            | Event::ListenFailed { .. }
+            | Event::Accepted { .. }
+            | Event::Congested { .. }
+            | Event::Drained { .. }
+            | Event::Done(Ok(_)) => {}
+        }
+    }
+}
+
+impl App for PlayerNode {
+    type Job = Job;
+    type Done = Done;
+
+    fn start(&mut self, now: Now, fx: &mut Effects<Job>) {
+        self.desk.start(fx);
+        let hosts = std::mem::take(&mut self.hosts);
+        if !self.look_up(hosts, fx) {
+            self.player.handle(Input::Hosts(Vec::new()), now);
+        }
+        if let Some(board) = &mut self.board {
+            board.start(now);
+        }
+        self.settle(now, fx);
+    }
+
+    fn handle(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
+        if let Some(event) = self.desk.handle(event, now, fx) {
+            self.role_event(event, now, fx);
+        }
+        self.settle(now, fx);
+    }
+
+    fn work(job: Job) -> Done {
+        node_work::work(job, work::work)
+    }
+}
+
+fn understand(method: &'static Method, bound: Bound) -> Result<PlayerCall, CallError> {
+    PlayerCall::from_bound(method.name, &bound)
+}
+
+/// Orders that change hardware wait for the plan's entry in the record.
+fn lane(output: &Output) -> Option<usize> {
+    let hardware = match output {
+        Output::Fpga { .. }
+        | Output::Spawn { .. }
+        | Output::Line { .. }
+        | Output::CloseInput { .. }
+        | Output::Signal { .. } => true,
+        Output::Status { order, .. } => !matches!(order, StatusOrder::Read(_)),
+        _ => false,
+    };
+    hardware.then_some(BANK_LANE)
+}
+
+fn tag_of(child: Child) -> Tag {
+    match child {
+        Child::Daq => DAQ,
+        Child::FitsWriter => FITS_WRITER,
+    }
+}
+
+fn child_of(tag: Tag) -> Child {
+    if tag == FITS_WRITER { Child::FitsWriter } else { Child::Daq }
+}
+
+/// The hosts of the ARP table.
+fn mac_hosts(dibas: &Dibas) -> Vec<String> {
+    dibas.hpc_macs.iter().map(|m| m.host.clone()).collect()
+}
+
+/// Every host name a mode of this bank may need.
+fn hosts_of(dibas: &Dibas, bank: &Bank) -> Vec<String> {
+    let mut hosts = mac_hosts(dibas);
+    hosts.extend(bank.data_source_host.clone());
+    hosts.push(bank.data_destination_host.clone());
+    hosts.retain(|h| !h.is_empty());
+    hosts.sort_unstable();
+    hosts.dedup();
+    hosts
+}
