@@ -3,6 +3,10 @@
 //! Precedence: `--set key=value` over the file over `dibas.conf` over the defaults here. Unknown keys
 //! are errors, with line and column; nothing falls back to a default because of a typo.
 
+mod archon;
+
+pub use archon::{Archon, Hook, OnExit, StartMode, Timeouts};
+
 use super::cidr::Cidr;
 use super::suggest;
 use serde::Deserialize;
@@ -45,6 +49,8 @@ pub struct Settings {
     pub listen: Listen,
     /// The role `player`.
     pub player: Player,
+    /// The role `archon`.
+    pub archon: Archon,
     /// Status memory.
     pub shm: Shm,
     /// The append-only record.
@@ -256,11 +262,17 @@ const TEXT_KEYS: &[&str] = &[
     "player.dibas_dir",
     "player.data_root",
     "player.daq",
+    "archon.config",
+    "archon.limits",
+    "archon.start_mode",
+    "archon.on_exit",
+    "archon.data_dir",
     "shm.dialect",
     "shm.keyfile",
     "record.dir",
 ];
-const LIST_KEYS: &[&str] = &["listen.rpc", "listen.allow", "listen.allow_write", "listen.read_only"];
+const LIST_KEYS: &[&str] =
+    &["listen.rpc", "listen.allow", "listen.allow_write", "listen.read_only", "archon.roots"];
 
 fn check(s: &Settings) -> Result<(), String> {
     let positive = [
@@ -276,6 +288,7 @@ fn check(s: &Settings) -> Result<(), String> {
     if s.player.rate_divisor == 0 {
         return Err("player.rate_divisor = 0: must be at least 1".into());
     }
+    archon::check(&s.archon)?;
     let ports = std::iter::once(&s.listen.json).filter(|p| !p.is_empty()).chain(&s.listen.rpc);
     for port in ports {
         let endpoint: Endpoint = port.parse()?;
@@ -327,6 +340,7 @@ impl std::str::FromStr for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn over(items: &[&str]) -> Result<Settings, String> {
         let items: Vec<String> = items.iter().map(|s| (*s).to_owned()).collect();
@@ -343,16 +357,21 @@ mod tests {
     fn every_key_of_the_shipped_file_is_shown() {
         // A key that is missing from the file would not be noticed by the test above.
         let text = include_str!("../../config/appliance.toml");
-        let source = include_str!("settings.rs");
-        let body = source.split("#[cfg(test)]").next().expect("the code before the tests");
-        for line in body.lines() {
+        let code =
+            |source: &'static str| source.split("#[cfg(test)]").next().expect("the code before the tests");
+        let sources = [include_str!("settings.rs"), include_str!("settings/archon.rs")];
+        for line in sources.into_iter().flat_map(|source| code(source).lines()) {
             if let Some(field) = line.trim().strip_prefix("pub ")
                 && let Some((name, _)) = field.split_once(": ")
                 && !name.contains(' ')
             {
                 let shown = text.lines().any(|l| {
                     let l = l.trim_start_matches(['#', ' ']);
-                    l.starts_with(&format!("{name} =")) || l.starts_with(&format!("[{name}]"))
+                    let section = l.split(']').next().and_then(|h| h.strip_prefix('['));
+                    l.starts_with(&format!("{name} ="))
+                        || section.is_some_and(|s| s.rsplit('.').next() == Some(name))
+                        // Members of the tables in a list.
+                        || l.split_once('#').is_some_and(|(_, example)| example.contains(&format!("{name} = ")))
                 });
                 assert!(shown, "config/appliance.toml does not show '{name}'");
             }
@@ -373,6 +392,24 @@ mod tests {
         assert_eq!((s.player.bank.as_str(), s.player.simulate), ("12", true));
         assert_eq!(s.listen.rpc.len(), 2);
         assert_eq!(s.resolve["hpc1"], Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    fn the_archon_section_is_typed() {
+        let s = over(&[
+            "archon.config=/tmp/archon.yml",
+            "archon.roots=/data,/home",
+            "archon.start_mode=reset",
+            "archon.timeouts.power_s=40",
+            "archon.hooks=[{command=['shutter','-x'],events=['shutter']}]",
+        ])
+        .expect("good");
+        assert_eq!((s.archon.start_mode, s.archon.roots.len()), (StartMode::Reset, 2));
+        assert_eq!(s.archon.hooks[0].timeout_s, 5.0);
+        let waits = s.archon.timeouts.commands(Duration::from_secs(3));
+        assert_eq!((waits.power, waits.write_config), (Duration::from_secs(40), Duration::from_secs(3)));
+        let defaults = Timeouts::default().commands(Duration::from_secs(2));
+        assert_eq!(defaults, crate::proto::archon::Timeouts::default());
     }
 
     #[test]
@@ -400,6 +437,12 @@ mod tests {
             "listen.json=here",
             "role=king",
             "player.rate_divisor=many",
+            "archon.upload_depth=0",
+            "archon.upload_depth=65",
+            "archon.status_interval_s=11",
+            "archon.timeouts.power_s=0",
+            "archon.start_mode=grab",
+            "archon.hooks=[{command=[],events=['shutter']}]",
         ] {
             over(&[bad]).expect_err(bad);
         }

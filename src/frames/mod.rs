@@ -26,6 +26,7 @@ mod scatter;
 mod survey;
 mod taps;
 mod text_file;
+mod verify;
 pub mod writer;
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A whole frame through the jobs, as the role orders them.
 
+mod crash;
+
 use super::geometry::{Cut, FrameGeometry, cuts};
 use super::jobs::*;
 use crate::config::archon::{Checksum, ChecksumMode, Detector, Files};
