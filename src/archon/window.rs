@@ -105,10 +105,7 @@ impl Window {
         let counts = [("LINECOUNT", self.line_count()), ("PIXELCOUNT", self.pixel_count())];
         for (name, value) in counts {
             if value.is_some_and(|v| !(1..=COUNT_MAX).contains(&v)) {
-                return Err(format!(
-                    "{name} would be {}, outside 1..{COUNT_MAX}",
-                    value.unwrap_or_default()
-                ));
+                return Err(format!("{name} would be {}, outside 1..{COUNT_MAX}", value.unwrap_or_default()));
             }
         }
         Ok(())
@@ -144,8 +141,11 @@ mod tests {
 
     #[test]
     fn counts_are_floors_and_unknown_without_the_parameter() {
-        let mut w =
-            Window::of_parameters(&[parameter("LINES", 20), parameter("Pixels", 10), parameter("OverscanPixels", 5)]);
+        let mut w = Window::of_parameters(&[
+            parameter("LINES", 20),
+            parameter("Pixels", 10),
+            parameter("OverscanPixels", 5),
+        ]);
         w.set(WindowKey::HBin, 2);
         w.set(WindowKey::VBin, 2);
         assert_eq!((w.line_count(), w.pixel_count()), (Some(10), Some(7)));

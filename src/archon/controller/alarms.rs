@@ -1,7 +1,7 @@
 //! Alarms from STATUS, the link and the configuration: raised once, cleared once, two readings in a row each.
 
-use super::messages::Alarm;
 use super::Controller;
+use super::messages::Alarm;
 use crate::archon::safety::{Reading, reading};
 use crate::config::archon::limits::ControllerLimits;
 use crate::proto::archon::{Power, Status};
@@ -65,8 +65,10 @@ impl Controller {
             .filter(|a| of_status(a.name))
             .map(|a| (a.name, a.subject.clone()))
             .collect();
-        let is_wrong = |key: &(&'static str, String)| wrong.iter().any(|w| (w.name, &w.subject) == (key.0, &key.1));
-        let mut contradicted: Vec<(&'static str, String)> = shown.iter().filter(|k| !is_wrong(k)).cloned().collect();
+        let is_wrong =
+            |key: &(&'static str, String)| wrong.iter().any(|w| (w.name, &w.subject) == (key.0, &key.1));
+        let mut contradicted: Vec<(&'static str, String)> =
+            shown.iter().filter(|k| !is_wrong(k)).cloned().collect();
         contradicted.extend(wrong.iter().map(|w| (w.name, w.subject.clone())).filter(|k| !shown.contains(k)));
         self.alarm_memory.streak.retain(|key, _| contradicted.contains(key));
         for key in contradicted {
@@ -109,7 +111,10 @@ impl Controller {
                 }
             };
             if !(sensor.range.min..=sensor.range.max).contains(&t) {
-                add("temperature", format!("{key} is {t}, outside {}..{}", sensor.range.min, sensor.range.max));
+                add(
+                    "temperature",
+                    format!("{key} is {t}, outside {}..{}", sensor.range.min, sensor.range.max),
+                );
             }
             let memory = &mut self.alarm_memory.temperatures;
             let (before, at) = *memory.entry(key.clone()).or_insert((t, now));
@@ -183,7 +188,13 @@ impl Controller {
     pub(super) fn link_alarm(&mut self, on: bool, text: &str, now: Now) {
         let shown = self.view.alarms.iter().any(|a| a.name == "link_lost");
         if on != shown {
-            self.raise(Alarm { name: "link_lost", subject: String::new(), on, text: text.into(), at: now.utc });
+            self.raise(Alarm {
+                name: "link_lost",
+                subject: String::new(),
+                on,
+                text: text.into(),
+                at: now.utc,
+            });
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Attach, reading of configuration memory, differences, commands as typed.
 
+use super::Controller;
 use super::messages::{Answer, Fault, Level};
 use super::procedure::{Mark, Procedure, ReadBack, Step};
-use super::Controller;
 use crate::archon::safety::{Class, Grant, Purpose, understand};
 use crate::archon::status_word::StatusWord;
 use crate::config::acf::Acf;
@@ -45,7 +45,10 @@ impl Controller {
         let Some((frame, _)) = self.view.frame.clone() else { return said };
         let writing = frame.buffer(frame.write_buffer);
         if let Some(buffer) = writing.filter(|b| !b.complete && (b.lines > 0 || b.pixels > 0)) {
-            said.push((Level::Warning, format!("a readout into buffer {} is going on; it is left alone", buffer.number)));
+            said.push((
+                Level::Warning,
+                format!("a readout into buffer {} is going on; it is left alone", buffer.number),
+            ));
             self.baseline.get_or_insert_with(|| super::readout::baseline(&frame));
             self.set_word(self.facts.word.on(StatusWord::READING));
         } else if !self.facts.word.has(StatusWord::ACTIVE) {
@@ -73,7 +76,8 @@ impl Controller {
         self.relock_pending = false;
         let Some(held) = self.facts.held.clone() else { return };
         let there = self.view.frame.as_ref().and_then(|(f, _)| f.buffer(held.id.buffer).cloned());
-        let same = there.is_some_and(|b| b.complete && b.frame == held.id.frame && b.timestamp == held.id.timestamp);
+        let same =
+            there.is_some_and(|b| b.complete && b.frame == held.id.frame && b.timestamp == held.id.timestamp);
         if same {
             return;
         }

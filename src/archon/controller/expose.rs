@@ -2,7 +2,7 @@
 
 use super::messages::{Fault, Order, Report};
 use super::procedure::{Mark, Procedure, Step};
-use super::run::{Lane, Run};
+use super::run::Run;
 use super::{Controller, readout};
 use crate::archon::safety::Purpose;
 use crate::archon::status_word::StatusWord;
@@ -111,7 +111,8 @@ impl Controller {
             .filter_map(|(name, value)| self.load_parameter(name, *value))
             .collect();
         stop.push(Command::ReleaseTiming);
-        Procedure::new(Purpose::Expose, [Step::Send(Command::ReleaseTiming), Step::Mark(Mark::Integrating)]).cleanup(&stop)
+        Procedure::new(Purpose::Expose, [Step::Send(Command::ReleaseTiming), Step::Mark(Mark::Integrating)])
+            .cleanup(&stop)
     }
 
     pub(super) fn unprepare(&self) -> Procedure {
@@ -126,10 +127,8 @@ impl Controller {
         if self.facts.prepared {
             return Ok(self.unprepare());
         }
-        let flags = [
-            self.need_parameter("ReadOut", u32::from(readout))?,
-            self.need_parameter("AbortExposure", 1)?,
-        ];
+        let flags =
+            [self.need_parameter("ReadOut", u32::from(readout))?, self.need_parameter("AbortExposure", 1)?];
         let reading = self.facts.word.has(StatusWord::READING);
         let baseline = self.view.frame.as_ref().map(|(f, _)| readout::baseline(f)).unwrap_or_default();
         if !reading && !readout {
@@ -199,7 +198,8 @@ impl Controller {
                 // Not later than a hundredth, whatever the controller's clock says.
                 let limit = exposure.integration / 100 + Duration::from_millis(100);
                 let left = running.ticks.zip(ticks).map(|(from, to)| {
-                    let gone = Duration::from_nanos(to.saturating_sub(from) * (1_000_000_000 / TICKS_PER_SECOND));
+                    let gone =
+                        Duration::from_nanos(to.saturating_sub(from) * (1_000_000_000 / TICKS_PER_SECOND));
                     exposure.integration.saturating_sub(gone).min(limit)
                 });
                 running.ends = now.mono + left.unwrap_or_default();
@@ -231,9 +231,6 @@ impl Controller {
             }
             _ => word,
         };
-        if run.lane == Lane::Timing {
-            self.power_in_order = false;
-        }
         self.set_word(word);
     }
 }

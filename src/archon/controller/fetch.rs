@@ -56,7 +56,9 @@ impl Controller {
     fn what_is_there_instead(&self, frame: u64, buffer: u8) -> String {
         let there = self.view.frame.as_ref().and_then(|(f, _)| f.buffer(buffer));
         match there {
-            Some(b) if b.complete => format!("Frame {frame} is gone: buffer {buffer} now holds frame {}.", b.frame),
+            Some(b) if b.complete => {
+                format!("Frame {frame} is gone: buffer {buffer} now holds frame {}.", b.frame)
+            }
             Some(_) => format!("Frame {frame} is gone: buffer {buffer} is being written."),
             None => format!("Frame {frame} is gone: there is no buffer {buffer}."),
         }
@@ -76,7 +78,8 @@ impl Controller {
             )));
         };
         if buffer.base + buffer.bytes() > 1 << 32 {
-            return Err(self.refused(format!("Buffer {} begins at {:#x}: beyond memory.", buffer.number, buffer.base)));
+            return Err(self
+                .refused(format!("Buffer {} begins at {:#x}: beyond memory.", buffer.number, buffer.base)));
         }
         let last = self.last_saved.filter(|last| *last < buffer.frame);
         Ok(Locked {
@@ -92,7 +95,9 @@ impl Controller {
     /// LOCK and the FRAME after it: the buffer is locked and nothing was written over meanwhile.
     pub(super) fn is_locked(&mut self, locked: &Locked) -> Result<(), Fault> {
         let failed = |text: String| Fault::Failed { controller: locked.id.controller.clone(), text };
-        let Some((frame, _)) = self.view.frame.clone() else { return Err(failed("FRAME was not read".into())) };
+        let Some((frame, _)) = self.view.frame.clone() else {
+            return Err(failed("FRAME was not read".into()));
+        };
         if frame.read_buffer != locked.id.buffer {
             return Err(failed(format!(
                 "LOCK{}: the controller says buffer {} is locked",
@@ -110,7 +115,9 @@ impl Controller {
     pub(super) fn fetch(&self, from_block: u32) -> Result<Procedure, Fault> {
         let held = self.facts.held.as_ref().ok_or_else(|| self.refused("No buffer is locked."))?;
         if from_block >= held.blocks {
-            return Err(self.refused(format!("Block {from_block} is beyond the {} of the frame.", held.blocks)));
+            return Err(
+                self.refused(format!("Block {from_block} is beyond the {} of the frame.", held.blocks))
+            );
         }
         let address = held.base + u64::from(from_block) * BLOCK as u64;
         let address = u32::try_from(address).map_err(|_| self.refused("The frame is beyond memory."))?;

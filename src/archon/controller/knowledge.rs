@@ -1,9 +1,9 @@
 //! What replies teach us, and what silence leaves unknown. One place for every command, whoever sent it.
 
+use super::Controller;
 use super::messages::{Alarm, Fault, Locked, Order, Report};
 use super::procedure::ReadBack;
 use super::run::Run;
-use super::Controller;
 use crate::archon::safety::{Applied, Held, Memory, understand};
 use crate::archon::status_word::StatusWord;
 use crate::config::acf::{Acf, Family, Line, family};
@@ -23,6 +23,9 @@ impl Controller {
     pub(super) fn leaving(&mut self, command: &Command, now: Now) {
         match as_meant(command) {
             Command::ClearConfig => {
+                if let Some(acf) = self.facts.acf() {
+                    self.before_upload = Some(acf.clone());
+                }
                 self.forget_memory(Memory::HalfWritten("an upload was not finished".into()));
             }
             Command::WriteConfig { .. } => self.generation += 1,
@@ -48,7 +51,8 @@ impl Controller {
             Command::Status => self.status_came(Status::parse(text).map_err(|e| e.to_string())?, now),
             Command::Frame => self.frame_came(Frame::parse(text).map_err(|e| e.to_string())?, now),
             Command::Timer => {
-                let ticks = text.trim().strip_prefix("TIMER=").and_then(|t| u64::from_str_radix(t.trim(), 16).ok());
+                let ticks =
+                    text.trim().strip_prefix("TIMER=").and_then(|t| u64::from_str_radix(t.trim(), 16).ok());
                 self.timer_came(ticks.ok_or_else(|| format!("TIMER: {text:?} is no number of ticks"))?, now);
             }
             Command::FetchLog => self.log_came(text),
@@ -75,7 +79,10 @@ impl Controller {
 
     /// A command has no reply: what it would have changed is unknown, unless the controller refused it.
     pub(super) fn not_answered(&mut self, command: &Command, error: &LinkError) {
-        if matches!(error, LinkError::Refused { .. } | LinkError::Down { sent: false, .. } | LinkError::Full { .. }) {
+        if matches!(
+            error,
+            LinkError::Refused { .. } | LinkError::Down { sent: false, .. } | LinkError::Full { .. }
+        ) {
             return;
         }
         match as_meant(command) {
@@ -136,7 +143,8 @@ impl Controller {
     fn frame_came(&mut self, frame: Frame, now: Now) {
         if let Some((ticks, at)) = self.ticks {
             let slack = CLOCK_SLACK + now.mono.since(at) / 100;
-            let elapsed = now.mono.since(at).saturating_sub(slack).as_nanos() as u64 / (1_000_000_000 / TICKS_PER_SECOND);
+            let elapsed = now.mono.since(at).saturating_sub(slack).as_nanos() as u64
+                / (1_000_000_000 / TICKS_PER_SECOND);
             let lags = self.reconnected && frame.timer < ticks.saturating_add(elapsed);
             if frame.timer < ticks || lags {
                 self.rebooted("its clock began anew");
@@ -161,7 +169,10 @@ impl Controller {
         self.facts.unfetched = kept;
         let lost: Vec<FrameId> = lost;
         for id in lost {
-            let text = format!("frame {} in buffer {} is gone: it was written over before it was saved", id.frame, id.buffer);
+            let text = format!(
+                "frame {} in buffer {} is gone: it was written over before it was saved",
+                id.frame, id.buffer
+            );
             self.report(Report::Log(text));
         }
     }
@@ -262,7 +273,9 @@ impl Controller {
 
     /// It booted, or is another one: what we knew of its state no longer holds.
     pub(super) fn rebooted(&mut self, why: &str) {
-        self.report(Report::Log(format!("the controller was restarted ({why}); what we knew of it is forgotten")));
+        self.report(Report::Log(format!(
+            "the controller was restarted ({why}); what we knew of it is forgotten"
+        )));
         let gone = self.facts.custody();
         self.facts.applied = None;
         self.facts.prepared = false;
@@ -292,7 +305,10 @@ impl Controller {
     /// A hardware or protocol failure sets ERROR; a refusal or an abort does not.
     pub(super) fn went_wrong(&mut self, run: &Run, fault: &Fault) {
         let bad = matches!(fault, Fault::Failed { .. } | Fault::Timeout { .. });
-        let ours = !matches!(run.order, Order::Talk(_) | Order::System | Order::Status | Order::Frame | Order::ReadConfig);
+        let ours = !matches!(
+            run.order,
+            Order::Talk(_) | Order::System | Order::Status | Order::Frame | Order::ReadConfig
+        );
         let timing = matches!(run.lane, super::run::Lane::Timing | super::run::Lane::Fetch);
         if bad && ours && timing {
             self.set_word(self.facts.word.on(StatusWord::ERROR));

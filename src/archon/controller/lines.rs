@@ -1,8 +1,8 @@
 //! Readout window and single lines of configuration memory.
 
+use super::Controller;
 use super::messages::Fault;
 use super::procedure::{Check, Procedure, Step};
-use super::Controller;
 use crate::archon::safety::{Consent, Grant, Purpose, heater_key};
 use crate::archon::window::{PARAMETERS, Window};
 use crate::proto::archon::Command;
@@ -62,9 +62,12 @@ impl Controller {
         apply: bool,
         consent: &Consent,
     ) -> Result<Procedure, Fault> {
-        let acf = self.facts.acf().ok_or_else(|| self.refused("The controller ACF configuration is unknown."))?;
+        let acf =
+            self.facts.acf().ok_or_else(|| self.refused("The controller ACF configuration is unknown."))?;
         let key = key.trim().replace('\\', "/");
-        let line = acf.index(&key).ok_or_else(|| self.refused(format!("Invalid keyword {}", key.to_ascii_uppercase())))?;
+        let line = acf
+            .index(&key)
+            .ok_or_else(|| self.refused(format!("Invalid keyword {}", key.to_ascii_uppercase())))?;
         let spelled = acf.lines.get(usize::from(line)).map_or(key.clone(), |l| l.key.clone());
         let text = format!("{spelled}={value}");
         let mut steps = vec![
@@ -73,7 +76,8 @@ impl Controller {
             Step::Check(Check::LineIs { line, text }),
         ];
         if apply {
-            let slot = module_of(&spelled).ok_or_else(|| self.refused("Apply can only be used with modules."))?;
+            let slot =
+                module_of(&spelled).ok_or_else(|| self.refused("Apply can only be used with modules."))?;
             steps.push(Step::Send(Command::ApplyModule { slot }));
         }
         if heater_key(&spelled).is_some() {

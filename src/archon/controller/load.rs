@@ -1,8 +1,8 @@
 //! Upload of a configuration: compared first, written, read back, applied; power and window after it.
 
+use super::Controller;
 use super::messages::{Fault, Level, Order};
 use super::procedure::{Check, Mark, Procedure, Step};
-use super::Controller;
 use crate::archon::safety::{Class, Consent, Grant, Purpose, check_acf, check_heaters, understand};
 use crate::config::acf::{Acf, Difference, Family};
 use crate::proto::archon::{CONFIG_LINES, Command, LINE_MAX};
@@ -22,7 +22,8 @@ impl Controller {
         let acf = acf.with_overrides(overrides).map_err(|e| self.refused(format!("load: {e}")))?;
         let acf = Arc::new(acf);
         self.check_file(&acf)?;
-        let there = self.read_back.clone().ok_or_else(|| self.refused("The configuration could not be read."))?;
+        let there =
+            self.read_back.clone().ok_or_else(|| self.refused("The configuration could not be read."))?;
         let changes = there.diff(&acf);
         self.check_consent(&there, &changes, consent)?;
         let applies = self.applies(apply)?;
@@ -58,7 +59,8 @@ impl Controller {
 
     fn upload_steps(&self, acf: &Arc<Acf>, path: &str, changes: &[Difference]) -> Vec<Step> {
         let write = |(n, text): (usize, String)| Command::WriteConfig { line: n as u16, text };
-        let commands: std::collections::VecDeque<_> = acf.wire_lines().into_iter().enumerate().map(write).collect();
+        let commands: std::collections::VecDeque<_> =
+            acf.wire_lines().into_iter().enumerate().map(write).collect();
         let total = commands.len();
         let depth = self.config.upload_depth.max(1);
         let mut steps = vec![
@@ -97,7 +99,8 @@ impl Controller {
         if let Some(limits) = limits {
             check_acf(acf, limits).map_err(|(why, remedy)| self.refused(format!("load: {why}; {remedy}")))?;
         }
-        check_heaters(acf, limits, None).map_err(|(why, remedy)| self.refused(format!("load: {why}; {remedy}")))
+        check_heaters(acf, limits, None)
+            .map_err(|(why, remedy)| self.refused(format!("load: {why}; {remedy}")))
     }
 
     /// Changed heater, sensor, bias and clock keys are what an operator has to agree to. A controller without a
@@ -123,13 +126,16 @@ impl Controller {
             if touched.len() > NAMED {
                 list.push_str(&format!(" and {} more", touched.len() - NAMED));
             }
-            return Err(self.refused(format!("load: it changes {word} keys ({list}); look at them and say {word}")));
+            return Err(
+                self.refused(format!("load: it changes {word} keys ({list}); look at them and say {word}"))
+            );
         }
         Ok(())
     }
 
     fn applies(&self, list: &[String]) -> Result<Vec<Command>, Fault> {
-        let parse = |text: &String| match understand(text) {
+        let parse = |text: &String| {
+            match understand(text) {
             command @ (Command::LoadTiming
             | Command::LoadParams
             | Command::ApplyModule { .. }
@@ -140,6 +146,7 @@ impl Controller {
                 "'{text}' cannot be applied; LOADTIMING, LOADPARAMS, APPLYCDS, APPLYSYSTEM, APPLYMODxx and APPLYDIOxx \
                  (xx = slot - 1, hex) can"
             ))),
+        }
         };
         list.iter().map(parse).collect()
     }
@@ -148,7 +155,11 @@ impl Controller {
     pub(super) fn reset_after_load(&self) -> Vec<Step> {
         let mut steps = self.default_window_steps();
         steps.extend(self.reset_steps(true, false));
-        steps.extend([Step::Send(Command::ReleaseTiming), Step::Mark(Mark::Idle), Step::Send(Command::Status)]);
+        steps.extend([
+            Step::Send(Command::ReleaseTiming),
+            Step::Mark(Mark::Idle),
+            Step::Send(Command::Status),
+        ]);
         steps
     }
 
@@ -159,7 +170,8 @@ impl Controller {
             return failed("the configuration could not be read back".into());
         };
         let (want, is) = (acf.wire_lines(), there.wire_lines());
-        let differ: Vec<usize> = (0..want.len().max(is.len())).filter(|n| want.get(*n) != is.get(*n)).collect();
+        let differ: Vec<usize> =
+            (0..want.len().max(is.len())).filter(|n| want.get(*n) != is.get(*n)).collect();
         let Some(first) = differ.first() else { return Ok(()) };
         let text = |lines: &[String]| lines.get(*first).cloned().unwrap_or_else(|| "(none)".into());
         failed(format!(

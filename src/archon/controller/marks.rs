@@ -36,6 +36,9 @@ impl Controller {
             }
             Mark::FlushingOver => self.set_word(word.off(StatusWord::FLUSHING)),
             Mark::Fetching => {
+                if let super::Order::Fetch { from_block } = run.order {
+                    self.fetch_from = u64::from(from_block) * crate::proto::archon::BLOCK as u64;
+                }
                 self.fetch_bytes = 0;
                 self.fetch_stopped = false;
                 self.set_word(word.on(StatusWord::FETCHING));
@@ -148,7 +151,9 @@ impl Controller {
             (super::Order::System, Command::System) => {
                 self.facts.system.as_ref().map(|s| Answer::System(Box::new((**s).clone())))
             }
-            (super::Order::Status, Command::Status) if !self.facts.status.invalid => status().map(Answer::Status),
+            (super::Order::Status, Command::Status) if !self.facts.status.invalid => {
+                status().map(Answer::Status)
+            }
             (super::Order::Status, Command::Status) => {
                 let text = "STATUS says VALID=0: nothing of it can be used".to_owned();
                 let fault = Fault::Failed { controller: self.name().to_owned(), text };

@@ -139,6 +139,8 @@ pub struct Controller {
     /// As read last.
     read_back: Option<Arc<Acf>>,
     line_read: Option<(u16, String)>,
+    /// What was in configuration memory before an upload that was not finished.
+    before_upload: Option<Arc<Acf>>,
     memory_verified: bool,
 
     // ---- what it does
@@ -197,6 +199,7 @@ impl Controller {
             generation: 0,
             read_back: None,
             line_read: None,
+            before_upload: None,
             memory_verified: false,
             exposure: None,
             baseline: None,
@@ -315,7 +318,8 @@ impl Controller {
             self.fail(&mut run, fault);
             self.advance(run, now);
         }
-        for (key, order) in self.timing_queue.drain(..).chain(self.fetch_queue.drain(..)).collect::<Vec<_>>() {
+        for (key, order) in self.timing_queue.drain(..).chain(self.fetch_queue.drain(..)).collect::<Vec<_>>()
+        {
             let fault = self.refused(format!("{} was not begun: {text}", names::order(&order)));
             self.done(key, Err(fault));
         }

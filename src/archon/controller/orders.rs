@@ -32,18 +32,22 @@ impl Controller {
             Order::Attach => {
                 self.facts.read_only = None;
                 // The attach that follows every connection answers this one too.
-                if let Some(run) = self.runs.iter_mut().find(|r| r.order == Order::Attach && r.key.is_none()) {
+                if let Some(run) = self.runs.iter_mut().find(|r| r.order == Order::Attach && r.key.is_none())
+                {
                     run.key = Some(key);
                     return;
                 }
             }
-            Order::Abort { .. } | Order::Reset { .. } | Order::Unprepare => self.interrupt(names::order(&order), now),
+            Order::Abort { .. } | Order::Reset { .. } | Order::Unprepare => {
+                self.interrupt(names::order(&order), now)
+            }
             _ => {}
         }
         match lane_of(&order, self.writing_memory()) {
             Lane::Question | Lane::Watch => {
                 if self.runs.iter().filter(|r| r.lane == Lane::Question).count() >= MAX_QUESTIONS {
-                    let fault = self.refused(format!("{MAX_QUESTIONS} questions wait for an answer already."));
+                    let fault =
+                        self.refused(format!("{MAX_QUESTIONS} questions wait for an answer already."));
                     return self.done(key, Err(fault));
                 }
                 self.begin(Lane::Question, Some(key), order, now);
@@ -129,7 +133,10 @@ impl Controller {
     pub(super) fn writing_memory(&self) -> bool {
         self.runs.iter().any(|r| {
             r.lane == Lane::Timing
-                && matches!(r.order, Order::Load { .. } | Order::WriteLine { .. } | Order::SetWindow(_) | Order::Attach)
+                && matches!(
+                    r.order,
+                    Order::Load { .. } | Order::WriteLine { .. } | Order::SetWindow(_) | Order::Attach
+                )
         })
     }
 
@@ -179,7 +186,9 @@ impl Controller {
             Order::System => question(Command::System),
             Order::Status => question(Command::Status),
             Order::Frame => question(Command::Frame),
-            Order::ReadConfig | Order::Diff { .. } => Procedure::new(Purpose::Question, [read(), Step::Compile]),
+            Order::ReadConfig | Order::Diff { .. } => {
+                Procedure::new(Purpose::Question, [read(), Step::Compile])
+            }
             Order::Attach => self.attach_steps(),
             Order::Load { .. } => {
                 let commands = [Command::System, Command::Status, Command::Frame].map(Step::Send);
@@ -249,7 +258,9 @@ fn lane_of(order: &Order, writing: bool) -> Lane {
             Class::Query => Lane::Question,
             _ => Lane::Timing,
         },
-        Order::Lock(_) | Order::Fetch { .. } | Order::StopFetch | Order::Unlock | Order::Discard => Lane::Fetch,
+        Order::Lock(_) | Order::Fetch { .. } | Order::StopFetch | Order::Unlock | Order::Discard => {
+            Lane::Fetch
+        }
         _ => Lane::Timing,
     }
 }

@@ -1,7 +1,7 @@
 //! Power: one attempt, confirmed within 30 s or taken back.
 
-use super::procedure::{Mark, Procedure, Step, Until};
 use super::Controller;
+use super::procedure::{Mark, Procedure, Step, Until};
 use crate::archon::safety::{Class, Consent, Grant, Purpose, bias_value_key};
 use crate::config::acf::Acf;
 use crate::proto::archon::{Command, Power, Status};
@@ -51,7 +51,8 @@ impl Controller {
         }
         let (Some(acf), Some(limits)) = (self.facts.acf(), &self.facts.limits) else { return Ok(()) };
         acf.lines.iter().filter(|l| bias_value_key(&l.key) && enabled(acf, &l.key)).try_for_each(|line| {
-            let (Some(tolerance), Ok(want)) = (limits.bias_tolerance_v, line.value.trim().parse::<f64>()) else {
+            let (Some(tolerance), Ok(want)) = (limits.bias_tolerance_v, line.value.trim().parse::<f64>())
+            else {
                 return Ok(());
             };
             match status.number(&line.key.to_ascii_uppercase()) {

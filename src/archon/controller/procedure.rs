@@ -196,7 +196,9 @@ pub(super) fn describe(controller: &str, order: &str, procedure: &Procedure) -> 
     if let Some(reason) = &consent.warm {
         map.push(("warm".to_owned(), text(reason)));
     }
-    for (name, given) in [("unchecked", consent.unchecked), ("thermal", consent.thermal), ("bias", consent.bias)] {
+    for (name, given) in
+        [("unchecked", consent.unchecked), ("thermal", consent.thermal), ("bias", consent.bias)]
+    {
         if given {
             map.push((name.to_owned(), Value::Bool(true)));
         }
@@ -213,7 +215,12 @@ fn words(step: &Step) -> Option<String> {
         }
         Step::ReadConfig(_) => "RCONFIG all lines".into(),
         Step::Poll { ask, every, limit, what, .. } => {
-            format!("{} every {} ms until {what}, at most {} s", ask.text(), every.as_millis(), limit.as_secs())
+            format!(
+                "{} every {} ms until {what}, at most {} s",
+                ask.text(),
+                every.as_millis(),
+                limit.as_secs()
+            )
         }
         Step::Pause { time, what } => format!("wait {} ms: {what}", time.as_millis()),
         Step::Check(check) => match check {
@@ -280,14 +287,17 @@ impl ReadBack {
     fn counts_complete(&self) -> bool {
         let text = |l: &Option<String>| l.clone().unwrap_or_default().to_ascii_uppercase();
         let lines: Vec<String> = self.lines.iter().map(text).filter(|l| !l.is_empty()).collect();
-        [("LINES=", "LINE"), ("STATES=", "STATE"), ("PARAMETERS=", "PARAMETER")].iter().all(|(count, prefix)| {
-            let told = lines.iter().find_map(|l| l.strip_prefix(count)).and_then(|n| n.trim().parse().ok());
-            let Some(told) = told else { return true };
-            let numbered = |l: &&String| {
-                l.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-            };
-            lines.iter().filter(numbered).count() >= told
-        })
+        [("LINES=", "LINE"), ("STATES=", "STATE"), ("PARAMETERS=", "PARAMETER")].iter().all(
+            |(count, prefix)| {
+                let told =
+                    lines.iter().find_map(|l| l.strip_prefix(count)).and_then(|n| n.trim().parse().ok());
+                let Some(told) = told else { return true };
+                let numbered = |l: &&String| {
+                    l.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+                };
+                lines.iter().filter(numbered).count() >= told
+            },
+        )
     }
 
     /// The lines up to the last used one.

@@ -1,10 +1,10 @@
 //! Readout: from `ReadOut 1` to the new frame in a buffer.
 
+use super::Controller;
 use super::messages::{Answer, Fault, Level};
 pub(super) use super::procedure::Baseline;
 use super::procedure::{Mark, Procedure, Step, Until};
 use super::run::Run;
-use super::Controller;
 use crate::archon::safety::Purpose;
 use crate::archon::status_word::StatusWord;
 use crate::proto::archon::{Buffer, Command, Frame, PARAMETER_MAX};
@@ -71,7 +71,12 @@ impl Controller {
     }
 
     /// Is the new frame there? Progress, if not.
-    pub(super) fn frame_reached(&mut self, before: &Baseline, run: &mut Run, now: Now) -> Result<bool, Fault> {
+    pub(super) fn frame_reached(
+        &mut self,
+        before: &Baseline,
+        run: &mut Run,
+        now: Now,
+    ) -> Result<bool, Fault> {
         let Some((frame, _)) = self.view.frame.clone() else { return self.frame_lost() };
         self.baseline = Some(before.clone());
         let writing = frame.buffer(frame.write_buffer).filter(|b| !b.complete);
@@ -101,10 +106,15 @@ impl Controller {
         self.told_buffer = None;
         let missed = buffer.frame.saturating_sub(before.highest).saturating_sub(1);
         if before.highest > 0 && missed > 0 {
-            self.say(run, Level::Warning, format!("{missed} frames before frame {} were missed.", buffer.frame));
+            self.say(
+                run,
+                Level::Warning,
+                format!("{missed} frames before frame {} were missed.", buffer.frame),
+            );
         }
         if let Some(expected) = self.expected_frame()
-            && (buffer.width, buffer.height, buffer.sample) != (expected.width, expected.height, expected.sample)
+            && (buffer.width, buffer.height, buffer.sample)
+                != (expected.width, expected.height, expected.sample)
         {
             let text = format!(
                 "frame {} is {} x {} {:?}, by configuration and window it should be {} x {} {:?}",

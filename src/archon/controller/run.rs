@@ -56,7 +56,14 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub fn new(id: u64, lane: Lane, key: Option<OrderKey>, order: Order, procedure: Procedure, now: Now) -> Run {
+    pub fn new(
+        id: u64,
+        lane: Lane,
+        key: Option<OrderKey>,
+        order: Order,
+        procedure: Procedure,
+        now: Now,
+    ) -> Run {
         let deadline = now.mono + procedure.limit;
         Run {
             id,
@@ -82,12 +89,17 @@ impl Run {
     /// It only lets time pass or asks again and again: another order may take its place.
     pub fn interruptible(&self) -> bool {
         let waits = matches!(self.procedure.steps.front(), Some(Step::Poll { .. } | Step::Pause { .. }));
-        waits && !self.cleaning && matches!(self.order, Order::Readout { .. } | Order::Flush { .. } | Order::Abort { .. })
+        waits
+            && !self.cleaning
+            && matches!(self.order, Order::Readout { .. } | Order::Flush { .. } | Order::Abort { .. })
     }
 
     /// It polls for a frame.
     pub fn waits_for_frame(&self) -> bool {
-        matches!(self.procedure.steps.front(), Some(Step::Poll { until: super::procedure::Until::NewFrame(_), .. }))
+        matches!(
+            self.procedure.steps.front(),
+            Some(Step::Poll { until: super::procedure::Until::NewFrame(_), .. })
+        )
     }
 
     /// No reply will come.
@@ -224,7 +236,9 @@ impl Controller {
             Step::Pause { time, what } => self.pause(run, time, what, now),
             Step::Batch { .. } | Step::ReadConfig(_) => self.fill_window(run, step, now),
             Step::Poll { .. } => self.poll_once(run, step, now),
-            Step::Send(_) | Step::Attempt(_) | Step::Try(_) | Step::Talk { .. } => self.send_one(run, step, now),
+            Step::Send(_) | Step::Attempt(_) | Step::Try(_) | Step::Talk { .. } => {
+                self.send_one(run, step, now)
+            }
         }
     }
 
@@ -482,7 +496,9 @@ impl Controller {
         garbled: Option<Fault>,
         now: Now,
     ) {
-        if let Err(e @ (LinkError::Down { .. } | LinkError::Refused { .. } | LinkError::Full { .. })) = &result {
+        if let Err(e @ (LinkError::Down { .. } | LinkError::Refused { .. } | LinkError::Full { .. })) =
+            &result
+        {
             let fault = self.link_fault(&run.order, e);
             self.fail(run, fault);
             return;
@@ -508,7 +524,8 @@ impl Controller {
 
     fn talked(&mut self, run: &mut Run, typed: &str, result: Result<String, LinkError>) {
         let id = (self.next_token & 0xff) as u8;
-        let line = |response: String, ok: bool| Answer::Talk { command: format!(">{id:02X}{typed}"), response, ok };
+        let line =
+            |response: String, ok: bool| Answer::Talk { command: format!(">{id:02X}{typed}"), response, ok };
         match result {
             Ok(text) => run.answer = Some(line(format!("<{id:02X}{text}"), true)),
             Err(LinkError::Refused { .. }) => run.answer = Some(line(format!("?{id:02X}"), false)),
@@ -531,13 +548,11 @@ impl Controller {
     fn begin_cleanup(&mut self, run: &mut Run) {
         run.cleaning = true;
         run.waiting = Waiting::Nothing;
-        let commands = if self.facts.connected { std::mem::take(&mut run.procedure.cleanup) } else { Vec::new() };
+        let commands =
+            if self.facts.connected { std::mem::take(&mut run.procedure.cleanup) } else { Vec::new() };
         // Nothing of it left before anything changed.
-        run.procedure.steps = if run.recorded {
-            commands.into_iter().map(Step::Try).collect()
-        } else {
-            VecDeque::new()
-        };
+        run.procedure.steps =
+            if run.recorded { commands.into_iter().map(Step::Try).collect() } else { VecDeque::new() };
     }
 
     fn finish(&mut self, mut run: Run, now: Now) {
@@ -547,6 +562,9 @@ impl Controller {
         };
         if let Err(fault) = &result {
             self.went_wrong(&run, fault);
+        }
+        if run.lane == Lane::Timing {
+            self.power_in_order = false;
         }
         if run.lane == Lane::Watch {
             self.watched(&run, result.as_ref().err(), now);
@@ -563,6 +581,9 @@ impl Controller {
 
     fn link_fault(&self, order: &Order, error: &LinkError) -> Fault {
         let controller = self.name().to_owned();
+        if self.fetch_stopped && matches!(order, Order::Fetch { .. }) {
+            return Fault::Aborted { controller, text: "the fetch was stopped".into() };
+        }
         let text = format!("{}: {error}", names::order(order));
         match error {
             LinkError::Timeout { .. } => Fault::Timeout { controller, text },
@@ -578,7 +599,14 @@ impl Controller {
     }
 
     /// At most every half second.
-    pub(super) fn progress(&mut self, run: &mut Run, phase: &str, fraction: f64, more: Option<(&str, f64)>, now: Now) {
+    pub(super) fn progress(
+        &mut self,
+        run: &mut Run,
+        phase: &str,
+        fraction: f64,
+        more: Option<(&str, f64)>,
+        now: Now,
+    ) {
         const EVERY: Duration = Duration::from_millis(500);
         let Some(key) = run.key else { return };
         if run.progressed.is_some_and(|t| now.mono.since(t) < EVERY) {

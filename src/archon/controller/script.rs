@@ -1,8 +1,8 @@
 //! The timing script's parameters: names as loaded, the sequences every order begins with.
 
+use super::Controller;
 use super::messages::{Fault, Level};
 use super::procedure::{Mark, Procedure, Step};
-use super::Controller;
 use crate::archon::safety::{Class, Grant, Purpose};
 use crate::proto::archon::{Command, PARAMETER_MAX};
 use std::time::Duration;
@@ -68,10 +68,16 @@ impl Controller {
 
     pub(super) fn reset(&self, timing: bool) -> Procedure {
         let mut steps = self.reset_steps(true, timing);
-        steps.extend([Step::Send(Command::ReleaseTiming), Step::Mark(Mark::Idle), Step::Send(Command::Status)]);
+        steps.extend([
+            Step::Send(Command::ReleaseTiming),
+            Step::Mark(Mark::Idle),
+            Step::Send(Command::Status),
+        ]);
         let ordered: &[Class] = if timing { &[Class::ResetTiming] } else { &[] };
         let grant = Grant::with(Purpose::Reset, ordered, &Default::default());
-        Procedure::new(Purpose::Reset, steps).granted(grant).cleanup(&[Command::ReleaseTiming, Command::PollOn])
+        Procedure::new(Purpose::Reset, steps)
+            .granted(grant)
+            .cleanup(&[Command::ReleaseTiming, Command::PollOn])
     }
 
     pub(super) fn flush(&self, count: u32) -> Result<Procedure, Fault> {

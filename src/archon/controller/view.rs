@@ -60,8 +60,16 @@ impl Controller {
         let (line_count, pixel_count) = (u32::try_from(lines).ok()?, u32::try_from(pixels).ok()?);
         let shape = acf.frame_shape(pixel_count, line_count);
         let mode = acf.get("FRAMEMODE").and_then(|v| v.trim().parse().ok()).unwrap_or(0);
-        let sample = if acf.get("SAMPLEMODE").is_some_and(|v| v.trim() == "1") { Sample::U32 } else { Sample::U16 };
-        Some(FrameGeometry { width: shape.width, height: shape.height, sample, mode, pixel_count, line_count })
+        let sample =
+            if acf.get("SAMPLEMODE").is_some_and(|v| v.trim() == "1") { Sample::U32 } else { Sample::U16 };
+        Some(FrameGeometry {
+            width: shape.width,
+            height: shape.height,
+            sample,
+            mode,
+            pixel_count,
+            line_count,
+        })
     }
 
     /// Everything about it in one object, with ages in seconds.
@@ -70,7 +78,8 @@ impl Controller {
         let names = self.facts.word.names().into_iter().map(text).collect();
         let status_age = age(self.view.status.as_ref().map(|(_, at)| *at), now);
         let frame_age = age(self.view.frame.as_ref().map(|(_, at)| *at), now);
-        let alarms = self.view.alarms.iter().map(|a| text(&format!("{} {}: {}", a.name, a.subject, a.text))).collect();
+        let alarms =
+            self.view.alarms.iter().map(|a| text(&format!("{} {}: {}", a.name, a.subject, a.text))).collect();
         let memory = match &self.facts.memory {
             Memory::Unknown => "unknown".to_owned(),
             Memory::HalfWritten(why) => format!("NOT_CONFIGURED: half written ({why})"),

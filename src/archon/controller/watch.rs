@@ -45,7 +45,11 @@ impl Controller {
     }
 
     pub(super) fn watch_begins(&mut self, now: Now) {
-        self.watching = Watch { next: Some(now.mono + self.config.status_interval), since: Some(now.mono), ..Watch::default() };
+        self.watching = Watch {
+            next: Some(now.mono + self.config.status_interval),
+            since: Some(now.mono),
+            ..Watch::default()
+        };
     }
 
     pub(super) fn watch_ends(&mut self) {
@@ -58,7 +62,10 @@ impl Controller {
     }
 
     pub(super) fn poll_if_due(&mut self, now: Now) {
-        if !self.facts.connected || self.watching.polling.is_some() || self.watching.next.is_none_or(|t| now.mono < t) {
+        if !self.facts.connected
+            || self.watching.polling.is_some()
+            || self.watching.next.is_none_or(|t| now.mono < t)
+        {
             return;
         }
         self.watching.next = Some(now.mono + self.config.status_interval);

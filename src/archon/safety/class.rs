@@ -210,7 +210,10 @@ mod tests {
             ("  POWEROFF ", Command::PowerOff),
             ("LOCK3", Command::Lock(3)),
             ("APPLYMOD0A", Command::ApplyModule { slot: 11 }),
-            ("WCONFIG000aMOD4/LVLC_V1=1.5", Command::WriteConfig { line: 10, text: "MOD4/LVLC_V1=1.5".into() }),
+            (
+                "WCONFIG000aMOD4/LVLC_V1=1.5",
+                Command::WriteConfig { line: 10, text: "MOD4/LVLC_V1=1.5".into() },
+            ),
             ("FastLoadParam IntCS 10", Command::FastLoadParam { name: "IntCS".into(), value: 10 }),
         ] {
             assert_eq!(understand(text), command, "{text}");

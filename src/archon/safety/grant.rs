@@ -65,8 +65,8 @@ impl Grant {
 }
 
 use Class::{
-    ApplyAll, ApplyModule, ApplyPart, Clear, LoadParameter, Lock, Parameter, PollOff, PollOn, PowerOff, Query, Timing,
-    Write,
+    ApplyAll, ApplyModule, ApplyPart, Clear, LoadParameter, Lock, Parameter, PollOff, PollOn, PowerOff,
+    Query, Timing, Write,
 };
 
 /// What each purpose includes. POWERON, APPLYALL, LOADTIMING, RESETTIMING and POWEROFF are in no list but that of

@@ -37,7 +37,9 @@ impl Heater<'_> {
 
     fn number(&self, key: &str) -> Result<f64, Lack> {
         let value = self.text(key).and_then(|t| t.parse::<f64>().ok()).filter(|v| v.is_finite());
-        value.ok_or_else(|| Lack::new(format!("{key} is not a number in the configuration"), "set it in the ACF"))
+        value.ok_or_else(|| {
+            Lack::new(format!("{key} is not a number in the configuration"), "set it in the ACF")
+        })
     }
 
     fn on(&self, field: &str) -> bool {
@@ -79,7 +81,10 @@ impl Heater<'_> {
             )
         })?;
         if !(per_minute > 0.0 && per_minute <= allowed) {
-            return Err(Lack::new(format!("its ramp is {per_minute:.3} K/min, allowed are {allowed}"), remedy));
+            return Err(Lack::new(
+                format!("its ramp is {per_minute:.3} K/min, allowed are {allowed}"),
+                remedy,
+            ));
         }
         if self.number(&self.key("LIMIT"))? <= 0.0 {
             return Err(Lack::new(format!("{} is not set", self.key("LIMIT")), remedy));
@@ -89,12 +94,17 @@ impl Heater<'_> {
 }
 
 fn sensor_limits<'a>(limits: Option<&'a ControllerLimits>, sensor: &str) -> Result<&'a SensorLimits, Lack> {
-    let write = || format!("write temperature_unit and [controller.NAME.sensor.\"{sensor}\"] into the limits file");
-    let limits = limits.ok_or_else(|| Lack::new("heaters need a limits file for this controller", write()))?;
+    let write =
+        || format!("write temperature_unit and [controller.NAME.sensor.\"{sensor}\"] into the limits file");
+    let limits =
+        limits.ok_or_else(|| Lack::new("heaters need a limits file for this controller", write()))?;
     if limits.temperature_unit.is_none() {
         return Err(Lack::new("the limits file does not say the unit of temperatures", write()));
     }
-    limits.sensors.get(sensor).ok_or_else(|| Lack::new(format!("the limits file does not know {sensor}"), write()))
+    limits
+        .sensors
+        .get(sensor)
+        .ok_or_else(|| Lack::new(format!("the limits file does not know {sensor}"), write()))
 }
 
 /// Every heater of a configuration that is enabled, or only those of one module.
@@ -120,7 +130,10 @@ pub fn check_configuration(
 }
 
 fn forced(key: &str) -> Lack {
-    Lack::new(format!("{key} drives the heater without a sensor"), "use the vendor's program, beside the dewar")
+    Lack::new(
+        format!("{key} drives the heater without a sensor"),
+        "use the vendor's program, beside the dewar",
+    )
 }
 
 /// A line to be written by itself.
@@ -154,7 +167,11 @@ pub(super) fn write_allowed(asked: &Asked<'_>) -> Result<(), Lack> {
 }
 
 /// The assigned sensor is valid and within its limits now.
-fn sensor_reads(asked: &Asked<'_>, heater: &Heater<'_>, limits: Option<&ControllerLimits>) -> Result<(), Lack> {
+fn sensor_reads(
+    asked: &Asked<'_>,
+    heater: &Heater<'_>,
+    limits: Option<&ControllerLimits>,
+) -> Result<(), Lack> {
     let sensor = heater.sensor()?;
     let limit = sensor_limits(limits, &sensor)?;
     let wait = "wait for a valid STATUS";
@@ -163,7 +180,10 @@ fn sensor_reads(asked: &Asked<'_>, heater: &Heater<'_>, limits: Option<&Controll
         Reading::Value(t) if (limit.range.min..=limit.range.max).contains(&t) => Ok(()),
         Reading::Value(t) => {
             let (min, max) = (limit.range.min, limit.range.max);
-            Err(Lack::new(format!("{sensor} is {t}, outside {min}..{max}"), "correct what is wrong there first"))
+            Err(Lack::new(
+                format!("{sensor} is {t}, outside {min}..{max}"),
+                "correct what is wrong there first",
+            ))
         }
         Reading::Invalid | Reading::Absent => {
             Err(Lack::new(format!("{sensor} reads nothing (open sensor)"), "check the sensor"))

@@ -21,9 +21,14 @@ pub(super) fn of(class: Class) -> &'static [Need] {
         Class::Parameter => &[connected, writable, parameter_in_range],
         Class::LoadParameter => &[connected, writable, memory_whole, values::memory_within_limits],
         Class::Clear => &[connected, writable, timing_idle, nothing_unfetched],
-        Class::Write => {
-            &[connected, writable, upload_when_idle, line_fits, values::write_within_limits, heater::write_allowed]
-        }
+        Class::Write => &[
+            connected,
+            writable,
+            upload_when_idle,
+            line_fits,
+            values::write_within_limits,
+            heater::write_allowed,
+        ],
         Class::ApplyPart => &[connected, writable, memory_whole, polling, values::memory_within_limits],
         Class::ApplyModule => {
             &[connected, writable, memory_whole, polling, values::memory_within_limits, heater::apply_allowed]
@@ -57,7 +62,10 @@ pub(super) fn raw_text(text: &str, class: Class) -> Result<(), Lack> {
         return Err(Lack::new("there is no command", "type one"));
     }
     if text.chars().any(|c| c.is_control() || u32::from(c) > 0xff) || text.trim_start().starts_with('>') {
-        return Err(Lack::new("it is not one line of Latin-1 text", "type the command alone, without id and line end"));
+        return Err(Lack::new(
+            "it is not one line of Latin-1 text",
+            "type the command alone, without id and line end",
+        ));
     }
     let exact = !matches!(super::understand(text), Command::Raw(_));
     let loose = matches!(class, Class::Unknown | Class::Query | Class::Flash | Class::Never | Class::PollOn);
@@ -68,7 +76,11 @@ pub(super) fn raw_text(text: &str, class: Class) -> Result<(), Lack> {
 }
 
 fn connected(asked: &Asked<'_>) -> Result<(), Lack> {
-    if asked.facts.connected { Ok(()) } else { Err(Lack::new("the controller is not connected", "reconnect")) }
+    if asked.facts.connected {
+        Ok(())
+    } else {
+        Err(Lack::new("the controller is not connected", "reconnect"))
+    }
 }
 
 fn writable(asked: &Asked<'_>) -> Result<(), Lack> {
@@ -84,10 +96,9 @@ fn memory_whole(asked: &Asked<'_>) -> Result<(), Lack> {
         Memory::Unknown => {
             Err(Lack::new("the controller ACF configuration is unknown", "attach, or load an ACF (init)"))
         }
-        Memory::HalfWritten(why) => Err(Lack::new(
-            format!("configuration memory is half written ({why})"),
-            "load a whole ACF (init)",
-        )),
+        Memory::HalfWritten(why) => {
+            Err(Lack::new(format!("configuration memory is half written ({why})"), "load a whole ACF (init)"))
+        }
     }
 }
 
@@ -131,11 +142,15 @@ fn line_fits(asked: &Asked<'_>) -> Result<(), Lack> {
 }
 
 fn parameter_in_range(asked: &Asked<'_>) -> Result<(), Lack> {
-    let (Command::FastLoadParam { name, value } | Command::FastPrepParam { name, value }) = asked.command else {
+    let (Command::FastLoadParam { name, value } | Command::FastPrepParam { name, value }) = asked.command
+    else {
         return Ok(());
     };
     if *value > PARAMETER_MAX {
-        return Err(Lack::new(format!("{name} = {value} is outside 0..{PARAMETER_MAX} (20 bit)"), "choose a smaller value"));
+        return Err(Lack::new(
+            format!("{name} = {value} is outside 0..{PARAMETER_MAX} (20 bit)"),
+            "choose a smaller value",
+        ));
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || !name.chars().all(plain) {
@@ -172,7 +187,9 @@ fn fetch_the_locked(asked: &Asked<'_>) -> Result<(), Lack> {
     let Command::Fetch { address, blocks } = *asked.command else {
         return Err(Lack::new("its reply is binary", "use frame_fetch"));
     };
-    let Some(held) = &asked.facts.held else { return Err(Lack::new("no buffer is locked", "lock one first")) };
+    let Some(held) = &asked.facts.held else {
+        return Err(Lack::new("no buffer is locked", "lock one first"));
+    };
     let end = held.base + u64::from(held.blocks) * 1024;
     let first = u64::from(address);
     if blocks == 0 || first < held.base || first + u64::from(blocks) * 1024 > end {
@@ -189,7 +206,11 @@ fn standing_still_unless_ordered(asked: &Asked<'_>) -> Result<(), Lack> {
         return Ok(());
     }
     let still = asked.facts.status.count_since.is_some_and(|t| asked.now.since(t) >= STANDSTILL);
-    if still { Ok(()) } else { Err(Lack::new("COUNT of STATUS does not stand still", "nothing needs to be done")) }
+    if still {
+        Ok(())
+    } else {
+        Err(Lack::new("COUNT of STATUS does not stand still", "nothing needs to be done"))
+    }
 }
 
 fn flash_allowed(asked: &Asked<'_>) -> Result<(), Lack> {

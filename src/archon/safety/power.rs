@@ -14,7 +14,8 @@ pub(super) fn allowed(asked: &Asked<'_>) -> Result<(), Lack> {
         .fresh(asked.now)
         .map_err(|why| Lack::new(why, "wait for STATUS; POLLON if it stands still"))?;
     supply(status)?;
-    let acf = asked.facts.acf().ok_or_else(|| Lack::new("the configuration is unknown", "load an ACF (init)"))?;
+    let acf =
+        asked.facts.acf().ok_or_else(|| Lack::new("the configuration is unknown", "load an ACF (init)"))?;
     modules(asked, acf)?;
     match &asked.facts.limits {
         None if asked.grant.consent.unchecked => Ok(()),
@@ -37,12 +38,17 @@ fn applied(asked: &Asked<'_>) -> Result<(), Lack> {
         ));
     };
     if !applied.verified && !asked.grant.consent.unchecked {
-        return Err(Lack::new("the ACF was applied but not read back", "set verify_config, or say unchecked"));
+        return Err(Lack::new(
+            "the ACF was applied but not read back",
+            "set verify_config, or say unchecked",
+        ));
     }
     let powers = |key: &&String| !matches!(family(key), Family::Timing | Family::Frame | Family::Other);
     match applied.unapplied.iter().find(powers) {
         None => Ok(()),
-        Some(key) => Err(Lack::new(format!("{key} was written but not applied"), "apply it, or load the ACF (init)")),
+        Some(key) => {
+            Err(Lack::new(format!("{key} was written but not applied"), "apply it, or load the ACF (init)"))
+        }
     }
 }
 
@@ -50,7 +56,12 @@ fn supply(status: &Status) -> Result<(), Lack> {
     match status.power() {
         Power::Off => {}
         Power::On => return Err(Lack::new("POWER is on already", "nothing needs to be done")),
-        other => return Err(Lack::new(format!("POWER is {other:?}, not OFF"), "see the controller's log; power off")),
+        other => {
+            return Err(Lack::new(
+                format!("POWER is {other:?}, not OFF"),
+                "see the controller's log; power off",
+            ));
+        }
     }
     if !status.power_good() {
         return Err(Lack::new("POWERGOOD is not 1", "check the supply"));
