@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct CallArgs {
     /// tcp://host:port (JSON), rpc://host:port or unix:/path (binary)
     target: Target,
-    /// Interface and method, divided by the last dot: bank.get_status, bank.roach.list_methods
+    /// Interface and method, divided by the last dot: bank.get_status, archon.expose, archon.sp1.status
     #[arg(value_parser = parse_method)]
     method: Method,
     /// Arguments: JSON, or else text; name=value gives a keyword
@@ -24,6 +24,9 @@ pub struct CallArgs {
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT.as_secs_f64(), value_parser = parse_seconds)]
     timeout: f64,
+    /// Show on standard error what the node says meanwhile (progress, messages); binary targets only
+    #[arg(long)]
+    watch: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -88,8 +91,31 @@ fn call(args: CallArgs) -> Result<Value, String> {
     let (positional, named) = parse_args(&args.args);
     let timeout = Duration::from_secs_f64(args.timeout);
     let mut client = Client::connect(&args.target, timeout).map_err(|e| e.message)?;
-    let outcome: Outcome = client.call(&args.method.interface, &args.method.name, positional, named);
+    let (interface, name) = (&args.method.interface, &args.method.name);
+    let outcome: Outcome = if args.watch {
+        watch(&mut client, &args.target)?;
+        client.call_hearing(interface, name, positional, named, &mut show)
+    } else {
+        client.call(interface, name, positional, named)
+    };
     outcome.map_err(|error| error.to_string())
+}
+
+/// Asks to be told what the node says from now on.
+fn watch(client: &mut Client, target: &Target) -> Result<(), String> {
+    if matches!(target, Target::Json(_)) {
+        return Err(format!(
+            "--watch: {target} speaks JSON, which tells answers only; give rpc://host:port or unix:/path"
+        ));
+    }
+    let all = client.call("rpc", "subscribe", vec![], vec![]);
+    all.map(drop).map_err(|error| format!("--watch: {error}"))
+}
+
+/// One line for each event.
+fn show(topic: &str, body: &Value) {
+    let body = json::to_text(body).unwrap_or_else(|e| e.to_string());
+    eprintln!("{topic} {body}");
 }
 
 #[cfg(test)]

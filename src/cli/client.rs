@@ -21,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes taken from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Told topic and body of an event.
+pub type Hear<'a> = &'a mut dyn FnMut(&str, &Value);
+
 /// A blocking client. After a failure of the connection, or a timeout, the next call connects anew.
 pub struct Client {
     target: Target,
@@ -49,13 +52,26 @@ impl Client {
         args: Vec<Value>,
         kwargs: Vec<(String, Value)>,
     ) -> Outcome {
+        self.call_hearing(interface, method, args, kwargs, &mut |_, _| {})
+    }
+
+    /// The same, and `hear` is told topic and body of what comes meanwhile of what was subscribed to
+    /// (`rpc.subscribe`, binary targets).
+    pub fn call_hearing(
+        &mut self,
+        interface: &str,
+        method: &str,
+        args: Vec<Value>,
+        kwargs: Vec<(String, Value)>,
+        hear: Hear<'_>,
+    ) -> Outcome {
         let until = clock::mono() + self.timeout;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.open(until)?,
         };
         let call = Call { interface: interface.to_owned(), method: method.to_owned(), args, kwargs };
-        match connection.call(call, until) {
+        match connection.call(call, until, hear) {
             Ok(outcome) => {
                 self.connection = Some(connection);
                 outcome
@@ -109,10 +125,10 @@ impl Connection {
     }
 
     /// The inner outcome is the server's.
-    fn call(&mut self, call: Call, until: Mono) -> Result<Outcome, Lost> {
+    fn call(&mut self, call: Call, until: Mono, hear: Hear<'_>) -> Result<Outcome, Lost> {
         let wanted = self.session.call(call, clock::now());
         loop {
-            if let Some(outcome) = self.drain(wanted, until)? {
+            if let Some(outcome) = self.drain(wanted, until, hear)? {
                 return Ok(outcome);
             }
             self.wait(until)?;
@@ -121,7 +137,7 @@ impl Connection {
     }
 
     /// Writes what there is to write; gives the answer if it is there.
-    fn drain(&mut self, wanted: u64, until: Mono) -> Result<Option<Outcome>, Lost> {
+    fn drain(&mut self, wanted: u64, until: Mono, hear: Hear<'_>) -> Result<Option<Outcome>, Lost> {
         let mut answer = None;
         while let Some(output) = self.session.poll() {
             match output {
@@ -131,6 +147,7 @@ impl Connection {
                     self.stream.write_all(&bytes).map_err(lost)?;
                 }
                 ClientOutput::Reply { seq, outcome } if seq == wanted => answer = Some(outcome),
+                ClientOutput::Event { topic, body, .. } => hear(&topic, &body),
                 ClientOutput::Close(reason) => return Err(Lost::Closed(reason)),
                 _ => {}
             }

@@ -12,6 +12,7 @@ pub mod logging;
 pub mod plan;
 pub mod shm;
 pub mod sim;
+pub mod sim_archon;
 pub mod sim_packets;
 pub mod sim_roach;
 pub mod target;

@@ -1,6 +1,8 @@
 //! `appliance sim ...`: a simulator in the foreground.
 
-use super::{sim_packets, sim_roach};
+use super::{sim_archon, sim_packets, sim_roach};
+use crate::sim::roach_app::ReadyHook;
+use crate::sys::fd;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 
@@ -15,6 +17,8 @@ pub struct SimArgs {
 /// Simulators.
 #[derive(Subcommand, Debug)]
 pub enum Simulator {
+    /// A CCD controller
+    Archon(sim_archon::SimArchonArgs),
     /// The packets of a VEGAS spectrometer
     Packets(sim_packets::SimPacketsArgs),
     /// A ROACH2 board behind its KATCP server
@@ -24,7 +28,25 @@ pub enum Simulator {
 /// Runs the simulator until it is stopped.
 pub fn run(args: SimArgs) -> ExitCode {
     match args.what {
+        Simulator::Archon(args) => sim_archon::run(args),
         Simulator::Packets(args) => sim_packets::run(args),
         Simulator::Roach(args) => sim_roach::run(args),
     }
+}
+
+/// Tells whoever asked where a simulator listens.
+pub(super) fn ready(what: &'static str, announce: bool, mut descriptor: Option<i32>) -> ReadyHook {
+    Box::new(move |result| match result {
+        Ok(address) => {
+            if announce {
+                println!("ready {address}");
+            }
+            if let Some(Err(error)) =
+                descriptor.take().map(|n| fd::write_and_close(n, format!("ready {address}\n").as_bytes()))
+            {
+                eprintln!("appliance sim {what}: cannot write to --ready-fd: {error}");
+            }
+        }
+        Err(why) => eprintln!("appliance sim {what}: cannot listen: {why}"),
+    })
 }

@@ -3,10 +3,9 @@
 use crate::fpga::model::{BoardConfig, Catalogue, Design, dibas_registers};
 use crate::proto::gateware;
 use crate::reactor::{self, Options};
-use crate::sim::roach_app::{Hooks, ReadyHook, RoachApp};
+use crate::sim::roach_app::{Hooks, RoachApp};
 use crate::sim::roach2::{Fault, Faults, RoachConfig, Speaks};
 use crate::sim::station::{self, StationOptions};
-use crate::sys::fd;
 use clap::Args;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -86,7 +85,7 @@ pub fn run(args: SimRoachArgs) -> ExitCode {
         tap_drain: args.tap_drain,
     };
     let packets = args.packets.map_or_else(Hooks::default, |divisor| packet_hooks(&args, divisor));
-    let hooks = Hooks { ready: Some(ready(args.announce, args.ready_fd)), ..packets };
+    let hooks = Hooks { ready: Some(super::sim::ready("roach", args.announce, args.ready_fd)), ..packets };
     let mut app = RoachApp::new(SocketAddr::new(args.bind, args.port), config, hooks);
     match reactor::run(&mut app, Options::default()) {
         Ok(code) => ExitCode::from(code),
@@ -105,22 +104,6 @@ fn packet_hooks(args: &SimRoachArgs, rate_divisor: u32) -> Hooks {
         IpAddr::V6(_) => Ipv4Addr::LOCALHOST,
     };
     station::packet_hooks(&source, address)
-}
-
-fn ready(announce: bool, mut descriptor: Option<i32>) -> ReadyHook {
-    Box::new(move |result| match result {
-        Ok(address) => {
-            if announce {
-                println!("ready {address}");
-            }
-            if let Some(Err(error)) =
-                descriptor.take().map(|n| fd::write_and_close(n, format!("ready {address}\n").as_bytes()))
-            {
-                eprintln!("appliance sim roach: cannot write to --ready-fd: {error}");
-            }
-        }
-        Err(why) => eprintln!("appliance sim roach: cannot listen: {why}"),
-    })
 }
 
 fn catalogue(images: &[String], any: bool) -> Result<Catalogue, String> {

@@ -3,15 +3,18 @@
 use super::disk::{Disk, Named};
 use super::geometry::FrameGeometry;
 use super::header::{self, BLOCK, card, put};
-use super::jobs::{Card, FileError, FrameId, FramePlan, ImageSpec};
+use super::jobs::{Card, FileError, FrameId, FramePlan, ImageSpec, Published};
 use super::lock::{self, Lock, State};
 use super::pixels::fold;
 use super::scatter::{Block, Scatter};
 use crate::proto::archon::Sample;
-use crate::sys::clock;
+use crate::sys::{clock, write_back};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+/// So many bytes are given to the file system before it is told to begin with them: at the end of the frame the
+/// sync has this much to wait for, not all of it.
+const WRITE_BACK_EVERY: u64 = 4 << 20;
 /// Bytes moved or read at once.
 const PIECE: usize = 1 << 20;
 
@@ -26,8 +29,19 @@ pub(super) struct Image {
     sample: Sample,
     /// The lock file, if written: `Some(true)` it is new, `Some(false)` there was one of this frame.
     locked: Option<bool>,
-    /// The partial file, with the place of its first pixel.
-    part: Option<(Named, u64)>,
+    part: Option<Part>,
+    /// It has its name.
+    pub published: Option<Published>,
+}
+
+/// The partial file.
+#[derive(Debug)]
+struct Part {
+    file: Named,
+    /// Place of the first pixel.
+    data_at: u64,
+    /// Bytes that the file system has not been told to begin with.
+    idle: u64,
 }
 
 impl Image {
@@ -55,6 +69,7 @@ impl Image {
             spec: spec.clone(),
             locked: None,
             part: None,
+            published: None,
         }
     }
 
@@ -108,8 +123,8 @@ impl Image {
         }
         let data_at = header::room(self.frame(&plan.id), &self.spec.cards);
         let part = disk.create_over(&self.part_path)?;
-        let part = &self.part.insert((part, data_at)).0;
-        disk.allocate(part, data_at + padded(self.spec.cut.bytes(plan.geometry.sample)))
+        let part = self.part.insert(Part { file: part, data_at, idle: 0 });
+        disk.allocate(&part.file, data_at + padded(self.spec.cut.bytes(plan.geometry.sample)))
     }
 
     fn frame<'a>(&self, id: &'a FrameId) -> header::Frame<'a> {
@@ -118,7 +133,7 @@ impl Image {
 
     /// Pixels `x0..` of line `y` of the frame.
     pub fn line(&mut self, disk: &Disk, y: u32, x0: u32, pixels: &[u8], last: bool) -> Result<(), FileError> {
-        let part = self.part.as_ref();
+        let part = &mut self.part;
         self.scatter.line(y, x0, pixels, last, &mut |block| store(disk, part, block))
     }
 
@@ -143,7 +158,7 @@ impl Image {
         lines: u32,
     ) -> Result<(), FileError> {
         let Image { scatter, part, .. } = self;
-        scatter.flush(lines, &mut |block| store(disk, part.as_ref(), block))?;
+        scatter.flush(lines, &mut |block| store(disk, part, block))?;
         let comment = format!("only {total} of {} bytes came", plan.geometry.bytes());
         self.put(&[card("ARCHPART", true, &comment)]);
         // Pixels of a line that was not finished are in the sums, but not in the file.
@@ -153,7 +168,7 @@ impl Image {
 
     fn write_header(&mut self, disk: &Disk, id: &FrameId, datasum: u32) -> Result<(), FileError> {
         let frame = self.frame(id);
-        let Some((part, data_at)) = &mut self.part else { return Ok(()) };
+        let Some(Part { file: part, data_at, .. }) = &mut self.part else { return Ok(()) };
         let header = header::whole(frame, &self.spec.cards, datasum, *data_at, clock::utc());
         let length = header.len() as u64;
         if length > *data_at {
@@ -166,7 +181,7 @@ impl Image {
 
     /// DATASUM of the file as it is.
     fn read_sum(&self) -> Result<u32, FileError> {
-        let Some((part, data_at)) = &self.part else { return Ok(0) };
+        let Some(Part { file: part, data_at, .. }) = &self.part else { return Ok(0) };
         let mut left = padded(self.spec.cut.bytes(self.sample));
         let (mut buffer, mut at, mut sum) = (vec![0; PIECE], *data_at, 0u128);
         while left > 0 {
@@ -216,11 +231,15 @@ pub(super) fn padded(bytes: u64) -> u64 {
 }
 
 /// Nothing is stored of an image that is discarded.
-fn store(disk: &Disk, part: Option<&(Named, u64)>, block: Block) -> Result<(), FileError> {
-    match part {
-        Some((file, data_at)) => disk.write_at(file, block.bytes, data_at + block.at),
-        None => Ok(()),
+fn store(disk: &Disk, part: &mut Option<Part>, block: Block) -> Result<(), FileError> {
+    let Some(part) = part else { return Ok(()) };
+    disk.write_at(&part.file, block.bytes, part.data_at + block.at)?;
+    part.idle += block.bytes.len() as u64;
+    if part.idle >= WRITE_BACK_EVERY {
+        part.idle = 0;
+        write_back::begin(&part.file.file);
     }
+    Ok(())
 }
 
 /// Moves the data up, from the end, to make room for a longer header.

@@ -193,7 +193,9 @@ pub enum Found {
     WholePart(PathBuf),
     /// Something incomplete, or nothing: the frame is needed from the controller.
     Incomplete(Option<PathBuf>),
-    /// The lock file cannot be understood.
+    /// A partial file without lock file; it is reported and left alone ([`Lost::lock`] is the partial file).
+    Stray(PathBuf),
+    /// The lock file cannot be understood, or the image in its place is damaged; in words.
     Unreadable(String),
 }
 

@@ -20,12 +20,14 @@ mod lock;
 mod names;
 mod pixels;
 mod publish;
+pub mod quicklook;
 mod reserve;
 mod restore;
 mod scatter;
 mod survey;
 mod taps;
 mod text_file;
+mod verify;
 pub mod writer;
 
 #[cfg(test)]

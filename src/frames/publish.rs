@@ -35,6 +35,8 @@ pub(super) struct Whole<'a> {
     pub lock: &'a Path,
     /// For the name of the checksum file.
     pub sjd: Option<i64>,
+    /// The lock file stays.
+    pub keep_lock: bool,
 }
 
 /// All images of a frame, several at a time if the site wants that.
@@ -46,13 +48,14 @@ pub(super) fn frame(writer: &mut Writer) -> Result<Vec<Published>, FileError> {
     let whole: Vec<Whole> = writer
         .images
         .iter()
-        .filter(|i| !i.spec.discard)
+        .filter(|i| !i.spec.discard && i.published.is_none())
         .map(|i| Whole {
             ccd: &i.spec.cut.ccd,
             image: &i.spec.path,
             part: &i.part_path,
             lock: &i.lock_path,
             sjd: i.lock.sjd,
+            keep_lock: false,
         })
         .collect();
     let (disk, naming) = (&writer.disk, &writer.plan.naming);
@@ -61,15 +64,26 @@ pub(super) fn frame(writer: &mut Writer) -> Result<Vec<Published>, FileError> {
     let mut results = Vec::new();
     for group in whole.chunks(at_once.max(1)) {
         results.extend(thread::scope(|scope| {
-            let threads: Vec<_> =
-                group.iter().map(|w| scope.spawn(|| image(disk, w, naming, true))).collect();
+            let publish = |w| image(disk, w, naming, naming.checksum.write);
+            let threads: Vec<_> = group.iter().map(|w| scope.spawn(move || publish(w))).collect();
             let joined =
                 threads.into_iter().zip(group).map(|(t, w)| t.join().unwrap_or_else(|_| panicked(w)));
             joined.collect::<Vec<_>>()
         }));
     }
-    // Every image that could be published is, whatever happened to another.
-    results.into_iter().collect()
+    // Every image that could be published is, whatever happened to another, which may be tried again.
+    let open = writer.images.iter_mut().filter(|i| !i.spec.discard && i.published.is_none());
+    let mut failed = None;
+    for (image, result) in open.zip(results) {
+        match result {
+            Ok(published) => image.published = Some(published),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(writer.images.iter().filter_map(|i| i.published.clone()).collect()),
+    }
 }
 
 fn panicked(whole: &Whole) -> Result<Published, FileError> {
@@ -98,6 +112,25 @@ pub(super) fn image(
     Ok(published)
 }
 
+/// An image that has its name already: its line in the checksum file, and nothing left over.
+pub(super) fn left_over(
+    disk: &Disk,
+    whole: &Whole,
+    naming: &Naming,
+    checksum: bool,
+) -> Result<Published, FileError> {
+    let mut sum = checksum.then(|| Sum::new(naming.checksum.mode));
+    let bytes = read(whole.image, sum.as_mut())?;
+    let sum = sum.map(Sum::hex);
+    let (ccd, path) = (whole.ccd.to_owned(), whole.image.to_owned());
+    let mut published = Published { ccd, path, bytes, sum: sum.clone(), warnings: Vec::new() };
+    if let Some(sum) = sum {
+        note_sum(disk, whole, naming, &sum, &mut published.warnings);
+    }
+    tidy(disk, whole, &mut published.warnings);
+    Ok(published)
+}
+
 /// Gives the image its name; its size and sum.
 fn named(
     disk: &Disk,
@@ -105,7 +138,7 @@ fn named(
     naming: &Naming,
     checksum: bool,
 ) -> Result<(u64, Option<String>), FileError> {
-    let mut sum = (checksum && naming.checksum.write).then(|| Sum::new(naming.checksum.mode));
+    let mut sum = checksum.then(|| Sum::new(naming.checksum.mode));
     let is_gzip = whole.image.extension().is_some_and(|e| e == "gz");
     let from = if is_gzip { with_suffix(whole.image, ".part") } else { whole.part.to_owned() };
     let bytes =
@@ -242,23 +275,36 @@ pub(super) fn sum_file(whole: &Whole, naming: &Naming) -> PathBuf {
     parent(whole.image).join(naming.checksum.file.replace("{SJD}", &night))
 }
 
-/// A line of the checksum file; failing costs a warning only.
-pub(super) fn note_sum(disk: &Disk, whole: &Whole, naming: &Naming, sum: &str, warnings: &mut Vec<String>) {
+/// A line of the checksum file, unless it is there already; failing costs a warning only.
+fn note_sum(disk: &Disk, whole: &Whole, naming: &Naming, sum: &str, warnings: &mut Vec<String>) {
     let name = whole.image.file_name().unwrap_or_default().to_string_lossy();
-    if let Err(e) = disk.append(&sum_file(whole, naming), &format!("{sum}  {name}\n")) {
+    let (path, line) = (sum_file(whole, naming), format!("{sum}  {name}"));
+    let text = std::fs::read(&path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    if text.lines().any(|l| l == line) {
+        return;
+    }
+    // A line that a power cut has torn must not swallow ours.
+    let torn = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    if let Err(e) = disk.append(&path, &format!("{torn}{line}\n")) {
         warnings.push(format!("Failed writing the checksum of {name}: {e}"));
     }
 }
 
-/// Removes what is no longer needed. What cannot be removed is found by the next survey.
-pub(super) fn tidy(disk: &Disk, whole: &Whole, warnings: &mut Vec<String>) {
-    let leftover = with_suffix(whole.image, ".part");
-    let steps = [
-        disk.remove(whole.part),
-        disk.remove(&leftover),
-        disk.sync_dir(parent(whole.image)),
-        disk.remove(whole.lock),
-        disk.sync_dir(parent(whole.lock)),
-    ];
-    warnings.extend(steps.into_iter().filter_map(Result::err).map(|e| e.to_string()));
+/// Removes what is no longer needed, the lock file last. What cannot be removed is found by the next survey.
+fn tidy(disk: &Disk, whole: &Whole, warnings: &mut Vec<String>) {
+    let result = remove_all(disk, whole);
+    warnings.extend(result.err().map(|e| e.to_string()));
+}
+
+fn remove_all(disk: &Disk, whole: &Whole) -> Result<(), FileError> {
+    disk.remove(whole.part)?;
+    disk.remove(&with_suffix(whole.image, ".part"))?;
+    disk.remove(&with_suffix(whole.lock, ".new"))?;
+    disk.sync_dir(parent(whole.image))?;
+    if whole.keep_lock {
+        return Ok(());
+    }
+    disk.remove(whole.lock)?;
+    disk.sync_dir(parent(whole.lock))
 }

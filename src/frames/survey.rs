@@ -2,11 +2,12 @@
 
 use super::geometry::Cut;
 use super::jobs::{FileError, Found, ImageSpec, Lost, Naming};
-use super::lock::{self, Lock, State};
+use super::lock::{self, Lock};
 use super::reserve::{list, night_dir};
+use super::verify;
 use crate::units::Utc;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// See [`super::jobs::Job::Survey`].
 pub(super) fn survey(path: Option<&Path>, naming: &Naming, at: Utc) -> Result<Vec<Lost>, FileError> {
@@ -16,7 +17,15 @@ pub(super) fn survey(path: Option<&Path>, naming: &Naming, at: Utc) -> Result<Ve
         return Ok(vec![look(&path)]);
     }
     let names = list(&path)?;
-    Ok(names.iter().filter(|n| n.extension().is_some_and(|e| e == "lock")).map(|n| look(n)).collect())
+    let with = |ending: &'static str| names.iter().filter(move |n| n.to_string_lossy().ends_with(ending));
+    let mut found: Vec<Lost> = with(".lock").map(|n| look(n)).collect();
+    let claimed = |part: &Path| {
+        let raw = PathBuf::from(part.to_string_lossy().replace(".gz.part", ".part"));
+        found.iter().any(|l| lock::part_of(&l.image) == raw)
+    };
+    let strays: Vec<Lost> = with(".part").filter(|n| !claimed(n)).map(|n| stray(n)).collect();
+    found.extend(strays);
+    Ok(found)
 }
 
 /// One lock file.
@@ -30,13 +39,7 @@ fn look(lock_path: &Path) -> Lost {
 
 fn lost(lock_path: &Path, lock: Lock) -> Lost {
     let part = lock.part.clone().unwrap_or_else(|| lock::part_of(&lock.image));
-    let found = if lock.state == State::Whole && part.exists() {
-        Found::WholePart(part)
-    } else if lock.image.exists() {
-        Found::Image
-    } else {
-        Found::Incomplete(part.exists().then_some(part))
-    };
+    let found = classify(&lock.image, part);
     let cut = lock.cut.unwrap_or(Cut { ccd: lock.ccd.clone(), width: 0, height: 0, areas: Vec::new() });
     Lost {
         lock: lock_path.to_owned(),
@@ -49,6 +52,37 @@ fn lost(lock_path: &Path, lock: Lock) -> Lost {
         spec: ImageSpec { cut, path: lock.image, cards: lock.cards, discard: false },
         found,
     }
+}
+
+/// What the files themselves say; the state in the lock file is not needed for it.
+fn classify(image: &Path, part: PathBuf) -> Found {
+    let part_is_whole = part.exists() && verify::whole(&part).is_ok();
+    if part_is_whole {
+        // With another image in its place, publishing will be refused, in words.
+        return if image.exists() && verify::same(image, &part) {
+            Found::Image
+        } else {
+            Found::WholePart(part)
+        };
+    }
+    if part.exists() {
+        return Found::Incomplete(Some(part));
+    }
+    if !image.exists() {
+        return Found::Incomplete(None);
+    }
+    match verify::whole(image) {
+        Ok(()) => Found::Image,
+        Err(why) => {
+            Found::Unreadable(format!("the image is there, but {why}; move it away and recover again"))
+        }
+    }
+}
+
+/// A partial file that no lock file speaks of: it may be all there is of an image, so it is left alone.
+fn stray(part: &Path) -> Lost {
+    let image = part.with_extension("");
+    Lost { image, found: Found::Stray(part.to_owned()), ..unreadable(part, String::new()) }
 }
 
 fn unreadable(lock_path: &Path, why: String) -> Lost {

@@ -1,6 +1,7 @@
 //! Simulated hardware: a product of its own, used by people without a telescope and by every test.
 
 pub mod archon;
+pub mod archon_app;
 pub mod packets;
 pub mod roach2;
 pub mod roach_app;

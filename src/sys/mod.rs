@@ -21,3 +21,4 @@ pub mod sockopt;
 pub mod stream;
 pub mod sysv_shm;
 pub mod udp;
+pub mod write_back;

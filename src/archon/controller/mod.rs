@@ -1,21 +1,55 @@
 //! One controller as a state machine: procedures, power, windows, frames, alarms.
 
+//!
+//! ```text
+//! order --> lane (timing | fetch | question) --> ask --> compile --> procedure --> gate --> command
+//!                                                                      ^             |
+//!                                                  what replies teach us (facts) <---'
+//! ```
+//!
+//! An order first asks what it must know (`FRAME`, `STATUS`, the configuration), then is laid out as a
+//! procedure - data, in the record before its first changing command - or refused. Every command passes
+//! [`super::safety::gate`] in one place, `run::send`.
+
+mod alarms;
+mod attach;
+mod expose;
+mod fetch;
+mod knowledge;
+mod lines;
+mod load;
+mod marks;
 pub mod messages;
+mod names;
+mod orders;
+mod power;
+mod procedure;
+mod readout;
+mod run;
+mod script;
+mod view;
+mod watch;
 
 pub use messages::{Alarm, Answer, Fault, Level, Locked, Order, OrderKey, Output, Report, Which};
 
+use super::safety::Facts;
 use super::status_word::StatusWord;
 use super::window::Window;
-use crate::config::acf::Acf;
+use crate::config::acf::{Acf, Parameter};
 use crate::config::archon::limits::ControllerLimits;
 use crate::config::archon::{ControllerEntry, IntParam, Timeouts};
-use crate::frames::geometry::FrameGeometry;
 use crate::proto::archon::{Frame, Status, System};
-use crate::session::archon_link::LinkEvent;
+use crate::session::archon_link::{LinkEvent, Token};
 use crate::units::{Mono, Now};
-use crate::value::Value;
+use alarms::Alarms;
+use expose::Exposure;
+use readout::Baseline;
+use run::{Flight, Run};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use watch::Watch;
 
 /// How a controller is run.
 #[derive(Clone, Debug)]
@@ -76,43 +110,231 @@ pub struct View {
 }
 
 /// One controller.
-pub struct Controller {}
+pub struct Controller {
+    config: ControllerConfig,
+    facts: Facts,
+    view: View,
+    out: VecDeque<Output>,
+    runs: Vec<Run>,
+    flights: HashMap<Token, Flight>,
+    timing_queue: VecDeque<(OrderKey, Order)>,
+    fetch_queue: VecDeque<(OrderKey, Order)>,
+    next_run: u64,
+    next_token: u64,
+    /// The view changed since it was last announced.
+    announce: bool,
+
+    // ---- what is known of its script
+    parameters: Vec<Parameter>,
+    /// Parameters known to be in force, by upper-case name.
+    running: BTreeMap<String, i64>,
+    /// LINECOUNT and PIXELCOUNT in force.
+    counts_in_force: Option<(i64, i64)>,
+    /// Parameters of this configuration (by hash) whose absence was said.
+    warned: RefCell<(String, Vec<String>)>,
+
+    // ---- what is known of its memory
+    /// Goes up with everything that may change configuration memory.
+    generation: u64,
+    /// As read last.
+    read_back: Option<Arc<Acf>>,
+    line_read: Option<(u16, String)>,
+    /// What was in configuration memory before an upload that was not finished.
+    before_upload: Option<Arc<Acf>>,
+    memory_verified: bool,
+
+    // ---- what it does
+    exposure: Option<Exposure>,
+    /// Frame buffers before the readout that is going on.
+    baseline: Option<Baseline>,
+    /// The buffer whose readout was announced.
+    told_buffer: Option<(u8, u64)>,
+    fetch_from: u64,
+    fetch_bytes: u64,
+    fetch_stopped: bool,
+    last_saved: Option<u64>,
+    power_in_order: bool,
+    power_by_us: Option<Mono>,
+    /// POWERON was sent and STATUS has not said OFF since.
+    power_attempted: bool,
+
+    // ---- its identity over time
+    backplane: String,
+    ticks: Option<(u64, Mono)>,
+    reconnected: bool,
+    attach_wanted: bool,
+    relock_pending: bool,
+    was_reset: bool,
+
+    // ---- our own polls
+    watching: Watch,
+    alarm_memory: Alarms,
+    told_temperature: BTreeSet<u8>,
+    log_drained: bool,
+    log_asked_for: Option<Mono>,
+    frame_asked_for: Option<Mono>,
+}
 
 impl Controller {
     /// A controller nothing is known about.
-    pub fn new(_config: ControllerConfig, _now: Now) -> Controller {
-        unimplemented!("owner: controller")
+    pub fn new(config: ControllerConfig, now: Now) -> Controller {
+        let limits = config.limits.clone().map(Arc::new);
+        let facts = Facts::new(limits, config.allow_flash);
+        Controller {
+            view: view::nothing_known(facts.word),
+            facts,
+            config,
+            out: VecDeque::new(),
+            runs: Vec::new(),
+            flights: HashMap::new(),
+            timing_queue: VecDeque::new(),
+            fetch_queue: VecDeque::new(),
+            next_run: 1,
+            next_token: now.mono.0 % 2 + 1,
+            announce: false,
+            parameters: Vec::new(),
+            running: BTreeMap::new(),
+            counts_in_force: None,
+            warned: RefCell::default(),
+            generation: 0,
+            read_back: None,
+            line_read: None,
+            before_upload: None,
+            memory_verified: false,
+            exposure: None,
+            baseline: None,
+            told_buffer: None,
+            fetch_from: 0,
+            fetch_bytes: 0,
+            fetch_stopped: false,
+            last_saved: None,
+            power_in_order: false,
+            power_by_us: None,
+            power_attempted: false,
+            backplane: String::new(),
+            ticks: None,
+            reconnected: false,
+            attach_wanted: false,
+            relock_pending: false,
+            was_reset: false,
+            watching: Watch::default(),
+            alarm_memory: Alarms::default(),
+            told_temperature: BTreeSet::new(),
+            log_drained: true,
+            log_asked_for: None,
+            frame_asked_for: None,
+        }
     }
-    /// An order. It is refused at once (in a report) or runs when its turn has come.
-    pub fn order(&mut self, _key: OrderKey, _order: Order, _now: Now) {
-        unimplemented!("owner: controller")
-    }
+
     /// A fact about its link.
-    pub fn link(&mut self, _event: LinkEvent, _now: Now) {
-        unimplemented!("owner: controller")
+    pub fn link(&mut self, event: LinkEvent, now: Now) {
+        match event {
+            LinkEvent::Up => self.link_up(now),
+            LinkEvent::Down { why } => self.link_down(&why, now),
+            LinkEvent::Reply { token, result } => self.reply(token, result, now),
+            LinkEvent::Data { token, bytes } => {
+                if let Some(id) = self.flights.get(&token).map(|f| f.run) {
+                    self.fetched(id, bytes, now);
+                }
+            }
+            LinkEvent::Note(text) => self.report(Report::Log(text)),
+        }
+        self.settle();
     }
+
     /// Time has passed.
-    pub fn tick(&mut self, _now: Now) {
-        unimplemented!("owner: controller")
+    pub fn tick(&mut self, now: Now) {
+        self.look_at_integration(now);
+        let due: Vec<u64> =
+            self.runs.iter().filter(|r| r.wakes_at().is_some_and(|t| t <= now.mono)).map(|r| r.id).collect();
+        for id in due {
+            if let Some(run) = self.take_run(id) {
+                self.advance(run, now);
+            }
+        }
+        self.poll_if_due(now);
+        self.settle();
     }
+
     /// When to call [`Controller::tick`] at the latest.
     pub fn deadline(&self) -> Option<Mono> {
-        unimplemented!("owner: controller")
+        let runs = self.runs.iter().filter_map(Run::wakes_at);
+        let integration = self.integration_wakes_at();
+        runs.chain(integration).chain(self.watch_wakes_at()).min()
     }
+
     /// The next order or report; drain to `None` after every other call.
     pub fn poll(&mut self) -> Option<Output> {
-        unimplemented!("owner: controller")
+        self.out.pop_front()
     }
+
     /// What is known about it.
     pub fn view(&self) -> &View {
-        unimplemented!("owner: controller")
+        &self.view
     }
-    /// Shape the next frame will have by configuration and window; `None` before it is known.
-    pub fn expected_frame(&self) -> Option<FrameGeometry> {
-        unimplemented!("owner: controller")
+
+    /// Nothing but questions until an operator attaches it again: what a panic inside a procedure leads to.
+    pub fn drop_to_read_only(&mut self, why: &str) {
+        self.facts.read_only = Some(why.to_owned());
+        self.set_word(self.facts.word.on(StatusWord::ERROR));
+        self.settle();
     }
-    /// Everything about it in one object, with ages in seconds.
-    pub fn describe(&self, _now: Now) -> Value {
-        unimplemented!("owner: controller")
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.config.entry.name
+    }
+
+    fn link_up(&mut self, now: Now) {
+        self.facts.connected = true;
+        self.view.connected = true;
+        self.view.why = String::new();
+        self.reconnected = self.ticks.is_some();
+        self.relock_pending = self.facts.held.is_some();
+        self.attach_wanted = true;
+        self.link_alarm(false, "the link is up again", now);
+        self.watch_begins(now);
+        self.changed();
+        self.start_next(now);
+    }
+
+    fn link_down(&mut self, why: &str, now: Now) {
+        self.facts.connected = false;
+        self.view.connected = false;
+        self.view.attached = false;
+        self.view.why = why.to_owned();
+        self.facts.status.advanced = None;
+        self.watch_ends();
+        self.flights.clear();
+        let text = format!("the link was lost: {why}");
+        for mut run in std::mem::take(&mut self.runs) {
+            run.link_is_gone();
+            let controller = self.name().to_owned();
+            let fault = if self.fetch_stopped && matches!(run.order, Order::Fetch { .. }) {
+                Fault::Aborted { controller, text: "the fetch was stopped".into() }
+            } else {
+                Fault::Failed { controller, text: format!("{}: {text}", names::order(&run.order)) }
+            };
+            self.fail(&mut run, fault);
+            self.advance(run, now);
+        }
+        for (key, order) in self.timing_queue.drain(..).chain(self.fetch_queue.drain(..)).collect::<Vec<_>>()
+        {
+            let fault = self.refused(format!("{} was not begun: {text}", names::order(&order)));
+            self.done(key, Err(fault));
+        }
+        self.link_alarm(true, &text, now);
+        self.changed();
+    }
+
+    /// After every call: the view follows, and is announced once.
+    fn settle(&mut self) {
+        self.follow();
+        if std::mem::take(&mut self.announce) {
+            self.out.push_back(Output::Report(Report::Changed));
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,10 @@ fn serve(mut stream: impl Read + Write, mut session: impl Server) {
                 ServerOutput::Call { seq, call } if call.method == "fail" => {
                     session.reply(seq, Err(CallError::key_error("x")), clock::now());
                 }
+                ServerOutput::Call { seq, call } if call.method == "telling" => {
+                    session.publish("progress", &Value::Int(7), clock::now());
+                    session.reply(seq, Ok(Value::Null), clock::now());
+                }
                 ServerOutput::Call { seq, call } => session.reply(seq, Ok(call.method.into()), clock::now()),
                 _ => {}
             }
@@ -72,6 +76,23 @@ fn calls_over_binary_tcp_and_unix() {
     let listener = UnixListener::bind(&path).expect("binds");
     thread::spawn(move || serve(listener.accept().expect("a client").0, RpcServer::new(&me, clock::now())));
     exercise(&Target::Unix(path));
+}
+
+#[test]
+fn what_was_subscribed_to_is_heard_during_a_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let target = format!("rpc://{}", listener.local_addr().expect("bound")).parse().expect("a target");
+    let hello = Hello::of("archon", "test");
+    thread::spawn(move || {
+        serve(listener.accept().expect("a client").0, RpcServer::new(&hello, clock::now()))
+    });
+    let mut client = Client::connect(&target, SOON).expect("connects");
+    client.call("rpc", "subscribe", vec!["progress".into()], vec![]).expect("subscribed");
+    let mut heard = Vec::new();
+    let outcome = client.call_hearing("archon", "telling", vec![], vec![], &mut |topic, body| {
+        heard.push((topic.to_owned(), body.clone()));
+    });
+    assert_eq!((outcome, heard), (Ok(Value::Null), vec![("progress".to_owned(), Value::Int(7))]));
 }
 
 #[test]

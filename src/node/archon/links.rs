@@ -316,3 +316,6 @@ impl Line {
         self.link.closed(why, now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,13 +67,6 @@ impl Ids {
         }
     }
 
-    pub fn get(&self, id: u8) -> Option<&Sent> {
-        match &self.slots[usize::from(id)] {
-            Slot::Used(sent) => Some(sent),
-            _ => None,
-        }
-    }
-
     /// Gives up one command whose time is over.
     pub fn overdue(&mut self, now: Mono) -> Option<Sent> {
         let late = |s: &&mut Slot| matches!(s, Slot::Used(sent) if sent.deadline <= now);

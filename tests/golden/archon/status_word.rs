@@ -7,7 +7,8 @@ use serde_json::Value;
 /// Runs `{"rows": [{"initial", "bits", "mode", "final"}]}`.
 pub fn run(file: &GoldenFile, report: &mut Report) -> bool {
     let Some(rows) = file.json().and_then(|v| v.get("rows")).and_then(Value::as_array) else { return false };
-    if !rows.iter().all(|r| r.get("initial").is_some() && r.get("bits").is_some() && r.get("mode").is_some()) {
+    if !rows.iter().all(|r| r.get("initial").is_some() && r.get("bits").is_some() && r.get("mode").is_some())
+    {
         return false;
     }
     for (n, row) in rows.iter().enumerate() {

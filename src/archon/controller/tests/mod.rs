@@ -1,0 +1,7 @@
+//! A controller against a small box on a virtual clock.
+
+mod bench;
+mod configuration;
+mod exposure;
+mod peer;
+mod watching;
