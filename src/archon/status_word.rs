@@ -74,7 +74,12 @@ impl StatusWord {
 
     /// Names of the bits that are set, in ascending order.
     pub fn names(self) -> Vec<&'static str> {
-        Self::NAMES.iter().enumerate().filter(|(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| *name).collect()
+        Self::NAMES
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| self.0 >> bit & 1 == 1)
+            .map(|(_, name)| *name)
+            .collect()
     }
 
     /// The word after `bits` were set, cleared or inverted. The rules of power run in every mode, as those of the
