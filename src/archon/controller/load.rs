@@ -3,7 +3,7 @@
 use super::Controller;
 use super::messages::{Fault, Level, Order};
 use super::procedure::{Check, Mark, Procedure, Step};
-use crate::archon::safety::{Class, Consent, Grant, Purpose, check_acf, check_heaters, understand};
+use crate::archon::safety::{Class, Consent, Grant, Memory, Purpose, check_acf, check_heaters, understand};
 use crate::config::acf::{Acf, Difference, Family};
 use crate::proto::archon::{CONFIG_LINES, Command, LINE_MAX};
 use std::sync::Arc;
@@ -22,8 +22,7 @@ impl Controller {
         let acf = acf.with_overrides(overrides).map_err(|e| self.refused(format!("load: {e}")))?;
         let acf = Arc::new(acf);
         self.check_file(&acf)?;
-        let there =
-            self.read_back.clone().ok_or_else(|| self.refused("The configuration could not be read."))?;
+        let there = self.in_force().ok_or_else(|| self.refused("The configuration could not be read."))?;
         let changes = there.diff(&acf);
         self.check_consent(&there, &changes, consent)?;
         let applies = self.applies(apply)?;
@@ -55,6 +54,14 @@ impl Controller {
         }
         let grant = Grant::with(Purpose::Load, &ordered, consent);
         Ok(Procedure::new(Purpose::Load, steps).granted(grant).cleanup(&[Command::PollOn]).within(LIMIT))
+    }
+
+    /// What a new configuration is compared with: half of an upload is not what is in force.
+    fn in_force(&self) -> Option<Arc<Acf>> {
+        match &self.facts.memory {
+            Memory::HalfWritten(_) => self.before_upload.clone().or_else(|| self.read_back.clone()),
+            Memory::Known(_) | Memory::Unknown => self.read_back.clone(),
+        }
     }
 
     fn upload_steps(&self, acf: &Arc<Acf>, path: &str, changes: &[Difference]) -> Vec<Step> {
