@@ -1,5 +1,6 @@
 //! STA Archon: framing, replies, configuration, status word, cutting, sequences of commands.
 
+mod acf;
 mod exchanges;
 mod fetch;
 mod replies;
@@ -11,13 +12,8 @@ use crate::report::{GoldenFile, Report};
 /// Recognises a file by its content and runs its cases, or says `false`.
 type Runner = fn(&GoldenFile, &mut Report) -> bool;
 
-const RUNNERS: &[Runner] = &[
-    exchanges::run,
-    fetch::run,
-    replies::run,
-    slicing::run, //
-    status_word::run,
-];
+const RUNNERS: &[Runner] =
+    &[acf::run, exchanges::run, fetch::run, replies::run, slicing::run, status_word::run];
 
 /// Runs the cases of one file; a file may say something to more than one runner.
 pub fn run(file: &GoldenFile, report: &mut Report) -> bool {
