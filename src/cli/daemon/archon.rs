@@ -39,7 +39,7 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
 
 fn run_guarded(args: &DaemonArgs, settings: &Settings, guard: &mut Guard) -> Result<u8, Refusal> {
     let files = guard.files(settings)?;
-    let mut site = read_site(&files.site)?;
+    let mut site = read_site(&files.site, guard.dir.as_deref())?;
     let limits = files.limits.as_deref().map(read_limits).transpose()?;
     site.files.data_dir = guard.data_dir(settings, &site)?;
     if settings.archon.simulate {
@@ -86,9 +86,11 @@ fn read(path: &Path, remedy: &str) -> Result<String, Refusal> {
         .map_err(|e| Refusal::Config(format!("cannot read {}: {e}; {remedy}", path.display())))
 }
 
-fn read_site(path: &Path) -> Result<ArchonConfig, Refusal> {
+/// `private`: the directory of a simulation, which needs no home.
+fn read_site(path: &Path, private: Option<&Path>) -> Result<ArchonConfig, Refusal> {
     let text = read(path, "say where the site's archon.yml is with archon.config")?;
-    let env = |name: &str| std::env::var(name).ok();
+    let home = |name: &str| private.filter(|_| name == "HOME").map(|dir| dir.display().to_string());
+    let env = |name: &str| std::env::var(name).ok().or_else(|| home(name));
     let said = |f: &Finding| format!("{}:{f}", path.display());
     let (site, findings) = ArchonConfig::load(&text, path, &env)
         .map_err(|findings| Refusal::Config(findings.iter().map(said).collect::<Vec<_>>().join("\n")))?;
