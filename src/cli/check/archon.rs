@@ -2,8 +2,8 @@
 
 use super::{File, FileKind, whole_file};
 use crate::config::acf::{About, Acf, source_lines};
-use crate::config::archon::ArchonConfig;
 use crate::config::archon::limits::Limits;
+use crate::config::archon::{ArchonConfig, ControllerEntry, HeaderFrom, ReplyOf};
 use crate::config::finding::{Finding, Severity};
 use std::path::{Path, PathBuf};
 
@@ -86,6 +86,42 @@ pub(super) fn check_config(text: &str, path: &Path) -> Vec<Finding> {
     load(text, path).map_or_else(|findings| findings, |(_, findings)| findings)
 }
 
+/// Keywords whose value a module would say that the ACF's [SYSTEM] does not have, or not of that type.
+fn header_keys(config: &ArchonConfig, entry: &ControllerEntry, acf: &Acf) -> Vec<Finding> {
+    let types: Vec<(&str, &str)> = acf
+        .system
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_suffix("_TYPE")?, value.as_str())))
+        .collect();
+    let mut findings = Vec::new();
+    for header in &config.header {
+        let HeaderFrom::Reply { command, of: ReplyOf::Each(keys) } = &header.from else { continue };
+        let ours = keys.iter().filter(|(ccd, _)| entry.detectors.iter().any(|d| d.name == *ccd));
+        for (ccd, reply) in ours.filter(|_| command == "status" && !types.is_empty()) {
+            let Some((module, name)) = reply.key.split_once('/') else { continue };
+            let kind = types
+                .iter()
+                .find(|(m, _)| m.eq_ignore_ascii_case(module))
+                .map_or("0", |(_, kind)| kind.trim());
+            let sensor = matches!(name, "tempa" | "tempb" | "tempc");
+            let problem = match kind {
+                "0" => format!("{} of {ccd}: the ACF has no module {module}", header.key),
+                // HEATER and HEATERX.
+                kind if sensor && !["5", "11"].contains(&kind) => {
+                    format!(
+                        "{} of {ccd}: {module} is of type {kind} in the ACF and has no sensors",
+                        header.key
+                    )
+                }
+                _ => continue,
+            };
+            let remedy = format!("correct '{}' under header.{} in archon.yml", reply.key, header.key);
+            findings.push(Finding { severity: Severity::Warning, ..whole_file(problem, &remedy) });
+        }
+    }
+    findings
+}
+
 /// An ACF file, for each controller it is for.
 pub(super) fn check_acf(text: &str, path: &Path, site: &Site) -> Vec<Finding> {
     let (acf, mut findings) = match Acf::parse(text) {
@@ -110,6 +146,7 @@ pub(super) fn check_acf(text: &str, path: &Path, site: &Site) -> Vec<Finding> {
             });
         }
         let entry = config.controllers.iter().find(|c| c.name == name);
+        findings.extend(entry.into_iter().flat_map(|entry| header_keys(config, entry, &acf)));
         let about = About {
             int_param: Some(config.int_param),
             detectors: entry.map(|c| c.detectors.as_slice()),

@@ -271,6 +271,17 @@ mod tests {
     }
 
     #[test]
+    fn a_keyword_from_a_module_that_is_not_there_is_noticed() {
+        for (key, said) in
+            [("mod7/tempa", "no module mod7"), ("mod4/tempa", "mod4 is of type 9"), ("mod4/lvlc_v1", "")]
+        {
+            let yaml = YAML.replace("'mod2/tempa'", &format!("'{key}'"));
+            let found = together(&[file("config/a.yml", &yaml), file("config/archon.example.acf", ACF)]);
+            assert_eq!(found.iter().any(|f| f.problem.contains(said)), !said.is_empty(), "{key}: {found:?}");
+        }
+    }
+
+    #[test]
     fn an_archon_yml_brings_its_acf() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
         let files = [File::read(&root.join("archon.example.yml"))];
