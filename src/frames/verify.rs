@@ -115,8 +115,8 @@ impl Opened {
     }
 }
 
-/// Whether this is a whole image; in words why not.
-pub(super) fn whole(path: &Path) -> Result<(), String> {
+/// Whether this file is a whole image of ours: header and data agree with the sums in it. In words why not.
+pub fn whole(path: &Path) -> Result<(), String> {
     open(path)?.verify()
 }
 

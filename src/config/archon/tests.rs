@@ -193,7 +193,7 @@ fn areas_are_read() {
 fn our_example_is_clean() {
     let (c, findings) = load(EXAMPLE);
     assert_eq!(findings, []);
-    assert_eq!(c.controllers.len(), 1);
+    assert_eq!(c.controllers.len(), 2);
 }
 
 /// Files of the site, not of ours: the package's defaults and a test configuration with oddities.
