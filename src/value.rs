@@ -163,13 +163,27 @@ impl fmt::Display for Value {
 
 /// Python-2 `str(float)`; see [`Value`]'s `Display`.
 pub fn float_text(x: f64) -> String {
+    // d.ddddddddddde±x : 12 significant digits, correctly rounded
+    if x.is_finite() { python_layout(&format!("{x:.11e}"), 11) } else { not_finite(x).into() }
+}
+
+/// Python-3 `str(float)`: the shortest text that is read back as this number; positional for exponents -4..=15.
+pub fn float_repr(x: f64) -> String {
+    if x.is_finite() { python_layout(&format!("{x:e}"), 16) } else { not_finite(x).into() }
+}
+
+fn not_finite(x: f64) -> &'static str {
     if x.is_nan() {
-        return "nan".into();
+        "nan"
+    } else if x > 0.0 {
+        "inf"
+    } else {
+        "-inf"
     }
-    if x.is_infinite() {
-        return if x > 0.0 { "inf".into() } else { "-inf".into() };
-    }
-    let sci = format!("{x:.11e}"); // d.ddddddddddde±x : 12 significant digits, correctly rounded
+}
+
+/// `d.ddde±x` as Python writes it: positional below the given exponent.
+fn python_layout(sci: &str, scientific_from: i32) -> String {
     let (mantissa, exponent) = sci.split_once('e').expect("{:e} always prints an exponent");
     let exponent: i32 = exponent.parse().expect("{:e} prints a decimal exponent");
     let (sign, mantissa) = match mantissa.strip_prefix('-') {
@@ -179,7 +193,7 @@ pub fn float_text(x: f64) -> String {
     let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
     let digits = digits.trim_end_matches('0');
     let digits = if digits.is_empty() { "0" } else { digits };
-    if !(-4..11).contains(&exponent) {
+    if !(-4..scientific_from).contains(&exponent) {
         let (head, tail) = digits.split_at(1);
         let point = if tail.is_empty() { "" } else { "." };
         let esign = if exponent < 0 { '-' } else { '+' };
@@ -220,6 +234,24 @@ mod tests {
             (1464843.75, "1464843.75"),
         ] {
             assert_eq!(float_text(x), text);
+        }
+    }
+
+    #[test]
+    fn floats_print_as_python_three_prints_them() {
+        for (x, text) in [
+            (-115.5, "-115.5"),
+            (1.0, "1.0"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (1.5e-7, "1.5e-07"),
+            (1e-4, "0.0001"),
+            (-0.0, "-0.0"),
+            (123456789012.5, "123456789012.5"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(float_repr(x), text);
         }
     }
 

@@ -11,6 +11,7 @@
 
 mod figures;
 mod flush;
+mod frame;
 mod ping_pong;
 mod player;
 mod process;
@@ -37,6 +38,7 @@ fn main() -> io::Result<()> {
     let mut report = Report::default();
 
     ping_pong::echo(&mut report, span)?;
+    frame::fetch(&mut report, span)?;
     // First: afterwards a mode is set, and reads have something to read.
     if let Some([ours]) = after(&args, "--player") {
         let starts = setting("BENCH_STARTS").map_or(12, |n| n as usize);

@@ -58,6 +58,8 @@ fn value_text(value: &Value) -> String {
         Value::Bool(b) => format!("{:>20}", if *b { "T" } else { "F" }),
         Value::Int(i) => format!("{i:>20}"),
         Value::Float(x) if x.is_finite() => format!("{:>20}", float_text(*x)),
+        // The null string has no trailing blanks, and astropy fills no column behind it.
+        Value::Str(text) if text.trim_end().is_empty() => "''".to_owned(),
         Value::Str(text) => format!("{:20}", format!("'{:8}'", quoted(text))),
         Value::Bytes(_) | Value::List(_) | Value::Map(_) => {
             format!("{:20}", format!("'{:8}'", quoted(&value.to_string())))
@@ -176,7 +178,7 @@ mod tests {
                 "FILENAME= 'sdR-b1-00000001.fits' / File basename",
             ),
             ("SIMPLEST", "abc".into(), "", "SIMPLEST= 'abc     '"),
-            ("EMPTY", "".into(), "", "EMPTY   = '        '"),
+            ("EMPTY", "".into(), "", "EMPTY   = ''"),
             ("ARCHX", "it's".into(), "", "ARCHX   = 'it''s   '"),
             ("CCDTEMP1", (-183.15).into(), "LN2 temp", "CCDTEMP1=              -183.15 / LN2 temp"),
             ("UNDEF", Value::Null, "not known", "UNDEF   =                      / not known"),

@@ -90,9 +90,14 @@ fn text(frame: Frame, own: &[Card], datasum: u32, checksum: &str, at: Utc) -> Ve
     ];
     let middle = own.iter().filter(|c| {
         let key = keyword(&c.key);
-        key != "BUFFER" && !OURS.contains(&key.as_str())
+        !matches!(key.as_str(), "BUFFER" | "LONGSTRN") && !OURS.contains(&key.as_str())
     });
-    first.iter().chain(middle).chain(&last).flat_map(cards::format).collect()
+    let mut text: Vec<u8> = first.iter().chain(middle).flat_map(cards::format).collect();
+    if text.chunks(COLUMNS).any(|c| c.starts_with(b"CONTINUE")) {
+        text.extend(cards::format(&card("LONGSTRN", "OGIP 1.0", "some texts are continued")));
+    }
+    text.extend(last.iter().flat_map(cards::format));
+    text
 }
 
 /// Replaces the value of the card with this key (an empty comment keeps the old one), or adds the card.

@@ -20,6 +20,7 @@ mod lock;
 mod names;
 mod pixels;
 mod publish;
+pub mod quicklook;
 mod reserve;
 mod restore;
 mod scatter;

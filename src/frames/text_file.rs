@@ -58,7 +58,7 @@ pub(super) fn raw_path(path: Option<PathBuf>, controller: &str) -> Result<PathBu
 }
 
 /// The highest `archon_<controller>_NNNN.fits` and one.
-fn next_raw(dir: &Path, controller: &str) -> Result<PathBuf, FileError> {
+pub(super) fn next_raw(dir: &Path, controller: &str) -> Result<PathBuf, FileError> {
     let prefix = format!("archon_{}_", controller.replace('/', "_"));
     let number = |path: &PathBuf| {
         let name = path.file_name()?.to_str()?.strip_prefix(&prefix)?.split('.').next()?;

@@ -1,6 +1,17 @@
 //! Configuration of the role `archon`: SDSS's `archon.yml` as it is, and the site's limits.
 
+mod controllers;
+mod header;
 pub mod limits;
+mod load;
+pub mod night;
+mod reader;
+pub mod template;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use load::Env;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -115,6 +126,22 @@ pub enum WindowKey {
     HBin,
     /// `vbin`
     VBin,
+}
+
+impl WindowKey {
+    /// As it is written, in the order of replies.
+    pub const ALL: [(&'static str, WindowKey); 10] = [
+        ("lines", WindowKey::Lines),
+        ("pixels", WindowKey::Pixels),
+        ("preskiplines", WindowKey::PreSkipLines),
+        ("postskiplines", WindowKey::PostSkipLines),
+        ("preskippixels", WindowKey::PreSkipPixels),
+        ("postskippixels", WindowKey::PostSkipPixels),
+        ("overscanpixels", WindowKey::OverscanPixels),
+        ("overscanlines", WindowKey::OverscanLines),
+        ("hbin", WindowKey::HBin),
+        ("vbin", WindowKey::VBin),
+    ];
 }
 
 /// `archon.acf_file`

@@ -1,6 +1,8 @@
 //! A whole frame through the jobs, as the role orders them.
 
 mod crash;
+mod looks;
+mod troubles;
 
 use super::geometry::{Cut, FrameGeometry, cuts};
 use super::jobs::*;
@@ -40,7 +42,12 @@ pub(super) fn geometry(mode: u8, sample: Sample) -> FrameGeometry {
 }
 
 pub(super) fn two_ccds(frame: &FrameGeometry) -> Vec<Cut> {
-    let ccd = |name: &str| Detector {
+    cuts(&[detector("b1"), detector("r1")], frame).expect("they fit")
+}
+
+/// Four taps.
+pub(super) fn detector(name: &str) -> Detector {
+    Detector {
         name: name.into(),
         taps: 4,
         sensor: String::new(),
@@ -49,8 +56,7 @@ pub(super) fn two_ccds(frame: &FrameGeometry) -> Vec<Cut> {
         gain: vec![],
         readnoise: vec![],
         areas: vec![],
-    };
-    cuts(&[ccd("b1"), ccd("r1")], frame).expect("they fit")
+    }
 }
 
 pub(super) fn card(key: &str, value: impl Into<Value>) -> Card {
