@@ -1,5 +1,6 @@
 //! STA Archon: framing, replies, configuration, status word, cutting, sequences of commands.
 
+mod controller;
 mod exchanges;
 mod fetch;
 mod replies;
@@ -12,6 +13,7 @@ use crate::report::{GoldenFile, Report};
 type Runner = fn(&GoldenFile, &mut Report) -> bool;
 
 const RUNNERS: &[Runner] = &[
+    controller::run,
     exchanges::run,
     fetch::run,
     replies::run,
