@@ -344,7 +344,7 @@ impl Controller {
     }
 
     /// The id of a buffer's frame.
-    pub(super) fn frame_id(&self, buffer: &Buffer) -> FrameId {
+    pub(in crate::archon) fn frame_id(&self, buffer: &Buffer) -> FrameId {
         FrameId {
             controller: self.name().to_owned(),
             backplane: self.backplane.clone(),

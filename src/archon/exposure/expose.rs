@@ -29,12 +29,24 @@ enum Phase {
     Windows(Group),
     Preparing(Group),
     Releasing(Group),
-    Integrating { open: Vec<Index>, limit: Mono },
-    ReadingOut { group: Group, begun: Mono },
+    Integrating {
+        open: Vec<Index>,
+        limit: Mono,
+    },
+    ReadingOut {
+        group: Group,
+        begun: Mono,
+    },
     /// Prepared exposures are given up.
-    Unpreparing { group: Group, why: CallError },
+    Unpreparing {
+        group: Group,
+        why: CallError,
+    },
     /// Integrations are ended.
-    Aborting { group: Group, why: CallError },
+    Aborting {
+        group: Group,
+        why: CallError,
+    },
     /// Nothing uses the detectors any more; frames may be on their way.
     Saving,
     Over,
@@ -158,11 +170,13 @@ impl Expose {
         });
         let images = self.controllers.iter().flat_map(|n| {
             let entry = &cx.config.controllers[n.0].entry;
-            let written = |d: &&crate::config::archon::Detector| !cx.config.site.excluded_cameras.contains(&d.name);
+            let written =
+                |d: &&crate::config::archon::Detector| !cx.config.site.excluded_cameras.contains(&d.name);
             entry.detectors.iter().filter(written).map(|d| (entry.name.clone(), d.name.clone()))
         });
         let images: Vec<(String, String)> = images.collect();
-        let bytes = self.controllers.iter().filter_map(|n| cx.controllers[n.0].expected_frame()).map(|f| f.bytes());
+        let bytes =
+            self.controllers.iter().filter_map(|n| cx.controllers[n.0].expected_frame()).map(|f| f.bytes());
         let bytes = if self.ask.no_write { 0 } else { bytes.sum() };
         let naming = cx.config.naming.clone();
         let job = Job::Reserve { naming, seqno: number, images, bytes, at: now.utc };
@@ -254,8 +268,10 @@ impl Expose {
     fn move_shutter(&mut self, open: bool, cx: &mut Context, now: Now) {
         self.shutter_open = open;
         let number = self.shot.as_ref().map_or(0, |s| s.number);
-        let body =
-            Value::Map(vec![("open".into(), Value::Bool(open)), ("exposure_no".into(), Value::Int(number as i64))]);
+        let body = Value::Map(vec![
+            ("open".into(), Value::Bool(open)),
+            ("exposure_no".into(), Value::Int(number as i64)),
+        ]);
         cx.hooks.ask(self.id, "shutter", body, now);
     }
 
@@ -408,7 +424,8 @@ impl Expose {
         let Some(shot) = self.shots.last() else { return };
         let told = self.savings.iter().filter(|s| s.shot.number == shot.number);
         let saved: Vec<_> = told.filter_map(|s| s.outcome.as_ref().and_then(|o| o.as_ref().ok())).collect();
-        let names: Vec<Value> = saved.iter().flat_map(|s| &s.published).map(|p| results::path(&p.path)).collect();
+        let names: Vec<Value> =
+            saved.iter().flat_map(|s| &s.published).map(|p| results::path(&p.path)).collect();
         let looks: Vec<Value> = saved.iter().flat_map(|s| &s.statistics).map(results::statistics).collect();
         if !names.is_empty() {
             cx.say(self.ticket, Level::Info, "filenames", names);
@@ -491,7 +508,11 @@ impl Expose {
             Phase::Saving => {
                 // What is in a buffer is saved; there will be no further exposure.
                 self.to_do.clear();
-                cx.text(self.ticket, Level::Warning, "Exposure was aborted; frames that were read are still saved.");
+                cx.text(
+                    self.ticket,
+                    Level::Warning,
+                    "Exposure was aborted; frames that were read are still saved.",
+                );
                 cx.reply(&mut self.ticket, Err(why));
                 self.go_on(cx, now);
             }
@@ -509,9 +530,9 @@ impl Expose {
     ) {
         let group = match &mut self.phase {
             Phase::Windows(g) | Phase::Preparing(g) | Phase::Releasing(g) => g,
-            Phase::ReadingOut { group, .. } | Phase::Unpreparing { group, .. } | Phase::Aborting { group, .. } => {
-                group
-            }
+            Phase::ReadingOut { group, .. }
+            | Phase::Unpreparing { group, .. }
+            | Phase::Aborting { group, .. } => group,
             _ => return,
         };
         let mine = group.take(n, key, result);
@@ -654,6 +675,10 @@ impl Task for Expose {
 
     fn is_exposure(&self) -> bool {
         true
+    }
+
+    fn is_background(&self) -> bool {
+        self.ticket.is_none()
     }
 
     fn describe(&self, now: Now) -> Value {
