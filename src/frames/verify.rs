@@ -44,7 +44,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, String> {
         header.push_str(
             std::str::from_utf8(&block).map_err(|_| format!("{}: no FITS header", path.display()))?,
         );
-        if header[header.len() - BLOCK as usize..].as_bytes().chunks(COLUMNS).any(is_end) {
+        if header.as_bytes()[header.len() - BLOCK as usize..].chunks(COLUMNS).any(is_end) {
             return opened(path, header, sum, data);
         }
         if !header.starts_with("SIMPLE  =") || !header.is_ascii() {

@@ -141,7 +141,8 @@ pub struct Controller {
     line_read: Option<(u16, String)>,
     /// What was in configuration memory before an upload that was not finished.
     before_upload: Option<Arc<Acf>>,
-    memory_verified: bool,
+    /// Lines written and not read back since; `None`: nothing was read back.
+    unverified: Option<BTreeSet<u16>>,
 
     // ---- what it does
     exposure: Option<Exposure>,
@@ -200,7 +201,7 @@ impl Controller {
             read_back: None,
             line_read: None,
             before_upload: None,
-            memory_verified: false,
+            unverified: None,
             exposure: None,
             baseline: None,
             told_buffer: None,
