@@ -341,7 +341,10 @@ impl Expose {
         let which = there.map_or(Which::Buffer(buffer), |b| Which::Frame(cx.controllers[n.0].frame_id(b)));
         let mut saving = Saving::new(n, shot, self.id, which, Into_::Images(paths), now);
         saving.go_on(self.ticket, cx, now);
-        self.savings.push(saving);
+        // In the order of the configuration, whoever reads out first: so files are named in replies.
+        let place = |s: &Saving| (s.shot.number, s.n);
+        let at = self.savings.partition_point(|s| place(s) <= place(&saving));
+        self.savings.insert(at, saving);
     }
 
     fn read_over(&mut self, faults: Vec<(Index, Fault)>, begun: Mono, cx: &mut Context, now: Now) {
