@@ -3,10 +3,12 @@
 //! ```text
 //! need 3 bytes: '<' or '?', id in hex            else the framing is lost
 //! '<', next byte ':', a FETCH owns the id         -> 1024 bytes of payload, handed out as they come
+//! '<', next byte ':', nobody waits for the id     -> a block too many or a strange one: the framing is lost
 //! otherwise                                       -> text up to LF
 //! ```
 //!
-//! Payload is never looked at: a frame may well contain bytes that look like headers.
+//! Payload is never looked at: a frame may well contain bytes that look like headers. It is lent from the
+//! input, not copied.
 
 use super::BLOCK;
 
@@ -44,6 +46,17 @@ pub enum Item<'a> {
 #[error("the controller's byte stream lost its framing: {0}")]
 pub struct Desync(pub String);
 
+/// What `<XX:` begins; the owner of the ids knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colon {
+    /// A block: a FETCH with this id runs.
+    Block,
+    /// Text that happens to begin with a colon: another command waits for it.
+    Text,
+    /// Neither: the framing is lost. To go on would take pixels for replies.
+    Stray,
+}
+
 /// Where in the stream we are.
 #[derive(Clone, Copy, Debug, Default)]
 enum Place {
@@ -66,17 +79,17 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Takes items from the front of `input`, advancing it; `None`: all of it is used up. `binary(id)`: a FETCH
-    /// with this id is outstanding. After an error the decoder is of no use any more.
+    /// Takes items from the front of `input`, advancing it; `None`: all of it is used up. `colon(id)`: what
+    /// `<XX:` with this id begins. After an error the decoder is of no use any more.
     pub fn next<'a>(
         &mut self,
         input: &mut &'a [u8],
-        binary: impl Fn(u8) -> bool,
+        colon: impl Fn(u8) -> Colon,
     ) -> Result<Option<Item<'a>>, Desync> {
         loop {
             match self.place {
                 Place::Header => {
-                    if !self.header(input, &binary)? {
+                    if !self.header(input, &colon)? {
                         return Ok(None);
                     }
                 }
@@ -96,7 +109,7 @@ impl Decoder {
     }
 
     /// `true`: the header and what follows it are known.
-    fn header(&mut self, input: &mut &[u8], binary: &impl Fn(u8) -> bool) -> Result<bool, Desync> {
+    fn header(&mut self, input: &mut &[u8], colon: &impl Fn(u8) -> Colon) -> Result<bool, Desync> {
         while self.have < 3 {
             let Some((&byte, rest)) = input.split_first() else { return Ok(false) };
             if self.have == 0 && !matches!(byte, b'<' | b'?') {
@@ -112,11 +125,16 @@ impl Decoder {
         let refused = self.header[0] == b'?';
         let Some(&next) = input.first() else { return Ok(false) };
         self.have = 0;
-        self.place = if !refused && next == b':' && binary(id) {
-            *input = &input[1..];
-            Place::Block { id, left: BLOCK }
-        } else {
-            Place::Text { id, refused }
+        let colon = if !refused && next == b':' { colon(id) } else { Colon::Text };
+        self.place = match colon {
+            Colon::Block => {
+                *input = &input[1..];
+                Place::Block { id, left: BLOCK }
+            }
+            Colon::Text => Place::Text { id, refused },
+            Colon::Stray => {
+                return Err(Desync(format!("a block with id {id:02X}, and no FETCH waits for it")));
+            }
         };
         Ok(true)
     }
@@ -161,14 +179,23 @@ mod tests {
         Payload(u8, Vec<u8>),
     }
 
-    /// Items with payload put together, whatever the pieces; `FETCH` has id 0x20.
+    /// `FETCH` has id 0x20; nobody waits for ids from 0x80.
+    fn owner(id: u8) -> Colon {
+        match id {
+            0x20 => Colon::Block,
+            0x80.. => Colon::Stray,
+            _ => Colon::Text,
+        }
+    }
+
+    /// Items with payload put together, whatever the pieces.
     fn decode(pieces: &[&[u8]]) -> Result<Vec<Whole>, Desync> {
         let mut decoder = Decoder::default();
         let mut whole = Vec::new();
         let mut payload = Vec::new();
         for piece in pieces {
             let mut input: &[u8] = piece;
-            while let Some(item) = decoder.next(&mut input, |id| id == 0x20)? {
+            while let Some(item) = decoder.next(&mut input, owner)? {
                 match item {
                     Item::Text { id, text } => whole.push(Whole::Text(id, text)),
                     Item::Refused { id } => whole.push(Whole::Refused(id)),
@@ -202,13 +229,28 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_the_end_of_the_framing() {
-        for bad in [&b"x"[..], b"<0", b"<zz\n", b"\n<01\n", b"?:0\n"] {
+        for bad in [&b"x"[..], b"<0", b"<zz\n", b"\n<01\n", b"?:0\n", b"<80:"] {
             let mut rest = bad.to_vec();
             rest.push(b'\n');
             assert!(decode(&[&rest]).is_err(), "{bad:?}");
         }
         let endless = [b"<01".to_vec(), vec![b'a'; TEXT_MAX + 1]].concat();
         assert!(decode(&[&endless]).is_err());
+    }
+
+    #[test]
+    fn payload_is_lent_from_the_input() {
+        let stream: Vec<u8> = (0..8u8).flat_map(|b| [&b"<20:"[..], &[b; BLOCK]].concat()).collect();
+        let mut decoder = Decoder::default();
+        let mut input: &[u8] = &stream;
+        for block in 0..8 {
+            let Ok(Some(Item::Data { bytes, end_of_block, .. })) = decoder.next(&mut input, owner) else {
+                panic!("a block a call")
+            };
+            let at = block * (BLOCK + 4) + 4;
+            assert!(std::ptr::eq(bytes, &stream[at..at + BLOCK]) && end_of_block, "block {block} was copied");
+        }
+        assert_eq!(decoder.next(&mut input, owner), Ok(None));
     }
 
     fn reply() -> impl Strategy<Value = (Vec<u8>, Whole)> {

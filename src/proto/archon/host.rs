@@ -7,10 +7,18 @@ pub const LINE_MAX: usize = 4096;
 pub fn line(id: u8, text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() + 4);
     bytes.extend(format!(">{id:02X}").bytes());
-    // Latin-1: a character beyond it cannot be said on this wire.
-    bytes.extend(text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')));
+    bytes.extend(text.chars().map(octet));
     bytes.push(b'\n');
     bytes
+}
+
+/// Latin-1. What cannot be said on this wire, or would end the line and begin another, becomes `?`; what is
+/// sent to hardware was refused before ([`Command::check`](super::Command::check)).
+fn octet(c: char) -> u8 {
+    match u8::try_from(u32::from(c)) {
+        Ok(b'\n' | b'\r') | Err(_) => b'?',
+        Ok(octet) => octet,
+    }
 }
 
 /// A command line as a controller reads it.
@@ -91,6 +99,11 @@ mod tests {
         );
         let long = [b">01".to_vec(), vec![b'A'; LINE_MAX], b"\n>02OK\n".to_vec()].concat();
         assert_eq!(all(&[&long]), ["02 OK"]);
+    }
+
+    #[test]
+    fn a_text_is_never_two_lines() {
+        assert_eq!(line(1, "A\r\n>02POWERON \u{3a9}"), b">01A??>02POWERON ?\n");
     }
 
     #[test]

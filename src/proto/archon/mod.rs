@@ -12,12 +12,14 @@
 
 pub mod command;
 pub mod decoder;
+pub mod frame;
 pub mod host;
 pub mod reply;
 
 pub use command::{Command, Expect, Timeouts};
-pub use decoder::{Decoder, Desync, Item};
-pub use reply::{Buffer, Frame, ModuleType, Power, Sample, Status, System};
+pub use decoder::{Colon, Decoder, Desync, Item};
+pub use frame::{Buffer, Frame, Sample};
+pub use reply::{ModuleType, Power, ReplyError, Status, System};
 
 /// Bytes of a binary block, without its 4-byte header.
 pub const BLOCK: usize = 1024;
@@ -25,6 +27,10 @@ pub const BLOCK: usize = 1024;
 pub const CONFIG_LINES: u16 = 0x4000;
 /// Characters of a configuration line (`KEY=VALUE`).
 pub const LINE_MAX: usize = 2048;
+/// Characters of a parameter's name.
+pub const NAME_MAX: usize = 64;
+/// Longest command: the vendor's FLASH has 2065 characters.
+pub const COMMAND_MAX: usize = 2065;
 /// Largest parameter value (20 bit).
 pub const PARAMETER_MAX: u32 = 0xF_FFFF;
 /// Ticks of the controller's clock per second: 10 ns each.

@@ -9,12 +9,19 @@ pub(super) struct Fetch {
     pub id: u8,
     /// Bytes still to come.
     pub left: u64,
+    total: u64,
     piece: Vec<u8>,
 }
 
 impl Fetch {
     pub fn new(token: Token, id: u8, blocks: u32) -> Fetch {
-        Fetch { token, id, left: u64::from(blocks) * BLOCK as u64, piece: Vec::new() }
+        let total = u64::from(blocks) * BLOCK as u64;
+        Fetch { token, id, left: total, total, piece: Vec::new() }
+    }
+
+    /// Some of it has come.
+    pub fn has_begun(&self) -> bool {
+        self.left < self.total
     }
 
     /// Copies what fits into the piece; gives back the rest.

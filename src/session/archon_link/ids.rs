@@ -1,7 +1,7 @@
 //! The 256 ids of a link: which are free, in use, or spoilt by a reply that may still come.
 
 use super::Token;
-use crate::proto::archon::Command;
+use crate::proto::archon::{Colon, Command};
 use crate::units::Mono;
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ enum Slot {
     Free,
     Used(Sent),
     /// Given up; its reply may come and must not be taken for another's.
-    Spoilt,
+    Spoilt(Command),
 }
 
 /// What a reply with some id belongs to.
 #[derive(Debug)]
 pub(super) enum Owner {
     Command(Sent),
-    GivenUp,
+    GivenUp(Command),
     Nobody,
 }
 
@@ -62,19 +62,41 @@ impl Ids {
     pub fn answered(&mut self, id: u8) -> Owner {
         match std::mem::replace(&mut self.slots[usize::from(id)], Slot::Free) {
             Slot::Used(sent) => Owner::Command(sent),
-            Slot::Spoilt => Owner::GivenUp,
+            Slot::Spoilt(command) => Owner::GivenUp(command),
             Slot::Free => Owner::Nobody,
+        }
+    }
+
+    /// Nobody waits for the reply of this id, but it may come.
+    pub fn spoil(&mut self, id: u8) -> Option<Sent> {
+        let slot = &mut self.slots[usize::from(id)];
+        let Slot::Used(sent) = slot else { return None };
+        let spoilt = Slot::Spoilt(sent.command.clone());
+        match std::mem::replace(slot, spoilt) {
+            Slot::Used(sent) => Some(sent),
+            _ => None,
+        }
+    }
+
+    /// Ids that cannot be used until their reply comes.
+    pub fn spoilt(&self) -> usize {
+        self.slots.iter().filter(|s| matches!(s, Slot::Spoilt(_))).count()
+    }
+
+    /// What `<XX:` with this id begins while the FETCH with the id `fetching` runs.
+    pub fn colon(&self, id: u8, fetching: Option<u8>) -> Colon {
+        match (fetching, &self.slots[usize::from(id)]) {
+            (Some(fetch), _) if fetch == id => Colon::Block,
+            (None, Slot::Used(_)) => Colon::Text,
+            _ => Colon::Stray,
         }
     }
 
     /// Gives up one command whose time is over.
     pub fn overdue(&mut self, now: Mono) -> Option<Sent> {
-        let late = |s: &&mut Slot| matches!(s, Slot::Used(sent) if sent.deadline <= now);
-        let slot = self.slots.iter_mut().find(late)?;
-        match std::mem::replace(slot, Slot::Spoilt) {
-            Slot::Used(sent) => Some(sent),
-            _ => None,
-        }
+        let late = |s: &Slot| matches!(s, Slot::Used(sent) if sent.deadline <= now);
+        let id = self.slots.iter().position(late)?;
+        self.spoil(id as u8)
     }
 
     pub fn deadline(&self) -> Option<Mono> {
@@ -97,7 +119,7 @@ impl Ids {
         })
     }
 
-    /// A new connection: everything in flight is given back, every id is free.
+    /// A new connection: everything in flight is given back in the order it was sent, every id is free.
     pub fn clear(&mut self) -> Vec<Sent> {
         let old = std::mem::take(&mut self.slots);
         *self = Ids { next: self.next, ..Ids::default() };
@@ -108,7 +130,7 @@ impl Ids {
                 _ => None,
             })
             .collect();
-        sent.sort_by_key(|s| s.token);
+        sent.sort_by_key(|s| (s.since, s.token));
         sent
     }
 }

@@ -1,154 +1,51 @@
 //! A client's end of one link to an Archon controller: pairs replies with commands by id, gives up on
 //! time, streams FETCH, and comes back after a loss.
 //!
+//! ```text
+//! Waiting --(back-off over)--> Connecting --connected--> Up --close--> Closed --open--> Connecting
+//!    ^--- closed, lost framing, silence in a FETCH, too many ids spoilt ---'
+//! ```
+//!
 //! 256 ids; the id of a command that timed out stays unused until its reply came or the link was opened
 //! anew. While blocks of a FETCH arrive, deadlines of other commands are counted from the last byte: the
-//! controller may answer them after the stream. Lost framing or a silent FETCH drop the connection.
-//! Pure: the owner carries out the [`Output`]s.
+//! controller may answer them after the stream. The FETCH itself is kept alive by its own blocks only.
+//! Lost framing or a silent FETCH drop the connection. Pure: the owner carries out the [`Output`]s.
+//! `connected`, `closed` and `receive` must be about the connection of the latest [`Output::Connect`]; after
+//! [`Output::Disconnect`] nothing about it may come any more.
 
 mod fetch;
 mod ids;
+mod messages;
 #[cfg(test)]
 mod tests;
 
+pub use messages::{Config, LinkError, LinkEvent, Output, Token};
+
 use super::katcp_client::Backoff;
-use crate::proto::archon::{Command, Decoder, Expect, Item, Timeouts, host};
+use crate::proto::archon::{Command, Decoder, Expect, Item, host};
 use crate::units::{Mono, Now};
 use fetch::Fetch;
 use ids::{Ids, Owner, Sent};
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// Empty pieces kept to be filled again.
 const SPARE_MAX: usize = 64;
-
-/// Names a command until it is answered; the owner's own number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Token(pub u64);
-
-/// Times and bounds of a link.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Waits for replies.
-    pub timeouts: Timeouts,
-    /// For the owner's TCP connect.
-    pub connect_timeout: Duration,
-    /// First pause before a reconnect; doubles.
-    pub backoff_first: Duration,
-    /// Longest pause.
-    pub backoff_limit: Duration,
-    /// Payload of a FETCH is handed on in pieces of about this size, bytes.
-    pub chunk: usize,
-    /// Seed of the back-off's jitter.
-    pub seed: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            timeouts: Timeouts::default(),
-            connect_timeout: Duration::from_secs(5),
-            backoff_first: Duration::from_millis(250),
-            backoff_limit: Duration::from_secs(8),
-            chunk: 256 << 10,
-            seed: 0,
-        }
-    }
-}
-
-/// Why a command has no reply.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LinkError {
-    /// `?`: the controller refused it.
-    #[error("{command}: refused by the controller (its log may say why)")]
-    Refused {
-        /// The command's text.
-        command: String,
-    },
-    /// No reply in time.
-    #[error("{command}: no reply within {waited_ms} ms")]
-    Timeout {
-        /// The command's text.
-        command: String,
-        /// How long we waited, ms.
-        waited_ms: u64,
-    },
-    /// The link is down, or went down before the reply: whether it was carried out is not known.
-    #[error("{command}: not connected ({why})")]
-    Down {
-        /// The command's text.
-        command: String,
-        /// Why.
-        why: String,
-        /// It had been sent.
-        sent: bool,
-    },
-    /// All ids are in use, or a FETCH is already running.
-    #[error("{command}: too many commands wait already")]
-    Full {
-        /// The command's text.
-        command: String,
-    },
-}
-
-/// A fact for the role.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkEvent {
-    /// The connection is there; nothing was sent yet.
-    Up,
-    /// It is gone; every command in flight was answered with [`LinkError::Down`] before this.
-    Down {
-        /// Why.
-        why: String,
-    },
-    /// A command is finished. For FETCH after its last byte.
-    Reply {
-        /// Which.
-        token: Token,
-        /// Text of the reply, or why there is none.
-        result: Result<String, LinkError>,
-    },
-    /// Payload of a FETCH.
-    Data {
-        /// Which FETCH.
-        token: Token,
-        /// The bytes, padding of the last block included.
-        bytes: Vec<u8>,
-    },
-    /// Something for the log.
-    Note(String),
-}
-
-/// An order for the owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Open a connection and report `connected` or `closed`.
-    Connect {
-        /// Give up after this.
-        timeout: Duration,
-    },
-    /// Write these bytes.
-    Send(Vec<u8>),
-    /// Drop the connection now.
-    Disconnect(String),
-    /// Stop or resume reading from the socket.
-    PauseReading(bool),
-    /// A fact for the role.
-    Event(LinkEvent),
-}
+/// Replies nobody asked for, one after another, until the peer counts as something else than a controller.
+const STRAYS_MAX: u32 = 64;
+/// Ids lost to commands that were never answered; with more the link is opened anew, to have them back.
+const SPOILT_MAX: usize = 192;
+/// Most characters of a peer's text in a note.
+const QUOTE: usize = 60;
 
 #[derive(Debug)]
 enum State {
     /// An operator closed it.
-    Closed {
-        why: String,
-    },
+    Closed { why: String },
     /// Until the next attempt.
-    Waiting {
-        until: Mono,
-        why: String,
-    },
-    Connecting,
+    Waiting { until: Mono, why: String },
+    /// The owner opens a connection; until then it must have said how that went.
+    Connecting { until: Mono },
+    /// Open.
     Up,
 }
 
@@ -163,6 +60,10 @@ pub struct ArchonLink {
     fetch: Option<Fetch>,
     spare: Vec<Vec<u8>>,
     paused: bool,
+    /// Replies nobody asked for since the last one that somebody did.
+    strays: u32,
+    /// Why the last attempt failed; said once.
+    complained: String,
     outputs: VecDeque<Output>,
 }
 
@@ -178,26 +79,34 @@ impl ArchonLink {
             fetch: None,
             spare: Vec::new(),
             paused: false,
+            strays: 0,
+            complained: String::new(),
             outputs: VecDeque::new(),
         }
     }
 
     /// The connection of the latest [`Output::Connect`] is open.
     pub fn connected(&mut self, _now: Now) {
-        if !matches!(self.state, State::Connecting) {
-            return self.outputs.push_back(Output::Disconnect("nobody waits for this connection".into()));
+        match self.state {
+            State::Connecting { .. } => {}
+            State::Up => return,
+            _ => {
+                return self.outputs.push_back(Output::Disconnect("nobody waits for this connection".into()));
+            }
         }
         self.state = State::Up;
         self.decoder = Decoder::default();
         self.paused = false;
-        self.outputs.push_back(Output::Event(LinkEvent::Up));
+        self.strays = 0;
+        self.complained.clear();
+        self.event(LinkEvent::Up);
     }
 
     /// It could not be opened or is gone.
     pub fn closed(&mut self, why: &str, now: Now) {
         match self.state {
             State::Up => self.lose(why, now),
-            State::Connecting => self.wait(why, now),
+            State::Connecting { .. } => self.not_opened(why, now),
             State::Closed { .. } | State::Waiting { .. } => {}
         }
     }
@@ -208,26 +117,29 @@ impl ArchonLink {
             return;
         }
         if let Err(why) = self.take_in(bytes, now) {
-            self.outputs.push_back(Output::Disconnect(why.clone()));
-            self.lose(&why, now);
+            self.drop_link(&why, now);
         }
     }
 
     fn take_in(&mut self, mut input: &[u8], now: Now) -> Result<(), String> {
-        let mut streamed = false;
         // The decoder is moved out while items borrow from it and from the input.
         let mut decoder = std::mem::take(&mut self.decoder);
+        let mut streamed = false;
         let result = loop {
             let fetching = self.fetch.as_ref().map(|f| f.id);
-            match decoder.next(&mut input, |id| fetching == Some(id)) {
+            let step = match decoder.next(&mut input, |id| self.ids.colon(id, fetching)) {
                 Ok(None) => break Ok(()),
                 Ok(Some(Item::Data { bytes, .. })) => {
                     streamed = true;
-                    self.data(bytes);
+                    self.payload(bytes);
+                    Ok(())
                 }
-                Ok(Some(Item::Text { id, text })) => self.answer(id, Ok(text)),
-                Ok(Some(Item::Refused { id })) => self.answer(id, Err(())),
-                Err(lost) => break Err(lost.to_string()),
+                Ok(Some(Item::Text { id, text })) => self.answer(id, Some(text)),
+                Ok(Some(Item::Refused { id })) => self.answer(id, None),
+                Err(lost) => Err(lost.to_string()),
+            };
+            if step.is_err() {
+                break step;
             }
         };
         self.decoder = decoder;
@@ -238,7 +150,7 @@ impl ArchonLink {
     }
 
     /// Payload of the FETCH: copied once, into the piece being filled.
-    fn data(&mut self, bytes: &[u8]) {
+    fn payload(&mut self, bytes: &[u8]) {
         let Some(fetch) = &mut self.fetch else { return };
         let (token, id) = (fetch.token, fetch.id);
         let mut left = bytes;
@@ -251,88 +163,117 @@ impl ArchonLink {
         if fetch.left == 0 {
             self.fetch = None;
             let _ = self.ids.answered(id);
+            self.proper();
             self.done(token, Ok(String::new()));
         }
     }
 
-    fn answer(&mut self, id: u8, result: Result<String, ()>) {
+    /// A line has come; `None`: a refusal. An error: the stream makes no sense any more.
+    fn answer(&mut self, id: u8, text: Option<String>) -> Result<(), String> {
         let sent = match self.ids.answered(id) {
             Owner::Command(sent) => sent,
-            Owner::GivenUp => {
-                return self.note(format!("the reply with id {id:02X} came too late and is dropped"));
+            Owner::GivenUp(command) => {
+                let how = if text.is_some() { "accepted" } else { "refused" };
+                self.note(format!("{}: given up, and answered too late: {how}", command.text()));
+                return Ok(());
             }
-            Owner::Nobody => {
-                return self.note(format!("a reply with id {id:02X} nobody asked for is dropped"));
-            }
+            Owner::Nobody => return self.stray(id, text),
         };
+        self.proper();
         let command = sent.command.text();
         let streams = matches!(sent.command.expects(), Expect::Blocks(_));
-        if streams {
-            self.fetch = None;
-        }
-        let result = match result {
-            // A FETCH answered in words is no frame.
-            Ok(text) if !(streams) => Ok(text),
-            _ => Err(LinkError::Refused { command }),
+        let result = match text {
+            _ if streams && self.fetch.take().is_some_and(|f| f.has_begun()) => {
+                self.done(sent.token, Err(broken_off(&command)));
+                return Err(format!("{command}: a line of text in the middle of the frame"));
+            }
+            Some(text) if streams => {
+                let why = format!("answered with the text '{}' instead of blocks", quote(&text));
+                Err(LinkError::Garbled { command, why })
+            }
+            Some(text) => Ok(text),
+            None => Err(LinkError::Refused { command }),
         };
         self.done(sent.token, result);
+        Ok(())
+    }
+
+    fn stray(&mut self, id: u8, text: Option<String>) -> Result<(), String> {
+        self.strays += 1;
+        if self.strays > STRAYS_MAX {
+            return Err(format!("{STRAYS_MAX} replies nobody asked for: is this a controller?"));
+        }
+        let what = text.map_or("a refusal".to_owned(), |t| format!("'{}'", quote(&t)));
+        self.note(format!("a reply with id {id:02X} that nobody asked for is dropped: {what}"));
+        Ok(())
+    }
+
+    /// The peer answers as a controller does: the next loss begins with the shortest pause.
+    fn proper(&mut self) {
+        self.strays = 0;
+        self.backoff.reset();
     }
 
     /// Sends a command (many may be in flight); the answer comes as [`LinkEvent::Reply`].
     pub fn submit(&mut self, token: Token, command: Command, now: Now) {
+        match self.send(token, command, now) {
+            Ok(None) => {}
+            Ok(Some(())) => self.done(token, Ok(String::new())),
+            Err(error) => self.done(token, Err(error)),
+        }
+    }
+
+    /// `Some`: finished already.
+    fn send(&mut self, token: Token, command: Command, now: Now) -> Result<Option<()>, LinkError> {
         let text = command.text();
         if let Some(why) = self.not_up() {
-            return self.done(token, Err(LinkError::Down { command: text, why, sent: false }));
+            return Err(LinkError::Down { command: text, why, sent: false });
         }
-        let timeout = command.timeout(&self.config.timeouts);
+        if let Err(why) = command.check() {
+            return Err(LinkError::Malformed { command: quote(&text), why });
+        }
         let expects = command.expects();
         if matches!(expects, Expect::Blocks(_)) && self.fetch.is_some() {
-            return self.done(token, Err(LinkError::Full { command: text }));
+            return Err(LinkError::Full { command: text });
         }
+        let timeout = command.timeout(&self.config.timeouts);
         let sent = Sent { token, command, since: now.mono, deadline: now.mono + timeout, timeout };
-        let Ok(id) = self.ids.take(sent) else {
-            return self.done(token, Err(LinkError::Full { command: text }));
-        };
+        let Ok(id) = self.ids.take(sent) else { return Err(LinkError::Full { command: text }) };
         self.outputs.push_back(Output::Send(host::line(id, &text)));
         match expects {
-            Expect::Text => {}
-            Expect::Blocks(0) => {
-                let _ = self.ids.answered(id);
-                self.done(token, Ok(String::new()));
+            Expect::Text => Ok(None),
+            Expect::Blocks(blocks) => {
+                self.fetch = Some(Fetch::new(token, id, blocks));
+                Ok(None)
             }
-            Expect::Blocks(blocks) => self.fetch = Some(Fetch::new(token, id, blocks)),
             Expect::Nothing => {
-                let _ = self.ids.answered(id);
-                self.done(token, Ok(String::new()));
+                let _ = self.ids.spoil(id);
+                Ok(Some(()))
             }
         }
     }
 
     /// Leave the link closed until [`ArchonLink::open`]: `disconnect` of an operator.
     pub fn close(&mut self, why: &str, now: Now) {
-        if matches!(self.state, State::Up | State::Connecting) {
-            self.outputs.push_back(Output::Disconnect(why.to_owned()));
-        }
-        if matches!(self.state, State::Up) {
-            self.lose(why, now);
+        match self.state {
+            State::Up => self.drop_link(why, now),
+            State::Connecting { .. } => self.outputs.push_back(Output::Disconnect(why.to_owned())),
+            State::Closed { .. } | State::Waiting { .. } => {}
         }
         self.state = State::Closed { why: why.to_owned() };
     }
 
     /// Connect (again), at once.
     pub fn open(&mut self, now: Now) {
-        match self.state {
-            State::Closed { .. } | State::Waiting { .. } => {
-                self.backoff.reset();
-                self.connect();
-            }
-            State::Connecting => {}
-            State::Up => {
-                let why = "opened anew";
-                self.outputs.push_back(Output::Disconnect(why.into()));
-                self.lose(why, now);
-            }
+        if matches!(self.state, State::Connecting { .. }) {
+            return;
         }
+        if matches!(self.state, State::Up) {
+            self.drop_link("opened anew", now);
+        }
+        self.backoff.reset();
+        self.complained.clear();
+        self.connect(now);
     }
 
     /// The consumer of a FETCH is (not) full: reading pauses, and no wait counts meanwhile.
@@ -358,7 +299,12 @@ impl ArchonLink {
     /// Time has passed.
     pub fn tick(&mut self, now: Now) {
         match self.state {
-            State::Waiting { until, .. } if until <= now.mono => self.connect(),
+            State::Waiting { until, .. } if until <= now.mono => self.connect(now),
+            State::Connecting { until } if until <= now.mono => {
+                let why = "the attempt to connect was never answered";
+                self.outputs.push_back(Output::Disconnect(why.into()));
+                self.not_opened(why, now);
+            }
             State::Up if !self.paused => self.give_up_late(now),
             _ => {}
         }
@@ -373,20 +319,20 @@ impl ArchonLink {
             self.done(sent.token, Err(LinkError::Timeout { command: command.clone(), waited_ms }));
             if streams {
                 // The rest of the stream may still come: only a new connection is clean.
-                let why = format!("{command}: silence for {waited_ms} ms in the middle of a frame");
-                self.fetch = None;
-                self.outputs.push_back(Output::Disconnect(why.clone()));
-                return self.lose(&why, now);
+                return self.drop_link(&format!("{command}: no block for {waited_ms} ms"), now);
             }
+        }
+        if self.ids.spoilt() >= SPOILT_MAX {
+            self.drop_link(&format!("{SPOILT_MAX} commands were never answered"), now);
         }
     }
 
     /// When to call [`ArchonLink::tick`] at the latest.
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
-            State::Waiting { until, .. } => Some(*until),
+            State::Waiting { until, .. } | State::Connecting { until } => Some(*until),
             State::Up if !self.paused => self.ids.deadline(),
-            _ => None,
+            State::Up | State::Closed { .. } => None,
         }
     }
 
@@ -398,19 +344,36 @@ impl ArchonLink {
     fn not_up(&self) -> Option<String> {
         match &self.state {
             State::Up => None,
-            State::Connecting => Some("connecting".into()),
+            State::Connecting { .. } => Some("connecting".into()),
             State::Closed { why } | State::Waiting { why, .. } => Some(why.clone()),
         }
     }
 
-    fn connect(&mut self) {
-        self.state = State::Connecting;
-        self.outputs.push_back(Output::Connect { timeout: self.config.connect_timeout });
+    fn connect(&mut self, now: Now) {
+        let timeout = self.config.connect_timeout;
+        // The owner looks the name up first, and says itself when one of the two takes too long.
+        self.state = State::Connecting { until: now.mono + timeout * 3 };
+        self.outputs.push_back(Output::Connect { timeout });
+    }
+
+    /// Said once, not with every attempt.
+    fn not_opened(&mut self, why: &str, now: Now) {
+        if self.complained != why {
+            why.clone_into(&mut self.complained);
+            self.note(format!("no connection: {why}; trying again"));
+        }
+        self.wait(why, now);
     }
 
     fn wait(&mut self, why: &str, now: Now) {
         let until = now.mono + self.backoff.next_pause();
         self.state = State::Waiting { until, why: why.to_owned() };
+    }
+
+    /// We end the connection.
+    fn drop_link(&mut self, why: &str, now: Now) {
+        self.outputs.push_back(Output::Disconnect(why.to_owned()));
+        self.lose(why, now);
     }
 
     /// The connection is gone: everything in flight is answered, ids and framing begin anew.
@@ -420,19 +383,27 @@ impl ArchonLink {
             let error = LinkError::Down { command: sent.command.text(), why: why.to_owned(), sent: true };
             self.done(sent.token, Err(error));
         }
-        self.outputs.push_back(Output::Event(LinkEvent::Down { why: why.to_owned() }));
+        self.event(LinkEvent::Down { why: why.to_owned() });
         self.wait(why, now);
     }
 
     fn done(&mut self, token: Token, result: Result<String, LinkError>) {
-        if result.is_ok() {
-            // The peer answers: the next loss begins with the shortest pause again.
-            self.backoff.reset();
-        }
-        self.outputs.push_back(Output::Event(LinkEvent::Reply { token, result }));
+        self.event(LinkEvent::Reply { token, result });
     }
 
     fn note(&mut self, text: String) {
-        self.outputs.push_back(Output::Event(LinkEvent::Note(text)));
+        self.event(LinkEvent::Note(text));
     }
+
+    fn event(&mut self, event: LinkEvent) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}
+
+fn broken_off(command: &str) -> LinkError {
+    LinkError::Garbled { command: command.to_owned(), why: "broken off by a line of text".into() }
+}
+
+fn quote(text: &str) -> String {
+    text.chars().take(QUOTE).collect::<String>().escape_debug().to_string()
 }

@@ -3,8 +3,9 @@
 
 use super::fetch::unhex;
 use crate::report::{GoldenFile, Report};
+use appliance::archon::safety::understand;
 use appliance::proto::archon::host::Lines;
-use appliance::proto::archon::{BLOCK, Decoder, Item, host};
+use appliance::proto::archon::{BLOCK, Colon, Command, Decoder, Item, host};
 use appliance::sim::archon::{Archon, ArchonSimConfig, ClientId, Output};
 use appliance::units::{Mono, Now};
 use serde_json::Value;
@@ -57,7 +58,7 @@ fn emulator(file: &GoldenFile, exchanges: &[Value], report: &mut Report) {
         match read(&received, fetches) {
             Err(why) => report.fail(&case, &why),
             Ok(want) => {
-                report.check(&format!("{case} (line)"), same_line(sent));
+                report.check(&format!("{case} (line)"), same_line(sent).and(same_text(exchange, &want)));
                 let got = box_.ask(sent, 50, fetches);
                 match UNLIKE_HARDWARE.iter().find(|(begin, _)| sent.starts_with(begin)) {
                     Some((_, why)) => report.skip(&case, why),
@@ -102,19 +103,35 @@ fn replay(exchanges: &[Value], box_: &mut Box_) -> Result<(), String> {
     Ok(())
 }
 
-/// The line as our own encoder writes it, if it is one.
+/// The lines as our own encoder writes them; those with a meaning as the command they are.
 fn same_line(sent: &str) -> Result<(), String> {
     let mut input = sent.as_bytes();
     let mut lines = Lines::default();
+    let mut written = String::new();
     while let Some(line) = lines.next(&mut input) {
         let digits = String::from_utf8_lossy(&line.id).into_owned();
         let id = u8::from_str_radix(&digits, 16).map_err(|e| e.to_string())?;
-        let written = String::from_utf8_lossy(&host::line(id, &line.text)).into_owned();
-        if !sent.replace("\r\n", "\n").to_uppercase().contains(&written.to_uppercase()) {
-            return Err(format!("{written:?} is not in {sent:?}"));
+        let ours = String::from_utf8(host::line(id, &line.text)).map_err(|e| e.to_string())?;
+        // We write ids in upper case; both are read.
+        written.push_str(&ours.replacen(&format!(">{id:02X}"), &format!(">{digits}"), 1));
+        let command = understand(&line.text);
+        if line.text == line.text.trim().to_uppercase() && command.text() != line.text {
+            return Err(format!("{:?} is understood as {:?}", line.text, command.text()));
+        }
+        if !matches!(command, Command::Raw(_)) {
+            command.check()?;
         }
     }
-    Ok(())
+    let want = sent.replace("\r\n", "\n");
+    let want = if want.starts_with('>') { want } else { String::new() };
+    if written == want { Ok(()) } else { Err(format!("{written:?}, expected {want:?}")) }
+}
+
+/// A text is given on whole, without header and line end.
+fn same_text(exchange: &Value, read: &Answer) -> Result<(), String> {
+    let (Answer::Text(text), Some(wire)) = (read, exchange["recv_ascii"].as_str()) else { return Ok(()) };
+    let want = wire.get(3..).and_then(|t| t.strip_suffix('\n'));
+    if want == Some(text) { Ok(()) } else { Err(format!("{text:?}, expected {want:?}")) }
 }
 
 fn read(bytes: &[u8], fetches: bool) -> Result<Answer, String> {
@@ -122,7 +139,8 @@ fn read(bytes: &[u8], fetches: bool) -> Result<Answer, String> {
     let mut input = bytes;
     let mut answer = Answer::Silence;
     let mut payload = 0;
-    while let Some(item) = decoder.next(&mut input, |_| fetches).map_err(|e| e.to_string())? {
+    let colon = |_| if fetches { Colon::Block } else { Colon::Text };
+    while let Some(item) = decoder.next(&mut input, colon).map_err(|e| e.to_string())? {
         match item {
             Item::Text { text, .. } => answer = Answer::Text(text),
             Item::Refused { .. } => answer = Answer::Refused,

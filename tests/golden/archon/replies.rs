@@ -42,11 +42,14 @@ fn check(vector: &Value) -> Result<(), String> {
         return Err(format!("{} keys, expected {}", got.len(), want.len()));
     }
     for (key, expected) in want {
-        let same = match (&got[key], expected) {
+        let Some(ours) = got.get(key) else { return Err(format!("no {key}")) };
+        let same = match (ours, expected) {
             // A row of bits: the reference makes one hundred and one of 00000101, we keep the text.
             (Value::String(bits), number) if key.ends_with("dinputs") => {
                 bits.parse::<u64>().ok() == number.as_u64()
             }
+            // Type 16: the reference has no name for it.
+            (Value::String(name), Value::String(theirs)) if name == "DRIVERX" => theirs == "UNKNOWN",
             (ours, theirs) => ours == theirs,
         };
         if !same {

@@ -39,10 +39,11 @@ impl Bench {
         let mut fx = Effects::default();
         let events = self.links.pump(self.now, &mut fx);
         let mut seen = orders(fx);
-        seen.extend(events.into_iter().map(|(i, event)| match event {
-            LinkEvent::Up => Seen::Up(i),
-            LinkEvent::Down { why } => Seen::Down(i, why),
-            LinkEvent::Reply { token, result } => Seen::Reply(i, token, result),
+        seen.extend(events.into_iter().filter_map(|(i, event)| match event {
+            LinkEvent::Up => Some(Seen::Up(i)),
+            LinkEvent::Down { why } => Some(Seen::Down(i, why)),
+            LinkEvent::Reply { token, result } => Some(Seen::Reply(i, token, result)),
+            LinkEvent::Note(_) => None,
             other => panic!("{other:?}"),
         }));
         seen
