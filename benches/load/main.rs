@@ -12,6 +12,7 @@
 mod figures;
 mod flush;
 mod frame;
+mod frames;
 mod ping_pong;
 mod player;
 mod process;
@@ -53,6 +54,7 @@ fn main() -> io::Result<()> {
     let python = after(&args, "--python").map(|[python]| Path::new(python));
     flush::thousand_registers(&mut report, python)?;
     status::one_key_of_sixty(&mut report, span)?;
+    frames::to_images(&mut report, span)?;
     if let Some([binary]) = after(&args, "--binary") {
         process::figures(&mut report, Path::new(binary))?;
     }

@@ -10,6 +10,8 @@
 //! place, [`controller`]'s gate, before it leaves; see [`safety`].
 
 pub mod controller;
+mod exposure;
+pub mod hooks;
 pub mod methods;
 pub mod role;
 pub mod safety;

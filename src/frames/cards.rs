@@ -217,7 +217,7 @@ mod tests {
     fn long_texts_are_continued_and_quotes_never_parted() {
         let long = format!("{}'{}", "a".repeat(66), "b".repeat(90));
         let cards = text("ARCHACF", long.as_str(), "the file");
-        assert_eq!(&cards[..80], &format!("ARCHACF = '{}&'{}", "a".repeat(66), " ".repeat(1)));
+        assert_eq!(&cards[..80], &format!("ARCHACF = '{}&'{}", "a".repeat(66), " "));
         assert!(cards[80..].starts_with(&format!("CONTINUE  '''{}&'", "b".repeat(65))), "{cards}");
         assert!(cards.ends_with("CONTINUE  '' / the file"), "{cards}");
         // Just short enough: one card, and the comment is cut before the value.

@@ -332,7 +332,7 @@ pub(super) fn work_on(disk: &Disk, job: Job) -> Done {
         Job::Open(plan) => Done::Opened(open(disk, *plan)),
         Job::Write { handle, bytes } => write(&handle, bytes),
         Job::Secure { handle, cards } => Done::Secured(handle.with(|w| w.secure(cards))),
-        Job::Publish { handle } => Done::Published(handle.with(|w| publish::frame(w))),
+        Job::Publish { handle } => Done::Published(handle.with(publish::frame)),
         Job::Abandon { handle, keep, why } => {
             handle.with(|w| w.abandon(keep, &why));
             Done::Abandoned
@@ -348,7 +348,7 @@ pub(super) fn work_on(disk: &Disk, job: Job) -> Done {
 }
 
 fn open(disk: &Disk, plan: FramePlan) -> Result<FrameHandle, FileError> {
-    let sjd = super::names::sjd(&plan.naming.observatory, clock::utc());
+    let sjd = crate::config::archon::night::sjd(clock::utc(), &plan.naming.observatory);
     Writer::open(plan, disk.clone(), sjd).map(|w| FrameHandle(Arc::new(Mutex::new(w))))
 }
 

@@ -30,5 +30,7 @@ mod text_file;
 mod verify;
 pub mod writer;
 
+pub use verify::whole;
+
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,9 @@
 use super::disk::{Disk, parent};
 use super::jobs::{FileError, Naming, Reservation};
 use super::lock;
-use super::names::{Fields, Template, night};
+use super::names::Pattern;
+use crate::config::archon::night::night;
+use crate::config::archon::template::{Fields, FileTemplate};
 use crate::units::Utc;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
@@ -34,10 +36,10 @@ pub(super) fn reserve(
     at: Utc,
 ) -> Result<Reservation> {
     let root = &naming.files.data_dir;
-    let template = Template::parse(&naming.files.template)
+    let template = FileTemplate::parse(&naming.files.template)
         .map_err(|why| FileError::new("cannot name images in", root, why, "correct `files.template`"))?;
     check_root(naming)?;
-    let dir = root.join(night(naming.files.use_sjd, &naming.observatory, at));
+    let dir = night_dir(naming, at);
     if disk.make_dir(&dir)? {
         disk.sync_dir(root)?;
     }
@@ -45,11 +47,11 @@ pub(super) fn reserve(
     let mut warnings = Vec::new();
     let number = match seqno {
         Some(number) => number,
-        None => next_number(root, &template, &mut warnings)?,
+        None => next_number(root, &Pattern::of(&template, &naming.observatory), &mut warnings)?,
     };
     let paths = images.iter().map(|(controller, ccd)| {
-        let fields = Fields { ccd, controller, observatory: &naming.observatory, exposure: number };
-        (controller.clone(), ccd.clone(), dir.join(template.name(&fields)))
+        let fields = Fields { ccd, controller, observatory: &naming.observatory, exposure_no: number };
+        (controller.clone(), ccd.clone(), dir.join(template.render(&fields)))
     });
     let paths: Vec<(String, String, PathBuf)> = paths.collect();
     nothing_in_the_way(&paths)?;
@@ -103,7 +105,7 @@ fn hold(root: &Path) -> Result<File> {
 }
 
 /// From the counter; a counter that is missing, empty or damaged is rebuilt from the images that are there.
-fn next_number(root: &Path, template: &Template, warnings: &mut Vec<String>) -> Result<u64> {
+fn next_number(root: &Path, names: &Pattern, warnings: &mut Vec<String>) -> Result<u64> {
     let path = root.join(COUNTER);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -117,7 +119,7 @@ fn next_number(root: &Path, template: &Template, warnings: &mut Vec<String>) -> 
     if let Ok(number) = text.trim().parse() {
         return Ok(number);
     }
-    let number = highest(root, template)?.map_or(1, |n| n.saturating_add(1));
+    let number = highest(root, names)?.map_or(1, |n| n.saturating_add(1));
     if !text.trim().is_empty() {
         let text = text.trim().chars().take(40).collect::<String>();
         warnings.push(format!(
@@ -129,13 +131,13 @@ fn next_number(root: &Path, template: &Template, warnings: &mut Vec<String>) -> 
 }
 
 /// Highest number of an image, lock or partial file in the directories of nights.
-fn highest(root: &Path, template: &Template) -> Result<Option<u64>> {
+fn highest(root: &Path, names: &Pattern) -> Result<Option<u64>> {
     let mut highest = None;
     for dir in list(root)? {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.bytes().all(|b| b.is_ascii_digit()) && dir.is_dir() {
             let numbers =
-                list(&dir)?.into_iter().filter_map(|f| template.number_in(&f.file_name()?.to_string_lossy()));
+                list(&dir)?.into_iter().filter_map(|f| names.number_in(&f.file_name()?.to_string_lossy()));
             highest = highest.max(numbers.max());
         }
     }
@@ -194,7 +196,7 @@ fn check_space(dir: &Path, naming: &Naming, bytes: u64) -> Result<()> {
 
 /// Directory of the night, for a survey.
 pub(super) fn night_dir(naming: &Naming, at: Utc) -> PathBuf {
-    naming.files.data_dir.join(night(naming.files.use_sjd, &naming.observatory, at))
+    naming.files.data_dir.join(night(at, &naming.observatory, naming.files.use_sjd).to_string())
 }
 
 /// The number of the night a directory is named after.

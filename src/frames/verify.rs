@@ -44,7 +44,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, String> {
         header.push_str(
             std::str::from_utf8(&block).map_err(|_| format!("{}: no FITS header", path.display()))?,
         );
-        if header[header.len() - BLOCK as usize..].as_bytes().chunks(COLUMNS).any(is_end) {
+        if header.as_bytes()[header.len() - BLOCK as usize..].chunks(COLUMNS).any(is_end) {
             return opened(path, header, sum, data);
         }
         if !header.starts_with("SIMPLE  =") || !header.is_ascii() {
@@ -115,8 +115,8 @@ impl Opened {
     }
 }
 
-/// Whether this is a whole image; in words why not.
-pub(super) fn whole(path: &Path) -> Result<(), String> {
+/// Whether this file is a whole image of ours: header and data agree with the sums in it. In words why not.
+pub fn whole(path: &Path) -> Result<(), String> {
     open(path)?.verify()
 }
 

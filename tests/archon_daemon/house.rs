@@ -123,7 +123,7 @@ impl House {
     pub fn yml(&self) -> PathBuf {
         let controller = |(name, port): (&&str, &u16)| {
             format!(
-                "  {name}:\n    host: 127.0.0.1\n    port: {port}\n    detectors:\n      b{name}: {{taps: 4}}\n      r{name}: {{taps: 4}}\n"
+                "  {name}:\n    host: 127.0.0.1\n    port: {port}\n    detectors:\n      b{name}: {{taps: 2}}\n      r{name}: {{taps: 2}}\n"
             )
         };
         let controllers: String = CONTROLLERS.iter().zip(&self.ports).map(controller).collect();

@@ -76,8 +76,8 @@ pub struct World {
     pub said: Vec<(Option<Ticket>, Level, String, Value)>,
     /// (controller, text) in the order they left.
     pub commands: Vec<(usize, String)>,
-    /// Every complete frame there ever was, by controller and frame number.
-    pub frames: HashMap<(usize, u64), FrameSpec>,
+    /// Every complete frame there ever was, by controller and frame number; a box that was rebooted counts anew.
+    pub frames: HashMap<(usize, u64), Vec<FrameSpec>>,
     pub dir: tempfile::TempDir,
     pub finished: bool,
     config: RoleConfig,
@@ -127,7 +127,8 @@ impl World {
 
     fn new_wires(&self) -> Vec<Wire> {
         let wire = |n: usize| {
-            let config = archon_link::Config { chunk: 512, seed: n as u64 + 1, ..archon_link::Config::default() };
+            let config =
+                archon_link::Config { chunk: 512, seed: n as u64 + 1, ..archon_link::Config::default() };
             let mut link = ArchonLink::new(config);
             link.tick(self.now);
             Wire { link, client: None, paused: false }
@@ -268,7 +269,10 @@ impl World {
     fn remember_frames(&mut self) {
         for (n, b) in self.boxes.iter().enumerate() {
             for spec in (1..=3).filter_map(|buffer| b.frame(buffer)) {
-                self.frames.entry((n, spec.frame)).or_insert_with(|| spec.clone());
+                let known = self.frames.entry((n, spec.frame)).or_default();
+                if !known.contains(spec) {
+                    known.push(spec.clone());
+                }
             }
         }
     }
@@ -291,7 +295,9 @@ impl World {
             Output::Record { .. } | Output::Changed => {}
             Output::Link { controller, open: true, .. } => self.wires[controller.0].link.open(self.now),
             Output::Link { controller, why, .. } => self.wires[controller.0].link.close(&why, self.now),
-            Output::Pause { controller, paused } => self.wires[controller.0].link.set_paused(paused, self.now),
+            Output::Pause { controller, paused } => {
+                self.wires[controller.0].link.set_paused(paused, self.now)
+            }
             Output::Recycle { controller, bytes } => self.wires[controller.0].link.recycle(bytes),
             Output::File { key, job, .. } => {
                 let done = Ok(Box::new(jobs::work(job)));
@@ -334,7 +340,9 @@ impl World {
         {
             moved = true;
             match output {
-                BoxOutput::Send(client, bytes) if self.wires[n].client == Some(client) => self.deliver(n, &bytes),
+                BoxOutput::Send(client, bytes) if self.wires[n].client == Some(client) => {
+                    self.deliver(n, &bytes)
+                }
                 BoxOutput::Close(client) if self.wires[n].client == Some(client) => {
                     self.wires[n].client = None;
                     self.wires[n].link.closed("the peer closed the connection", self.now);
@@ -359,9 +367,15 @@ impl World {
         self.role.handle(Input::Link { controller: Index(n), event }, self.now);
     }
 
+    /// The frame of a controller that was not rebooted.
+    pub fn frame(&self, n: usize, number: u64) -> FrameSpec {
+        self.frames[&(n, number)][0].clone()
+    }
+
     /// What was said and done lately, for a failing test.
     pub fn story(&self) -> String {
-        let said = self.said.iter().rev().take(30).rev().map(|(t, l, k, v)| format!("{t:?} {l:?} {k}: {v:?}"));
+        let said =
+            self.said.iter().rev().take(30).rev().map(|(t, l, k, v)| format!("{t:?} {l:?} {k}: {v:?}"));
         let commands = self.commands.iter().rev().take(30).rev().map(|(n, c)| format!("  -> {n} {c}"));
         let boxes = self.boxes.iter().map(|b| format!("box: {} locked {}", b.doing(), b.locked()));
         said.chain(commands).chain(boxes).collect::<Vec<_>>().join("\n")
@@ -390,7 +404,8 @@ fn role_config(names: &[&str], dir: &Path) -> RoleConfig {
          observatory: LCO\nheader:\n  PROJECT: ['test', 'The project']\n",
         dir.display()
     ));
-    let (site, _) = ArchonConfig::load(&yml, &dir.join("archon.yml"), &|_| None).expect("a good configuration");
+    let (site, _) =
+        ArchonConfig::load(&yml, &dir.join("archon.yml"), &|_| None).expect("a good configuration");
     let controller = |entry: &appliance::config::archon::ControllerEntry| ControllerConfig {
         entry: entry.clone(),
         timeouts: site.timeouts,
@@ -469,7 +484,10 @@ impl Fits {
         let data = &bytes[at.next_multiple_of(2880)..];
         let count = fits.width * fits.height;
         fits.pixels = match fits.number("BITPIX") {
-            16 => data[..2 * count].chunks(2).map(|p| u32::from(u16::from_be_bytes([p[0], p[1]]) ^ 0x8000)).collect(),
+            16 => data[..2 * count]
+                .chunks(2)
+                .map(|p| u32::from(u16::from_be_bytes([p[0], p[1]]) ^ 0x8000))
+                .collect(),
             _ => data[..4 * count]
                 .chunks(4)
                 .map(|p| u32::from_be_bytes([p[0], p[1], p[2], p[3]]) ^ 0x8000_0000)

@@ -33,7 +33,7 @@ impl Controller {
         let mut steps = self.default_window_steps();
         steps.extend(self.reset_steps(true, false));
         steps.push(Step::Send(Command::ReleaseTiming));
-        steps.push(Step::Mark(Mark::Idle));
+        steps.push(Step::Mark(Mark::Idle { timing: false }));
         steps.push(Step::Send(Command::Status));
         let grant = Grant::with(Purpose::Reset, &[Class::Write, Class::ApplyPart], &Default::default());
         Ok(Procedure::new(Purpose::Reset, steps).granted(grant).cleanup(&[Command::ReleaseTiming]))

@@ -78,9 +78,14 @@ impl Controller {
     }
 
     /// The buffer the controller will write next must not hold the only copy of a frame.
-    fn room_for_a_frame(&self) -> Result<(), Fault> {
+    pub(super) fn room_for_a_frame(&self) -> Result<(), Fault> {
+        self.room_with(self.facts.held.as_ref().map(|h| h.id.buffer))
+    }
+
+    /// The same if this buffer were locked: the writer goes around it.
+    pub(super) fn room_with(&self, locked: Option<u8>) -> Result<(), Fault> {
         let Some((frame, _)) = &self.view.frame else { return Ok(()) };
-        let Some(next) = self.next_buffer(frame) else {
+        let Some(next) = self.next_buffer(frame, locked) else {
             return Err(self.refused("There is no free frame buffer: all are locked."));
         };
         match self.facts.unfetched.iter().find(|id| id.buffer == next) {
@@ -95,10 +100,9 @@ impl Controller {
     }
 
     /// The next unlocked buffer after the one written last.
-    fn next_buffer(&self, frame: &Frame) -> Option<u8> {
+    fn next_buffer(&self, frame: &Frame, locked: Option<u8>) -> Option<u8> {
         let big = self.facts.acf().and_then(|acf| acf.get("BIGBUF")).is_some_and(|v| v.trim() == "1");
         let buffers: u8 = if big || frame.buffers.len() == 2 { 2 } else { 3 };
-        let locked = self.facts.held.as_ref().map(|h| h.id.buffer);
         (1..=buffers)
             .map(|step| (frame.write_buffer.min(buffers) + step - 1) % buffers + 1)
             .find(|n| Some(*n) != locked)
@@ -136,6 +140,7 @@ impl Controller {
             return Ok(Procedure::new(Purpose::Expose, steps));
         }
         if !reading {
+            self.room_for_a_frame()?;
             let steps = flags.into_iter().chain([Step::Mark(Mark::Aborted)]);
             let steps = steps.chain(self.reading_steps(baseline, 0));
             return Ok(Procedure::new(Purpose::Expose, steps).within(self.readout_limit(0)));

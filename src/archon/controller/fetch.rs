@@ -5,6 +5,7 @@ use super::procedure::{Check, Mark, Procedure, Step};
 use super::run::Run;
 use super::{Controller, Report};
 use crate::archon::safety::Purpose;
+use crate::archon::status_word::StatusWord;
 use crate::proto::archon::{BLOCK, Buffer, Command};
 use crate::units::Now;
 use std::time::Duration;
@@ -41,6 +42,10 @@ impl Controller {
             )));
         }
         let number = buffer.number;
+        let pending = StatusWord::READOUT_PENDING.with(StatusWord::READING);
+        if self.facts.prepared || self.facts.word.has(pending) {
+            self.room_with(Some(number))?;
+        }
         let steps = [
             Step::Say(Level::Debug, format!("Locking buffer {number}")),
             Step::Send(Command::Lock(number)),

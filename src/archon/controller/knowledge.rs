@@ -12,6 +12,7 @@ use crate::frames::jobs::FrameId;
 use crate::proto::archon::{Buffer, Command, Frame, Power, Status, System, TICKS_PER_SECOND};
 use crate::session::archon_link::LinkError;
 use crate::units::{Mono, Now};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,7 +138,27 @@ impl Controller {
         if bit == StatusWord::POWEROFF {
             self.power_attempted = false;
         }
+        let busy = StatusWord::ACTIVE.with(StatusWord::READOUT_PENDING);
+        if status.power() == Power::NotConfigured
+            && (self.facts.applied.is_some() || self.facts.prepared || self.facts.word.has(busy))
+        {
+            self.warm_booted();
+        }
         self.set_word(self.facts.word.on(bit));
+    }
+
+    /// Nothing is applied any more, but clock and frame numbers went on: a warm boot. No script runs; frames in its
+    /// memory are still there, and still nobody's but ours.
+    fn warm_booted(&mut self) {
+        let frames = (self.facts.unfetched.clone(), self.facts.held.clone(), self.view.locked.clone());
+        let frame = self.view.frame.clone();
+        let ticks = self.ticks;
+        self.facts.unfetched.clear();
+        self.facts.held = None;
+        self.rebooted("POWER says that nothing is configured");
+        (self.facts.unfetched, self.facts.held, self.view.locked) = frames;
+        self.view.frame = frame;
+        self.ticks = ticks;
     }
 
     fn frame_came(&mut self, frame: Frame, now: Now) {
@@ -198,6 +219,9 @@ impl Controller {
             return;
         };
         *slot = Line { key: key.to_owned(), value: value.to_owned() };
+        if let Some(lines) = &mut self.unverified {
+            lines.insert(line);
+        }
         if let Some(applied) = &mut self.facts.applied {
             applied.unapplied.insert(key.to_ascii_uppercase());
         }
@@ -210,8 +234,13 @@ impl Controller {
             self.read_back = None;
             return;
         }
-        let acf = Arc::new(Acf::from_wire(read.finish()));
+        let mut acf = Arc::new(Acf::from_wire(read.finish()));
+        // The controller does not keep what the file said about modules: the same lines are the same file.
+        if let Some(known) = self.facts.acf().filter(|known| known.lines == acf.lines) {
+            acf = known.clone();
+        }
         self.read_back = Some(acf.clone());
+        self.unverified = Some(BTreeSet::new());
         if !matches!(self.facts.memory, Memory::HalfWritten(_)) {
             self.know_memory(acf);
         }
@@ -242,8 +271,11 @@ impl Controller {
 
     fn all_applied(&mut self) {
         let hash = self.view.acf_hash.clone();
-        self.facts.applied =
-            Some(Applied { hash, verified: self.memory_verified, unapplied: Default::default() });
+        self.facts.applied = Some(Applied {
+            hash,
+            verified: self.unverified.as_ref().is_some_and(BTreeSet::is_empty),
+            unapplied: Default::default(),
+        });
         self.parameters_loaded();
         self.cds_applied();
     }
@@ -313,6 +345,10 @@ impl Controller {
         if bad && ours && timing {
             self.set_word(self.facts.word.on(StatusWord::ERROR));
         }
+        if run.order == Order::Attach {
+            // Orders that wait for the lock are refused now, not kept; the next attach takes it again.
+            self.relock_pending = false;
+        }
         self.leave_activity(run, fault);
     }
 
@@ -328,7 +364,7 @@ impl Controller {
     }
 
     /// The id of a buffer's frame.
-    pub(super) fn frame_id(&self, buffer: &Buffer) -> FrameId {
+    pub(in crate::archon) fn frame_id(&self, buffer: &Buffer) -> FrameId {
         FrameId {
             controller: self.name().to_owned(),
             backplane: self.backplane.clone(),

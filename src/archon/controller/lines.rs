@@ -88,9 +88,14 @@ impl Controller {
     }
 
     /// The line, as read back, is what was written.
-    pub(super) fn line_is(&self, line: u16, text: &str) -> Result<(), Fault> {
+    pub(super) fn line_is(&mut self, line: u16, text: &str) -> Result<(), Fault> {
         match &self.line_read {
-            Some((n, there)) if *n == line && there == text => Ok(()),
+            Some((n, there)) if *n == line && there == text => {
+                if let Some(lines) = &mut self.unverified {
+                    lines.remove(&line);
+                }
+                Ok(())
+            }
             Some((n, there)) if *n == line => Err(Fault::Failed {
                 controller: self.name().to_owned(),
                 text: format!("line {line} reads back '{there}', written was '{text}'; it was not applied"),

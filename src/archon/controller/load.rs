@@ -40,6 +40,7 @@ impl Controller {
             steps.push(Step::Say(Level::Debug, "Powering on".into()));
             steps.push(Self::fresh_status());
             steps.extend(self.power_on(Step::Attempt(Command::PowerOn)));
+            steps.push(Step::Cleanup(vec![Command::ReleaseTiming, Command::PollOn]));
         }
         if *apply_all || !applies.is_empty() {
             steps.push(Step::Mark(Mark::ThenReset));
@@ -164,7 +165,7 @@ impl Controller {
         steps.extend(self.reset_steps(true, false));
         steps.extend([
             Step::Send(Command::ReleaseTiming),
-            Step::Mark(Mark::Idle),
+            Step::Mark(Mark::Idle { timing: false }),
             Step::Send(Command::Status),
         ]);
         steps

@@ -9,12 +9,13 @@ use crate::archon::safety::Memory;
 use crate::archon::status_word::StatusWord;
 use crate::proto::archon::{Command, Power};
 use crate::units::Now;
+use std::collections::BTreeSet;
 
 impl Controller {
     pub(super) fn mark(&mut self, run: &mut Run, mark: Mark, now: Now) {
         let word = self.facts.word;
         match mark {
-            Mark::Idle => self.idle(),
+            Mark::Idle { timing } => self.idle(timing),
             Mark::Prepared { exposure, integration } => {
                 self.facts.prepared = true;
                 self.exposure = Some(Exposure { number: exposure, integration, running: None });
@@ -31,7 +32,7 @@ impl Controller {
             Mark::Reading => self.set_word(word.on(StatusWord::READING).off(StatusWord::READOUT_PENDING)),
             Mark::ReadingOver => self.set_word(word.off(StatusWord::READING)),
             Mark::Flushing => {
-                self.idle();
+                self.idle(false);
                 self.set_word(self.facts.word.on(StatusWord::FLUSHING));
             }
             Mark::FlushingOver => self.set_word(word.off(StatusWord::FLUSHING)),
@@ -48,7 +49,7 @@ impl Controller {
                 self.remark_on_speed(run, now);
             }
             Mark::Uploaded { acf, path, verified, changed } => {
-                self.memory_verified = verified;
+                self.unverified = verified.then(BTreeSet::new);
                 self.facts.memory = Memory::Unknown;
                 self.know_memory(acf);
                 self.view.acf_path = path;
@@ -88,15 +89,19 @@ impl Controller {
     }
 
     /// The script was stopped: nothing is pending, and old errors are forgotten.
-    fn idle(&mut self) {
+    fn idle(&mut self, timing: bool) {
         let power = StatusWord::POWERON.with(StatusWord::POWEROFF).with(StatusWord::POWERBAD);
         let fetching = StatusWord(self.facts.word.0 & StatusWord::FETCHING.0);
         let kept = StatusWord(self.facts.word.0 & power.0);
         let word = if fetching.0 == 0 { kept.with(StatusWord::IDLE) } else { kept.with(fetching) };
         self.facts.prepared = false;
         self.exposure = None;
-        self.baseline = None;
         self.was_reset = true;
+        if let (false, Some(before)) = (timing, &mut self.baseline) {
+            before.given_up = true;
+            return self.set_word(word.on(StatusWord::READING));
+        }
+        self.baseline = None;
         self.set_word(word);
     }
 

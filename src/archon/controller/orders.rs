@@ -145,6 +145,11 @@ impl Controller {
         let word = self.facts.word;
         let busy = self.facts.timing_busy();
         let wrong = |text: &str| Err(self.refused(text));
+        let always = matches!(order, Order::Attach | Order::Talk(_) | Order::Power { on: false, .. })
+            || lane_of(order, false) == Lane::Question;
+        if !self.view.attached && !always {
+            return wrong("What the controller is doing is not known: attach it.");
+        }
         match order {
             Order::Prepare { .. } if busy.is_some() => wrong("The controller is not idle."),
             Order::Prepare { .. } if word.has(StatusWord::READOUT_PENDING) => {
@@ -161,6 +166,10 @@ impl Controller {
                 if !self.facts.prepared && !word.has(StatusWord::EXPOSING.with(StatusWord::READING)) =>
             {
                 wrong("Controller is not exposing.")
+            }
+            // Parameters do not end an integration that is going on.
+            Order::Reset { timing: false } if word.has(StatusWord::EXPOSING) => {
+                wrong("The controller is exposing. Abort it, or reset with RESETTIMING.")
             }
             Order::Flush { .. } | Order::SetWindow(_) | Order::Load { .. } if busy.is_some() => {
                 wrong("The controller is not idle.")

@@ -72,8 +72,8 @@ pub(super) struct Baseline {
 /// A change of our own state.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Mark {
-    /// The script was stopped: idle, nothing pending.
-    Idle,
+    /// The script was stopped: idle, nothing pending. Without RESETTIMING it still ends a readout that is going on.
+    Idle { timing: bool },
     /// Setting up is complete, timing held.
     Prepared { exposure: u64, integration: Duration },
     /// It is given up.

@@ -32,6 +32,7 @@ impl Controller {
     pub(super) fn readout(&self, delay: u32) -> Result<Procedure, Fault> {
         let Some((frame, _)) = &self.view.frame else { return Err(self.refused("FRAME was not read.")) };
         let before = baseline(frame);
+        self.room_for_a_frame()?;
         let mut steps = self.reset_steps(false, false);
         if delay > 0 {
             if delay > PARAMETER_MAX {

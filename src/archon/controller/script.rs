@@ -70,7 +70,7 @@ impl Controller {
         let mut steps = self.reset_steps(true, timing);
         steps.extend([
             Step::Send(Command::ReleaseTiming),
-            Step::Mark(Mark::Idle),
+            Step::Mark(Mark::Idle { timing }),
             Step::Send(Command::Status),
         ]);
         let ordered: &[Class] = if timing { &[Class::ResetTiming] } else { &[] };

@@ -90,6 +90,10 @@ impl Controller {
             return;
         }
         self.wake_if_still(now);
+        if !self.view.attached && !self.runs.iter().any(|r| r.order == Order::Attach) {
+            self.attach_wanted = true;
+            self.start_next(now);
+        }
         self.poll_more(now);
     }
 

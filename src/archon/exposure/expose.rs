@@ -28,13 +28,29 @@ enum Phase {
     PreExpose(HookKey),
     Windows(Group),
     Preparing(Group),
-    Releasing(Group),
-    Integrating { open: Vec<Index>, limit: Mono },
-    ReadingOut { group: Group, begun: Mono },
+    /// `over`: integrations that have ended already (a bias on one controller, while another has not answered).
+    Releasing {
+        group: Group,
+        over: Vec<Index>,
+    },
+    Integrating {
+        open: Vec<Index>,
+        limit: Mono,
+    },
+    ReadingOut {
+        group: Group,
+        begun: Mono,
+    },
     /// Prepared exposures are given up.
-    Unpreparing { group: Group, why: CallError },
+    Unpreparing {
+        group: Group,
+        why: CallError,
+    },
     /// Integrations are ended.
-    Aborting { group: Group, why: CallError },
+    Aborting {
+        group: Group,
+        why: CallError,
+    },
     /// Nothing uses the detectors any more; frames may be on their way.
     Saving,
     Over,
@@ -158,11 +174,13 @@ impl Expose {
         });
         let images = self.controllers.iter().flat_map(|n| {
             let entry = &cx.config.controllers[n.0].entry;
-            let written = |d: &&crate::config::archon::Detector| !cx.config.site.excluded_cameras.contains(&d.name);
+            let written =
+                |d: &&crate::config::archon::Detector| !cx.config.site.excluded_cameras.contains(&d.name);
             entry.detectors.iter().filter(written).map(|d| (entry.name.clone(), d.name.clone()))
         });
         let images: Vec<(String, String)> = images.collect();
-        let bytes = self.controllers.iter().filter_map(|n| cx.controllers[n.0].expected_frame()).map(|f| f.bytes());
+        let bytes =
+            self.controllers.iter().filter_map(|n| cx.controllers[n.0].expected_frame()).map(|f| f.bytes());
         let bytes = if self.ask.no_write { 0 } else { bytes.sum() };
         let naming = cx.config.naming.clone();
         let job = Job::Reserve { naming, seqno: number, images, bytes, at: now.utc };
@@ -229,11 +247,12 @@ impl Expose {
         let names: Vec<&str> = self.controllers.iter().map(|n| cx.name(*n)).collect();
         let text = format!("Starting exposure in controllers: {}.", names.join(", "));
         cx.text(self.ticket, Level::Info, text);
-        self.phase = Phase::Releasing(Group::order(cx, self.id, &self.controllers, |_| Order::Release, now));
+        let group = Group::order(cx, self.id, &self.controllers, |_| Order::Release, now);
+        self.phase = Phase::Releasing { group, over: Vec::new() };
         self.go_on(cx, now);
     }
 
-    fn integrate(&mut self, group: &Group, cx: &mut Context, now: Now) {
+    fn integrate(&mut self, group: &Group, over: &[Index], cx: &mut Context, now: Now) {
         let started = group.results.iter().filter_map(|(_, r)| match r {
             Ok(Answer::Started(at)) => Some(*at),
             _ => None,
@@ -247,15 +266,18 @@ impl Expose {
             shot.shutter = Shutter::Unconfirmed;
             self.move_shutter(true, cx, now);
         }
-        self.phase = Phase::Integrating { open: self.controllers.clone(), limit };
+        let open = self.controllers.iter().filter(|n| !over.contains(n)).copied().collect();
+        self.phase = Phase::Integrating { open, limit };
         self.go_on(cx, now);
     }
 
     fn move_shutter(&mut self, open: bool, cx: &mut Context, now: Now) {
         self.shutter_open = open;
         let number = self.shot.as_ref().map_or(0, |s| s.number);
-        let body =
-            Value::Map(vec![("open".into(), Value::Bool(open)), ("exposure_no".into(), Value::Int(number as i64))]);
+        let body = Value::Map(vec![
+            ("open".into(), Value::Bool(open)),
+            ("exposure_no".into(), Value::Int(number as i64)),
+        ]);
         cx.hooks.ask(self.id, "shutter", body, now);
     }
 
@@ -319,7 +341,10 @@ impl Expose {
         let which = there.map_or(Which::Buffer(buffer), |b| Which::Frame(cx.controllers[n.0].frame_id(b)));
         let mut saving = Saving::new(n, shot, self.id, which, Into_::Images(paths), now);
         saving.go_on(self.ticket, cx, now);
-        self.savings.push(saving);
+        // In the order of the configuration, whoever reads out first: so files are named in replies.
+        let place = |s: &Saving| (s.shot.number, s.n);
+        let at = self.savings.partition_point(|s| place(s) <= place(&saving));
+        self.savings.insert(at, saving);
     }
 
     fn read_over(&mut self, faults: Vec<(Index, Fault)>, begun: Mono, cx: &mut Context, now: Now) {
@@ -353,8 +378,8 @@ impl Expose {
                     self.give_up_prepared(&group.well(), why, cx, now);
                 }
             },
-            Phase::Releasing(group) if group.is_done() => match group.faults() {
-                f if f.is_empty() => self.integrate(&group, cx, now),
+            Phase::Releasing { group, over } if group.is_done() => match group.faults() {
+                f if f.is_empty() => self.integrate(&group, &over, cx, now),
                 faults => {
                     let why = several(&faults, cx, self.ticket);
                     self.stop(&group.well(), why, cx, now);
@@ -408,7 +433,8 @@ impl Expose {
         let Some(shot) = self.shots.last() else { return };
         let told = self.savings.iter().filter(|s| s.shot.number == shot.number);
         let saved: Vec<_> = told.filter_map(|s| s.outcome.as_ref().and_then(|o| o.as_ref().ok())).collect();
-        let names: Vec<Value> = saved.iter().flat_map(|s| &s.published).map(|p| results::path(&p.path)).collect();
+        let names: Vec<Value> =
+            saved.iter().flat_map(|s| &s.published).map(|p| results::path(&p.path)).collect();
         let looks: Vec<Value> = saved.iter().flat_map(|s| &s.statistics).map(results::statistics).collect();
         if !names.is_empty() {
             cx.say(self.ticket, Level::Info, "filenames", names);
@@ -485,13 +511,17 @@ impl Expose {
         match &self.phase {
             Phase::Reserving(_) | Phase::PreExpose(_) | Phase::Windows(_) => self.end(why, cx),
             Phase::Preparing(_) => self.give_up_prepared(&all, why, cx, now),
-            Phase::Releasing(_) | Phase::Integrating { .. } | Phase::ReadingOut { .. } => {
+            Phase::Releasing { .. } | Phase::Integrating { .. } | Phase::ReadingOut { .. } => {
                 self.stop(&all, why, cx, now);
             }
             Phase::Saving => {
                 // What is in a buffer is saved; there will be no further exposure.
                 self.to_do.clear();
-                cx.text(self.ticket, Level::Warning, "Exposure was aborted; frames that were read are still saved.");
+                cx.text(
+                    self.ticket,
+                    Level::Warning,
+                    "Exposure was aborted; frames that were read are still saved.",
+                );
                 cx.reply(&mut self.ticket, Err(why));
                 self.go_on(cx, now);
             }
@@ -508,10 +538,10 @@ impl Expose {
         now: Now,
     ) {
         let group = match &mut self.phase {
-            Phase::Windows(g) | Phase::Preparing(g) | Phase::Releasing(g) => g,
-            Phase::ReadingOut { group, .. } | Phase::Unpreparing { group, .. } | Phase::Aborting { group, .. } => {
-                group
-            }
+            Phase::Windows(g) | Phase::Preparing(g) | Phase::Releasing { group: g, .. } => g,
+            Phase::ReadingOut { group, .. }
+            | Phase::Unpreparing { group, .. }
+            | Phase::Aborting { group, .. } => group,
             _ => return,
         };
         let mine = group.take(n, key, result);
@@ -609,8 +639,10 @@ impl Task for Expose {
                 cx.say(self.ticket, Level::Debug, "progress", body);
             }
             Event::IntegrationOver { controller, .. } => {
-                if let Phase::Integrating { open, .. } = &mut self.phase {
-                    open.retain(|n| *n != controller);
+                match &mut self.phase {
+                    Phase::Integrating { open, .. } => open.retain(|n| *n != controller),
+                    Phase::Releasing { over, .. } => over.push(controller),
+                    _ => {}
                 }
                 self.go_on(cx, now);
             }
@@ -656,13 +688,17 @@ impl Task for Expose {
         true
     }
 
+    fn is_background(&self) -> bool {
+        self.ticket.is_none()
+    }
+
     fn describe(&self, now: Now) -> Value {
         let phase = match &self.phase {
             Phase::Reserving(_) => "reserving a number",
             Phase::PreExpose(_) => "waiting for pre_expose",
             Phase::Windows(_) => "setting windows",
             Phase::Preparing(_) => "preparing",
-            Phase::Releasing(_) => "starting",
+            Phase::Releasing { .. } => "starting",
             Phase::Integrating { .. } => "integrating",
             Phase::ReadingOut { .. } => "reading out",
             Phase::Unpreparing { .. } | Phase::Aborting { .. } => "aborting",

@@ -18,7 +18,14 @@ fn card(key: &str, value: impl Into<Value>, comment: &str) -> Card {
 }
 
 /// Cards of one CCD's image, as known now: the same keys before and after the fetch.
-pub(super) fn cards(cx: &Context, n: Index, shot: &Shot, ccd: &str, locked: &Locked, path: &Path) -> Vec<Card> {
+pub(super) fn cards(
+    cx: &Context,
+    n: Index,
+    shot: &Shot,
+    ccd: &str,
+    locked: &Locked,
+    path: &Path,
+) -> Vec<Card> {
     let view = cx.controllers[n.0].view();
     let entry = &cx.config.controllers[n.0].entry;
     let file = path.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
@@ -76,14 +83,22 @@ pub(super) fn raw_cards(cx: &Context, n: Index, locked: &Locked) -> Vec<Card> {
         card("ARCHACF", acf_name(view), "Archon ACF file"),
         card("ACFHASH", view.acf_hash.as_str(), "SHA-256 of the configuration as sent"),
         card("ARCHFRM", locked.id.frame as i64, "Frame number"),
-        card("ARCHTIM", format!("{:016X}", locked.id.timestamp), "Controller time of the frame [10 ns ticks]"),
+        card(
+            "ARCHTIM",
+            format!("{:016X}", locked.id.timestamp),
+            "Controller time of the frame [10 ns ticks]",
+        ),
         card("SIMULATE", cx.config.simulated, "Simulated data"),
         card("BUFFER", i64::from(locked.id.buffer), "The buffer number read"),
     ]
 }
 
 fn acf_name(view: &View) -> Value {
-    if view.acf_path.is_empty() { "found on the controller".into() } else { Value::Str(view.acf_path.clone()) }
+    if view.acf_path.is_empty() {
+        "found on the controller".into()
+    } else {
+        Value::Str(view.acf_path.clone())
+    }
 }
 
 /// One card, or one for each amplifier.
@@ -102,7 +117,9 @@ fn of_detector(d: &Detector) -> Vec<Card> {
             [value] => cards.push(card(key, *value, &format!("{one}{unit}"))),
             values => {
                 let numbered = values.iter().zip(1..);
-                cards.extend(numbered.map(|(v, i)| card(&format!("{key}{i}"), *v, &format!("{each}{i}{unit}"))));
+                cards.extend(
+                    numbered.map(|(v, i)| card(&format!("{key}{i}"), *v, &format!("{each}{i}{unit}"))),
+                );
             }
         }
     }
@@ -160,7 +177,11 @@ fn ours(shot: &Shot, view: &View, locked: &Locked, simulated: bool) -> Vec<Card>
         card("EXPACHV", achieved, "[s] From release to end, by this computer"),
         card("EXPMEAS", measured, "[s] Exposure measured by the controller"),
         card("ARCHFRM", locked.id.frame as i64, "Frame number"),
-        card("ARCHTIM", format!("{:016X}", locked.id.timestamp), "Controller time of the frame [10 ns ticks]"),
+        card(
+            "ARCHTIM",
+            format!("{:016X}", locked.id.timestamp),
+            "Controller time of the frame [10 ns ticks]",
+        ),
         card("ACFHASH", view.acf_hash.as_str(), "SHA-256 of the configuration as sent"),
         card("ARCHMISS", locked.missed as i64, "Frames missed before this one"),
         card("SHUTSTAT", shutter, "Shutter of this exposure"),
@@ -172,9 +193,8 @@ fn ours(shot: &Shot, view: &View, locked: &Locked, simulated: bool) -> Vec<Card>
 /// `--header`: values or `[value, comment]`; the name of a CCD holds an object for that CCD only.
 fn extra(cx: &Context, header: &Value, ccd: &str) -> Vec<Card> {
     let Value::Map(pairs) = header else { return Vec::new() };
-    let is_ccd = |name: &str| {
-        cx.config.controllers.iter().any(|c| c.entry.detectors.iter().any(|d| d.name == name))
-    };
+    let is_ccd =
+        |name: &str| cx.config.controllers.iter().any(|c| c.entry.detectors.iter().any(|d| d.name == name));
     let mut cards = Vec::new();
     for (key, value) in pairs {
         match value {

@@ -1,7 +1,7 @@
 //! What an exposure came to: the reply, and its verdict.
 
-use super::saving::{Saved, Saving};
 use super::Shot;
+use super::saving::{Saved, Saving};
 use crate::frames::jobs::TapStatistics;
 use crate::value::Value;
 

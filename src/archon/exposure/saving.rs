@@ -11,15 +11,15 @@
 
 use super::Shot;
 use super::header;
+use crate::api::Ticket;
 use crate::archon::controller::{Answer, Fault, Level, Locked, Order, OrderKey, Which};
 use crate::archon::role::FileKey;
 use crate::archon::role::context::Context;
 use crate::archon::role::messages::{Index, Output};
 use crate::archon::role::task::{Event, TaskId};
-use crate::api::Ticket;
 use crate::frames::geometry;
-use crate::frames::jobs::{Card, Done, FrameHandle, FramePlan, ImageSpec, Job, Published, TapStatistics};
 use crate::frames::jobs::Overscan;
+use crate::frames::jobs::{Card, Done, FrameHandle, FramePlan, ImageSpec, Job, Published, TapStatistics};
 use crate::units::{Mono, Now};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,7 +47,9 @@ pub(in crate::archon) enum Into_ {
 #[derive(Debug, PartialEq)]
 enum State {
     /// Another frame of this controller is being saved, or the controller is away.
-    Waiting { since: Mono },
+    Waiting {
+        since: Mono,
+    },
     Locking(OrderKey),
     Opening(FileKey),
     Fetching(OrderKey),
@@ -134,11 +136,16 @@ impl Saving {
             }
             if !view.attached && now.mono >= since + BACK_WITHIN {
                 let why = view.why.clone();
-                let text = format!("the controller did not come back within {} s ({why})", BACK_WITHIN.as_secs());
+                let text =
+                    format!("the controller did not come back within {} s ({why})", BACK_WITHIN.as_secs());
                 self.fail(text, cx, now);
             }
         }
-        if self.unlocking.is_none() && !self.unlocked && self.published.is_some() && self.unlock_tries < UNLOCK_TRIES {
+        if self.unlocking.is_none()
+            && !self.unlocked
+            && self.published.is_some()
+            && self.unlock_tries < UNLOCK_TRIES
+        {
             self.unlock(cx, now);
         }
         self.end_if_done(ticket, cx);
@@ -199,7 +206,8 @@ impl Saving {
         if self.in_flight.contains(&key) {
             return true;
         }
-        let (State::Opening(k) | State::Abandoning(k) | State::Securing(k) | State::Publishing(k)) = &self.state
+        let (State::Opening(k) | State::Abandoning(k) | State::Securing(k) | State::Publishing(k)) =
+            &self.state
         else {
             return false;
         };
@@ -398,9 +406,7 @@ impl Saving {
         let cards: Vec<(String, Vec<Card>)> = match &self.into {
             Into_::Images(paths) => paths
                 .iter()
-                .map(|(ccd, path)| {
-                    (ccd.clone(), header::cards(cx, self.n, &self.shot, ccd, &locked, path))
-                })
+                .map(|(ccd, path)| (ccd.clone(), header::cards(cx, self.n, &self.shot, ccd, &locked, path)))
                 .collect(),
             _ => Vec::new(),
         };
@@ -490,7 +496,8 @@ impl Saving {
         if self.outcome.is_some() || !settled || self.published.is_none() {
             return;
         }
-        let (Some(published), Some(locked)) = (self.published.clone(), self.locked.as_deref().cloned()) else {
+        let (Some(published), Some(locked)) = (self.published.clone(), self.locked.as_deref().cloned())
+        else {
             return;
         };
         for warning in published.iter().flat_map(|p| &p.warnings) {

@@ -1,10 +1,12 @@
 //! What tasks share: the controllers, the way out, and who waits for what.
 
+use super::RoleConfig;
 use super::messages::{FileKey, Index, Output};
 use super::task::{Event, TaskId};
-use super::RoleConfig;
 use crate::api::{CallError, ErrorClass, Family, Outcome, Ticket};
-use crate::archon::controller::{Controller, Fault, Level, Order, OrderKey, Output as FromController, Report};
+use crate::archon::controller::{
+    Controller, Fault, Level, Order, OrderKey, Output as FromController, Report,
+};
 use crate::archon::exposure::Pending;
 use crate::archon::hooks::Hooks;
 use crate::frames::jobs;
@@ -89,9 +91,7 @@ impl Context {
         if found.is_empty() {
             return Err(refused("No controllers are available."));
         }
-        if must_be_connected
-            && let Some(n) = found.iter().find(|n| !self.controllers[n.0].view().connected)
-        {
+        if must_be_connected && let Some(n) = found.iter().find(|n| !self.controllers[n.0].view().connected) {
             let why = &self.controllers[n.0].view().why;
             return Err(refused(format!("Controller '{}' is not connected. ({why})", self.name(*n))));
         }

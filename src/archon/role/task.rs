@@ -36,6 +36,19 @@ pub(in crate::archon) enum Event {
     Tick,
 }
 
+impl Event {
+    /// What everybody is told.
+    pub fn for_everybody(&self) -> Event {
+        match self {
+            Event::IntegrationOver { controller, at } => {
+                Event::IntegrationOver { controller: *controller, at: *at }
+            }
+            Event::Shutdown => Event::Shutdown,
+            _ => Event::Tick,
+        }
+    }
+}
+
 /// A call that takes more than one turn.
 pub(in crate::archon) trait Task: std::fmt::Debug {
     /// First turn.
@@ -50,6 +63,10 @@ pub(in crate::archon) trait Task: std::fmt::Debug {
     fn is_over(&self) -> bool;
     /// `abort` is about this one.
     fn is_exposure(&self) -> bool {
+        false
+    }
+    /// Its call was answered; what is left needs no other call to wait.
+    fn is_background(&self) -> bool {
         false
     }
     /// In words, with numbers, for `state`.

@@ -17,9 +17,13 @@ pub(super) fn of(class: Class) -> &'static [Need] {
         Class::Lock => &[connected, writable, lock_keeps_custody],
         Class::PollOn => &[connected, writable, standing_still_unless_ordered],
         Class::PollOff => &[connected, writable],
-        Class::Timing => &[connected, writable],
-        Class::Parameter => &[connected, writable, parameter_in_range],
-        Class::LoadParameter => &[connected, writable, memory_whole, values::memory_within_limits],
+        Class::Timing => &[connected, writable, typed_when_idle],
+        Class::Parameter => {
+            &[connected, writable, parameter_in_range, typed_when_idle, begins_nothing_unwatched]
+        }
+        Class::LoadParameter => {
+            &[connected, writable, memory_whole, typed_when_idle, values::memory_within_limits]
+        }
         Class::Clear => &[connected, writable, timing_idle, nothing_unfetched],
         Class::Write => &[
             connected,
@@ -46,7 +50,7 @@ pub(super) fn of(class: Class) -> &'static [Need] {
         Class::LoadTiming => {
             &[connected, writable, memory_whole, timing_idle, nothing_unfetched, values::memory_within_limits]
         }
-        Class::ResetTiming => &[connected, writable],
+        Class::ResetTiming => &[connected, writable, typed_when_idle],
         Class::PowerOn => &[connected, writable, memory_whole, polling, power::allowed],
         Class::PowerOff => &[connected, writable],
         Class::Boot => &[connected, writable, flash_allowed, timing_idle, nothing_unfetched],
@@ -123,6 +127,30 @@ fn nothing_unfetched(asked: &Asked<'_>) -> Result<(), Lack> {
             Err(Lack::new(format!("{frames} exists nowhere else"), "fetch and save it, or discard it"))
         }
     }
+}
+
+/// Parameters and timing commands given one by one must not disturb an exposure we watch.
+fn typed_when_idle(asked: &Asked<'_>) -> Result<(), Lack> {
+    if matches!(asked.grant.purpose, Purpose::Talk | Purpose::Parameter) {
+        timing_idle(asked)
+    } else {
+        Ok(())
+    }
+}
+
+/// Parameters that begin an exposure or a readout: nobody would watch it, or keep its frame.
+const BEGINS: [&str; 2] = ["EXPOSURES", "READOUT"];
+
+fn begins_nothing_unwatched(asked: &Asked<'_>) -> Result<(), Lack> {
+    let (Command::FastLoadParam { name, value } | Command::FastPrepParam { name, value }) = asked.command
+    else {
+        return Ok(());
+    };
+    let single = matches!(asked.grant.purpose, Purpose::Talk | Purpose::Parameter);
+    if single && *value > 0 && BEGINS.iter().any(|b| name.eq_ignore_ascii_case(b)) {
+        return Err(Lack::new(format!("{name} begins what nobody would watch"), "use expose or read"));
+    }
+    Ok(())
 }
 
 fn upload_when_idle(asked: &Asked<'_>) -> Result<(), Lack> {

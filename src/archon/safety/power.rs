@@ -31,6 +31,9 @@ pub(super) fn allowed(asked: &Asked<'_>) -> Result<(), Lack> {
 }
 
 fn applied(asked: &Asked<'_>) -> Result<(), Lack> {
+    if asked.facts.acf().is_some_and(|acf| acf.lines.is_empty()) {
+        return Err(Lack::new("configuration memory is empty", "load an ACF (init)"));
+    }
     let Some(applied) = &asked.facts.applied else {
         return Err(Lack::new(
             "no ACF was applied and read back since the controller booted",

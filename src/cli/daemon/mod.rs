@@ -3,6 +3,7 @@
 //! Exit status: 0 after an orderly stop, 1 when the node could not run, 2 when the configuration is
 //! wrong (nothing was touched then).
 
+pub mod archon;
 pub mod player;
 
 use super::logging;
@@ -23,7 +24,7 @@ const DEFAULT_CONFIG: &str = "/etc/appliance/appliance.toml";
 /// Options of the daemon.
 #[derive(Args, Debug)]
 pub struct DaemonArgs {
-    /// Run as the daemon of a node in this role (this version: player)
+    /// Run as the daemon of a node in this role (this version: player, archon)
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
     /// Configuration file [default: /etc/appliance/appliance.toml if it exists]
@@ -61,9 +62,10 @@ pub fn run(args: DaemonArgs) -> ExitCode {
     logging::init();
     let outcome = read_settings(&args).and_then(|settings| match settings.role {
         Role::Player => player::run(&args, &settings),
-        other => {
-            Err(Refusal::Config(format!("role {other:?} is not part of this version; there is: player")))
-        }
+        Role::Archon => archon::run(&args, &settings),
+        Role::DealerProxy => Err(Refusal::Config(
+            "role dealer-proxy is not part of this version; there are: player, archon".into(),
+        )),
     });
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -3,6 +3,9 @@
 use super::process::NodeProcess;
 use super::{LOOK_EVERY, READY_WITHIN, checked, directory, pause, step};
 use crate::cli::client::Client;
+use crate::frames;
+use crate::frames::jobs::TapStatistics;
+use crate::frames::quicklook::{self, Stretch};
 use crate::sys::clock;
 use crate::value::Value;
 use std::io::{self, IsTerminal, Write};
@@ -11,6 +14,8 @@ use std::time::Duration;
 
 /// Time of the exposure of the sky, s.
 const EXPOSURE: f64 = 2.0;
+/// The images are small.
+const SPARE_MB: u32 = 10;
 /// A call may take so long.
 const CALL_WITHIN: Duration = Duration::from_secs(120);
 
@@ -21,20 +26,24 @@ type Keywords = Vec<(String, Value)>;
 pub fn run(out: &Path) -> Result<(), String> {
     println!("A CCD host with two simulated controllers. Files go to {}\n", out.display());
     let images = directory(&out.join("images"))?;
-    let settings =
-        [("archon.simulate", "true".to_owned()), ("archon.data_dir", images.display().to_string())];
+    let settings = [
+        ("archon.simulate", "true".to_owned()),
+        ("archon.data_dir", images.display().to_string()),
+        ("archon.spare_mb", SPARE_MB.to_string()),
+    ];
     let mut process = NodeProcess::spawn("archon", out, &settings)?;
     println!("  archon     {} (log: {})", process.json, process.log.display());
     let mut client = Client::connect(&process.rpc, CALL_WITHIN).map_err(|e| e.message)?;
     checked(client.call("rpc", "subscribe", vec!["progress".into()], vec![]))?;
-    let files = observe(&mut client)?;
+    let taken = observe(&mut client)?;
     process.stop()?;
-    show(&files, out)
+    show(&taken, out)
 }
 
 // ---------------------------------------------------------------------- the observation
 
-fn observe(client: &mut Client) -> Result<Vec<PathBuf>, String> {
+/// The images of each exposure.
+fn observe(client: &mut Client) -> Result<Vec<Vec<PathBuf>>, String> {
     await_controllers(client)?;
     let keywords = |pairs: &[(&str, Value)]| -> Keywords {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect()
@@ -45,11 +54,11 @@ fn observe(client: &mut Client) -> Result<Vec<PathBuf>, String> {
         call(client, "init", keywords(&consent)).map(|_| Value::Null)
     })?;
     step("power on", || call(client, "power", keywords(&[("state", "on".into())])).map(|_| Value::Null))?;
-    let mut files = expose(client, "bias", keywords(&[("flavour", "bias".into())]))?;
+    let bias = expose(client, "bias", keywords(&[("flavour", "bias".into())]))?;
     let object = [("exposure_time", Value::Float(EXPOSURE)), ("flavour", "object".into())];
-    files.extend(expose(client, &format!("object, {EXPOSURE} s"), keywords(&object))?);
+    let object = expose(client, &format!("object, {EXPOSURE} s"), keywords(&object))?;
     step("power off", || call(client, "power", keywords(&[("state", "off".into())])).map(|_| Value::Null))?;
-    Ok(files)
+    Ok(vec![bias, object])
 }
 
 /// Waits until both have been read (nothing is written to a controller before an order).
@@ -79,12 +88,39 @@ fn expose(client: &mut Client, what: &str, keywords: Keywords) -> Result<Vec<Pat
     let mut line = ProgressLine::new(what);
     let outcome = client.call_hearing("archon", "expose", vec![], keywords, &mut |_, body| line.hear(body));
     let reply = checked(outcome)?;
-    line.end(&format!("{:.2} s", clock::mono().since(began).as_secs_f64()));
+    let took = clock::mono().since(began).as_secs_f64();
+    let verdict = reply.get("verdict").map(Value::to_string).unwrap_or_default();
+    line.end(&format!("{took:.2} s  {verdict}"));
+    print_taps(&reply);
     let files: Vec<PathBuf> = match reply.get("filenames") {
         Some(Value::List(names)) => names.iter().filter_map(|n| n.as_str()).map(PathBuf::from).collect(),
         _ => Vec::new(),
     };
     if files.is_empty() { Err(format!("the exposure made no files: {reply}")) } else { Ok(files) }
+}
+
+/// Statistics of every tap, as they were counted while the frame came in.
+fn print_taps(reply: &Value) {
+    let Some(Value::List(exposures)) = reply.get("exposures") else { return };
+    let taps = exposures.iter().filter_map(|e| match e.get("statistics") {
+        Some(Value::List(taps)) => Some(taps),
+        _ => None,
+    });
+    let number = |tap: &Value, key: &str| tap.get(key).and_then(Value::as_f64);
+    let statistics: Vec<TapStatistics> = taps
+        .flatten()
+        .map(|tap| TapStatistics {
+            ccd: tap.get("ccd").map(Value::to_string).unwrap_or_default(),
+            tap: number(tap, "tap").unwrap_or(f64::NAN) as u32,
+            mean: number(tap, "mean").unwrap_or(f64::NAN),
+            sigma: number(tap, "sigma").unwrap_or(f64::NAN),
+            saturated: number(tap, "saturated").unwrap_or(f64::NAN) as u64,
+            overscan: number(tap, "overscan"),
+        })
+        .collect();
+    for line in quicklook::summary(&statistics).lines() {
+        println!("      {line}");
+    }
 }
 
 /// How far an exposure is, on one line of a terminal.
@@ -128,6 +164,32 @@ impl<'a> ProgressLine<'a> {
 
 // ---------------------------------------------------------------------- what was recorded
 
-fn show(_files: &[PathBuf], _out: &Path) -> Result<(), String> {
+/// Reads every image back, and makes pictures of those of the last exposure.
+fn show(taken: &[Vec<PathBuf>], out: &Path) -> Result<(), String> {
+    let began = clock::mono();
+    for image in taken.iter().flatten() {
+        frames::whole(image)?;
+    }
+    let count = taken.iter().map(Vec::len).sum::<usize>();
+    println!("  {count} images read back, sums agree   {:.2} s", clock::mono().since(began).as_secs_f64());
+    let pictures = taken.last().into_iter().flatten().map(|image| picture(image, out));
+    let pictures = pictures.collect::<Result<Vec<PathBuf>, String>>()?;
+    println!("\nFiles:");
+    for image in taken.iter().flatten() {
+        println!("  {}", image.display());
+    }
+    for picture in &pictures {
+        println!("  {}", picture.display());
+    }
+    println!("  {}   (every call and procedure)", out.join("record/record.jsonl").display());
+    println!("  {}", out.join("archon.log").display());
     Ok(())
+}
+
+fn picture(image: &Path, out: &Path) -> Result<PathBuf, String> {
+    let name = image.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let path = out.join(format!("{}.png", name.split(".fits").next().unwrap_or("image")));
+    std::fs::write(&path, quicklook::png(image, Stretch::Root)?)
+        .map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(path)
 }

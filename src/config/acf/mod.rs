@@ -16,19 +16,23 @@
 //! | `keys` | look up and change by key |
 //! | `tables` | parameters, constants, taps, shape of the frame |
 //! | `family`, `diff` | what a change is about |
+//! | `lint`, `vocabulary` | what is probably wrong with it |
 
 mod diff;
 mod family;
 mod keys;
 mod line;
+mod lint;
 mod parse;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod text;
+mod vocabulary;
 
 pub use family::family;
 pub use keys::normal;
+pub use lint::About;
 pub use parse::source_lines;
 pub use tables::FrameShape;
 

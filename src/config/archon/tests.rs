@@ -193,5 +193,29 @@ fn areas_are_read() {
 fn our_example_is_clean() {
     let (c, findings) = load(EXAMPLE);
     assert_eq!(findings, []);
-    assert_eq!(c.controllers.len(), 1);
+    assert_eq!(c.controllers.len(), 2);
+}
+
+/// Files of the site, not of ours: the package's defaults and a test configuration with oddities.
+#[test]
+fn files_of_the_reference_load_as_they_are() {
+    let root = match std::env::var_os("APPLIANCE_SHARED") {
+        Some(dir) => std::path::PathBuf::from(dir),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
+    };
+    let read = |name: &str| std::fs::read_to_string(root.join("data/archon").join(name));
+    let (Ok(defaults), Ok(site)) = (read("archon.yml"), read("actor-test-config.yml")) else {
+        return println!("SKIPPED: no data/archon below {}", root.display());
+    };
+    let (config, _) = load(&defaults);
+    // What the package says are our defaults.
+    assert_eq!(config, load("").0);
+    let (config, findings) = load(&site);
+    let ccds: Vec<_> = config.controllers[0].detectors.iter().map(|d| (d.name.as_str(), d.taps)).collect();
+    assert_eq!(ccds, [("r1", 4), ("b1", 4), ("z1", 4)]);
+    assert_eq!(config.acf_file, AcfFiles::All("../data/BOSS_extra.acf".into()));
+    assert_eq!(config.window_modes[0].1, [(WindowKey::Lines, 50), (WindowKey::Pixels, 50)]);
+    assert_eq!((config.header.len(), config.actor.version.as_deref()), (2, Some("1.2.3")));
+    assert!(config.files.use_sjd && !config.actor.run_recovery_on_start);
+    assert_eq!(findings.iter().filter(|f| f.severity == Severity::Warning).count(), 2, "{findings:?}");
 }

@@ -1,17 +1,26 @@
 //! The world ends before every single step on the disk; afterwards each image is there exactly once, or the frame
 //! can still be fetched.
 //!
-//! Two kinds of end: the process dies (everything it did to the file system stays), and the power fails (only what
-//! was synced stays: contents as of the last sync of the file, names as of the last sync of the directory).
+//! Three kinds of end: the process dies (everything it did to the file system stays); the power fails (only what
+//! was synced stays: contents as of the last sync of the file, names as of the last sync of the directory); the power
+//! fails, and of what was not synced the removals have reached the medium, but no new name.
 
 use super::*;
 use crate::frames::disk::{Disk, Gate};
 use crate::frames::jobs::work_on;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+
+/// How it ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Death,
+    Power,
+    PowerButRemovals,
+}
 
 /// Lets a number of steps pass, then none; keeps what a power failure would leave.
 #[derive(Debug, Default)]
@@ -31,6 +40,8 @@ struct State {
     contents: BTreeMap<u64, Vec<u8>>,
     /// Synced names by directory.
     names: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>>,
+    /// Removed since their directory was synced.
+    removed: BTreeSet<PathBuf>,
 }
 
 impl End {
@@ -41,7 +52,7 @@ impl End {
         self.state.lock().expect("no panic").passed
     }
     /// Takes from the directory what no sync has made safe.
-    fn power_failure(&self, dir: &Path) {
+    fn power_failure(&self, dir: &Path, removals_stay: bool) {
         let mut state = self.state.lock().expect("no panic");
         state.settle();
         for entry in fs::read_dir(dir).expect("there") {
@@ -49,6 +60,9 @@ impl End {
         }
         let names = state.names.get(dir).cloned().unwrap_or_default();
         for (path, inode) in names {
+            if removals_stay && state.removed.contains(&path) {
+                continue;
+            }
             fs::write(path, state.contents.get(&inode).map_or(&[][..], |c| c)).expect("written");
         }
     }
@@ -71,6 +85,7 @@ impl State {
                 let entries = fs::read_dir(&path).expect("there").map(|e| e.expect("an entry").path());
                 let files = entries.filter(|p| p.is_file());
                 let names = files.map(|p| (p.clone(), inode(&p).expect("there"))).collect();
+                self.removed.retain(|r| r.parent() != Some(&path));
                 self.names.insert(path, names);
             }
             _ => {}
@@ -84,6 +99,9 @@ impl Gate for End {
         state.settle();
         if state.left == 0 {
             return Err(io::Error::other("the world has ended"));
+        }
+        if what == "cannot remove" && path.exists() {
+            state.removed.insert(path.to_owned());
         }
         state.left -= 1;
         state.passed += 1;
@@ -189,7 +207,7 @@ impl World {
 #[test]
 fn wherever_it_ends_every_image_is_there_once_or_can_be_fetched() {
     for template in ["sdR-{ccd}-{exposure_no:08d}.fits", "sdR-{ccd}-{exposure_no:08d}.fits.gz"] {
-        for power in [false, true] {
+        for kind in [Kind::Death, Kind::Power, Kind::PowerButRemovals] {
             let (mut ended, mut restored_only) = (0, 0);
             for steps in 0.. {
                 let world = World::new(template);
@@ -200,10 +218,10 @@ fn wherever_it_ends_every_image_is_there_once_or_can_be_fetched() {
                     break;
                 }
                 ended += 1;
-                if power {
-                    end.power_failure(&world.night());
+                if kind != Kind::Death {
+                    end.power_failure(&world.night(), kind == Kind::PowerButRemovals);
                 }
-                let what = format!("{template}, {steps} steps, power {power}");
+                let what = format!("{template}, {steps} steps, {kind:?}");
                 let fetched = world.recover();
                 restored_only += usize::from(fetched.is_empty());
                 let images = world.reservation.paths.iter().filter(|(_, _, p)| p.exists()).count();

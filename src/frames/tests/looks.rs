@@ -9,7 +9,7 @@ fn frame_of_four() -> (FrameGeometry, Vec<u16>) {
         FrameGeometry { width: 20, height: 8, sample: Sample::U16, mode: 2, pixel_count: 10, line_count: 4 };
     let pixel = |y: u32, x: u32| {
         let tap = (y / 4 * 2 + x / 10 + 1) as u16;
-        if x % 10 >= 8 { 100 * tap } else { 1000 * tap + if (x + y) % 2 == 0 { 5 } else { 0 } }
+        if x % 10 >= 8 { 100 * tap } else { 1000 * tap + if (x + y).is_multiple_of(2) { 5 } else { 0 } }
     };
     (frame, (0..8).flat_map(|y| (0..20).map(move |x| pixel(y, x))).collect())
 }

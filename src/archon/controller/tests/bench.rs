@@ -1,5 +1,6 @@
 //! A controller, its box and the link between them on one virtual clock.
 
+use super::judge::Judge;
 use super::peer::Peer;
 use crate::archon::controller::{
     Answer, Controller, ControllerConfig, Fault, Order, OrderKey, Output, Report,
@@ -12,7 +13,7 @@ use crate::proto::archon::{Command, Expect};
 use crate::session::archon_link::{LinkError, LinkEvent, Token};
 use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +95,9 @@ pub struct Bench {
     /// Pieces of the fetches are handed on by hand.
     pub hold_fetch: bool,
     pub fetches: Vec<(Token, u32)>,
+    pub judge: Judge,
     keys: u64,
+    texts: HashMap<Token, String>,
     coming: VecDeque<(Mono, Token, Result<String, LinkError>)>,
 }
 
@@ -112,7 +115,9 @@ impl Bench {
             up: false,
             hold_fetch: false,
             fetches: Vec::new(),
+            judge: Judge::default(),
             keys: 0,
+            texts: HashMap::new(),
             coming: VecDeque::new(),
         }
     }
@@ -135,12 +140,14 @@ impl Bench {
 
     pub fn link_up(&mut self) {
         self.up = true;
+        self.judge.link(true);
         self.controller.link(LinkEvent::Up, self.now);
         self.carry();
     }
 
     pub fn link_down(&mut self) {
         self.up = false;
+        self.judge.link(false);
         let lost: Vec<Token> = self.coming.drain(..).map(|(_, t, _)| t).collect();
         let fetches = self.fetches.drain(..).map(|(t, _)| t);
         for token in lost.into_iter().chain(fetches.collect::<Vec<_>>()) {
@@ -161,7 +168,10 @@ impl Bench {
                     self.relinks += 1;
                     self.link_down();
                 }
-                Output::Report(report) => self.reports.push(report),
+                Output::Report(report) => {
+                    self.judge.report(&report, self.now.mono);
+                    self.reports.push(report);
+                }
             }
         }
     }
@@ -180,7 +190,12 @@ impl Bench {
             }
             return;
         }
+        self.peer.run(self.now.mono);
+        self.writer_moved();
+        self.judge.command(&command.text(), &self.peer, self.now.mono);
+        self.texts.insert(token, command.text());
         let reply = self.peer.answer(&command, self.now.mono);
+        self.writer_moved();
         let silent = || LinkError::Timeout { command: command.text(), waited_ms: 2000 };
         let (after, result) = match reply {
             Some(Ok(text)) => (Duration::from_micros(300), Ok(text)),
@@ -191,6 +206,21 @@ impl Bench {
         };
         self.coming.push_back((self.now.mono + after, token, result));
         self.coming.make_contiguous().sort_by_key(|(at, ..)| *at);
+    }
+
+    fn writer_moved(&mut self) {
+        for buffer in std::mem::take(&mut self.peer.overwritten) {
+            self.judge.overwrites(buffer);
+        }
+    }
+
+    /// The box loses its power and boots.
+    pub fn reboot(&mut self) {
+        if self.up {
+            self.link_down();
+        }
+        self.peer.reboot(self.now.mono);
+        self.judge.booted();
     }
 
     /// All blocks of the fetch, then its end.
@@ -215,6 +245,9 @@ impl Bench {
         self.set(at.max(self.now.mono));
         if reply.is_some_and(|r| r <= at) {
             if let Some((_, token, result)) = self.coming.pop_front() {
+                if let (Ok(reply), Some(text)) = (&result, self.texts.remove(&token)) {
+                    self.judge.reply(&text, reply, &self.peer, self.now.mono);
+                }
                 self.controller.link(LinkEvent::Reply { token, result }, self.now);
             }
         } else {
@@ -241,6 +274,7 @@ impl Bench {
     pub fn order(&mut self, order: Order) -> OrderKey {
         self.keys += 1;
         let key = OrderKey(self.keys);
+        self.judge.order(key, &order);
         self.controller.order(key, order, self.now);
         self.carry();
         key

@@ -3,5 +3,7 @@
 mod bench;
 mod configuration;
 mod exposure;
+mod judge;
 mod peer;
+mod safety;
 mod watching;

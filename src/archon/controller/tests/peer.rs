@@ -62,6 +62,8 @@ pub struct Peer {
     pub refuse: BTreeSet<String>,
     /// POWER after POWERON.
     pub power_reaches: u8,
+    /// Buffers whose content was given up for a new frame.
+    pub overwritten: Vec<u8>,
 }
 
 impl Peer {
@@ -92,6 +94,7 @@ impl Peer {
             ignore: BTreeSet::new(),
             refuse: BTreeSet::new(),
             power_reaches: 4,
+            overwritten: Vec::new(),
         }
     }
 
@@ -199,6 +202,7 @@ impl Peer {
         let next = (1..=buffers).map(|s| (self.write + s - 1) % buffers + 1).find(|n| *n != self.locked);
         let Some(next) = next else { return };
         self.write = next;
+        self.overwritten.push(next as u8);
         self.frames += 1;
         self.buffers[next - 1] = Buf {
             complete: false,
