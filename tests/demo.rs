@@ -1,5 +1,5 @@
-//! `appliance demo player` as somebody who has just built it runs it: it ends well, what it lists exists, the
-//! picture is a picture, astropy reads the file, and nothing is left behind.
+//! `appliance demo` as somebody who has just built it runs it: it ends well, what it lists exists, the
+//! pictures are pictures, astropy reads the files, and nothing is left behind.
 
 mod leftovers;
 
@@ -21,23 +21,7 @@ const TONE_CHANNEL: usize = 256;
 #[test]
 fn the_demo_leaves_its_files_and_nothing_else() {
     let place = Place::new();
-    let done = place
-        .command(Path::new(env!("CARGO_BIN_EXE_appliance")))
-        .args(["demo", "player", "--rate-divisor", &RATE_DIVISOR.to_string(), "--out"])
-        .arg(&place.out)
-        .output()
-        .expect("the binary starts");
-    let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    println!("{said}");
-    let trouble = String::from_utf8_lossy(&done.stderr);
-    let log = place.out.join("player.log");
-    let log_text = std::fs::read_to_string(&log).unwrap_or_default();
-    assert!(done.status.success(), "{}\n{trouble}\nits player:\n{log_text}", done.status);
-
-    let files = listed(&said);
-    for file in &files {
-        assert!(file.is_file(), "{} is listed but not there", file.display());
-    }
+    let files = run(&place, &["player", "--rate-divisor", &RATE_DIVISOR.to_string()], "player.log");
     for kind in ["fits", "png", "jsonl", "log"] {
         assert!(files.iter().any(|f| f.extension().is_some_and(|e| e == kind)), "no .{kind} in {files:?}");
     }
@@ -45,8 +29,49 @@ fn the_demo_leaves_its_files_and_nothing_else() {
         |kind: &str| files.iter().find(|f| f.extension().is_some_and(|e| e == kind)).expect("asserted above");
     the_picture_is_one(with("png"));
     the_scan_is_whole(with("fits"));
-    let left = place.left(&[log]);
+    let left = place.left(&[place.out.join("player.log")]);
     assert!(left.is_empty(), "left behind: {left:#?}");
+}
+
+#[test]
+fn the_demo_of_a_ccd_host_leaves_its_images_and_nothing_else() {
+    let place = Place::new();
+    let files = run(&place, &["archon"], "archon.log");
+    let of = |kind: &str| {
+        let is = |f: &&PathBuf| f.to_string_lossy().ends_with(kind);
+        files.iter().filter(is).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!((of(".fits.gz").len(), of(".png").len(), of(".jsonl").len()), (8, 4, 1), "{files:?}");
+    for image in of(".fits.gz") {
+        appliance::frames::whole(&image).expect("its sums agree");
+    }
+    for picture in of(".png") {
+        png::Decoder::new(BufReader::new(File::open(&picture).expect("there"))).read_info().expect("a PNG");
+    }
+    let left = place.left(&[]);
+    assert!(left.is_empty(), "left behind: {left:#?}");
+}
+
+/// Runs a demonstration that ends well; the files it lists, which are there.
+fn run(place: &Place, words: &[&str], log: &str) -> Vec<PathBuf> {
+    let done = place
+        .command(Path::new(env!("CARGO_BIN_EXE_appliance")))
+        .arg("demo")
+        .args(words)
+        .arg("--out")
+        .arg(&place.out)
+        .output()
+        .expect("the binary starts");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    println!("{said}");
+    let trouble = String::from_utf8_lossy(&done.stderr);
+    let log_text = std::fs::read_to_string(place.out.join(log)).unwrap_or_default();
+    assert!(done.status.success(), "{}\n{trouble}\nits node:\n{log_text}", done.status);
+    let files = listed(&said);
+    for file in &files {
+        assert!(file.is_file(), "{} is listed but not there", file.display());
+    }
+    files
 }
 
 /// The paths below `Files:`.

@@ -50,6 +50,7 @@ fn an_exposure_from_configuration_to_files() {
     let status = result(&daemon, &["archon.sp1.status"]);
     assert!(status.to_string().contains("POWERON") || status.to_string().contains("power"), "{status}");
     let reply = result(&daemon, &["archon.expose", "0.5", "flavour=dark"]);
+    assert_eq!(reply.get("verdict").map(Value::to_string).as_deref(), Some("complete"), "{reply}");
     let files = filenames(&reply);
     let names: Vec<_> = files.iter().map(|f| f.file_name().expect("a name").to_string_lossy()).collect();
     assert_eq!(names.len(), 4, "two controllers with two CCDs each: {names:?}");

@@ -28,7 +28,11 @@ enum Phase {
     PreExpose(HookKey),
     Windows(Group),
     Preparing(Group),
-    Releasing(Group),
+    /// `over`: integrations that have ended already (a bias on one controller, while another has not answered).
+    Releasing {
+        group: Group,
+        over: Vec<Index>,
+    },
     Integrating {
         open: Vec<Index>,
         limit: Mono,
@@ -243,11 +247,12 @@ impl Expose {
         let names: Vec<&str> = self.controllers.iter().map(|n| cx.name(*n)).collect();
         let text = format!("Starting exposure in controllers: {}.", names.join(", "));
         cx.text(self.ticket, Level::Info, text);
-        self.phase = Phase::Releasing(Group::order(cx, self.id, &self.controllers, |_| Order::Release, now));
+        let group = Group::order(cx, self.id, &self.controllers, |_| Order::Release, now);
+        self.phase = Phase::Releasing { group, over: Vec::new() };
         self.go_on(cx, now);
     }
 
-    fn integrate(&mut self, group: &Group, cx: &mut Context, now: Now) {
+    fn integrate(&mut self, group: &Group, over: &[Index], cx: &mut Context, now: Now) {
         let started = group.results.iter().filter_map(|(_, r)| match r {
             Ok(Answer::Started(at)) => Some(*at),
             _ => None,
@@ -261,7 +266,8 @@ impl Expose {
             shot.shutter = Shutter::Unconfirmed;
             self.move_shutter(true, cx, now);
         }
-        self.phase = Phase::Integrating { open: self.controllers.clone(), limit };
+        let open = self.controllers.iter().filter(|n| !over.contains(n)).copied().collect();
+        self.phase = Phase::Integrating { open, limit };
         self.go_on(cx, now);
     }
 
@@ -335,7 +341,10 @@ impl Expose {
         let which = there.map_or(Which::Buffer(buffer), |b| Which::Frame(cx.controllers[n.0].frame_id(b)));
         let mut saving = Saving::new(n, shot, self.id, which, Into_::Images(paths), now);
         saving.go_on(self.ticket, cx, now);
-        self.savings.push(saving);
+        // In the order of the configuration, whoever reads out first: so files are named in replies.
+        let place = |s: &Saving| (s.shot.number, s.n);
+        let at = self.savings.partition_point(|s| place(s) <= place(&saving));
+        self.savings.insert(at, saving);
     }
 
     fn read_over(&mut self, faults: Vec<(Index, Fault)>, begun: Mono, cx: &mut Context, now: Now) {
@@ -369,8 +378,8 @@ impl Expose {
                     self.give_up_prepared(&group.well(), why, cx, now);
                 }
             },
-            Phase::Releasing(group) if group.is_done() => match group.faults() {
-                f if f.is_empty() => self.integrate(&group, cx, now),
+            Phase::Releasing { group, over } if group.is_done() => match group.faults() {
+                f if f.is_empty() => self.integrate(&group, &over, cx, now),
                 faults => {
                     let why = several(&faults, cx, self.ticket);
                     self.stop(&group.well(), why, cx, now);
@@ -502,7 +511,7 @@ impl Expose {
         match &self.phase {
             Phase::Reserving(_) | Phase::PreExpose(_) | Phase::Windows(_) => self.end(why, cx),
             Phase::Preparing(_) => self.give_up_prepared(&all, why, cx, now),
-            Phase::Releasing(_) | Phase::Integrating { .. } | Phase::ReadingOut { .. } => {
+            Phase::Releasing { .. } | Phase::Integrating { .. } | Phase::ReadingOut { .. } => {
                 self.stop(&all, why, cx, now);
             }
             Phase::Saving => {
@@ -529,7 +538,7 @@ impl Expose {
         now: Now,
     ) {
         let group = match &mut self.phase {
-            Phase::Windows(g) | Phase::Preparing(g) | Phase::Releasing(g) => g,
+            Phase::Windows(g) | Phase::Preparing(g) | Phase::Releasing { group: g, .. } => g,
             Phase::ReadingOut { group, .. }
             | Phase::Unpreparing { group, .. }
             | Phase::Aborting { group, .. } => group,
@@ -630,8 +639,10 @@ impl Task for Expose {
                 cx.say(self.ticket, Level::Debug, "progress", body);
             }
             Event::IntegrationOver { controller, .. } => {
-                if let Phase::Integrating { open, .. } = &mut self.phase {
-                    open.retain(|n| *n != controller);
+                match &mut self.phase {
+                    Phase::Integrating { open, .. } => open.retain(|n| *n != controller),
+                    Phase::Releasing { over, .. } => over.push(controller),
+                    _ => {}
                 }
                 self.go_on(cx, now);
             }
@@ -687,7 +698,7 @@ impl Task for Expose {
             Phase::PreExpose(_) => "waiting for pre_expose",
             Phase::Windows(_) => "setting windows",
             Phase::Preparing(_) => "preparing",
-            Phase::Releasing(_) => "starting",
+            Phase::Releasing { .. } => "starting",
             Phase::Integrating { .. } => "integrating",
             Phase::ReadingOut { .. } => "reading out",
             Phase::Unpreparing { .. } | Phase::Aborting { .. } => "aborting",

@@ -4,6 +4,7 @@ use super::process::NodeProcess;
 use super::{LOOK_EVERY, READY_WITHIN, checked, directory, pause, step};
 use crate::cli::client::Client;
 use crate::frames;
+use crate::frames::jobs::TapStatistics;
 use crate::frames::quicklook::{self, Stretch};
 use crate::sys::clock;
 use crate::value::Value;
@@ -87,12 +88,39 @@ fn expose(client: &mut Client, what: &str, keywords: Keywords) -> Result<Vec<Pat
     let mut line = ProgressLine::new(what);
     let outcome = client.call_hearing("archon", "expose", vec![], keywords, &mut |_, body| line.hear(body));
     let reply = checked(outcome)?;
-    line.end(&format!("{:.2} s", clock::mono().since(began).as_secs_f64()));
+    let took = clock::mono().since(began).as_secs_f64();
+    let verdict = reply.get("verdict").map(Value::to_string).unwrap_or_default();
+    line.end(&format!("{took:.2} s  {verdict}"));
+    print_taps(&reply);
     let files: Vec<PathBuf> = match reply.get("filenames") {
         Some(Value::List(names)) => names.iter().filter_map(|n| n.as_str()).map(PathBuf::from).collect(),
         _ => Vec::new(),
     };
     if files.is_empty() { Err(format!("the exposure made no files: {reply}")) } else { Ok(files) }
+}
+
+/// Statistics of every tap, as they were counted while the frame came in.
+fn print_taps(reply: &Value) {
+    let Some(Value::List(exposures)) = reply.get("exposures") else { return };
+    let taps = exposures.iter().filter_map(|e| match e.get("statistics") {
+        Some(Value::List(taps)) => Some(taps),
+        _ => None,
+    });
+    let number = |tap: &Value, key: &str| tap.get(key).and_then(Value::as_f64);
+    let statistics: Vec<TapStatistics> = taps
+        .flatten()
+        .map(|tap| TapStatistics {
+            ccd: tap.get("ccd").map(Value::to_string).unwrap_or_default(),
+            tap: number(tap, "tap").unwrap_or(f64::NAN) as u32,
+            mean: number(tap, "mean").unwrap_or(f64::NAN),
+            sigma: number(tap, "sigma").unwrap_or(f64::NAN),
+            saturated: number(tap, "saturated").unwrap_or(f64::NAN) as u64,
+            overscan: number(tap, "overscan"),
+        })
+        .collect();
+    for line in quicklook::summary(&statistics).lines() {
+        println!("      {line}");
+    }
 }
 
 /// How far an exposure is, on one line of a terminal.
