@@ -20,7 +20,8 @@ pub struct SimArchonArgs {
     /// Port to listen on; 0 picks one
     #[arg(long, default_value_t = 4242)]
     pub port: u16,
-    /// Configuration in memory at boot (not applied); its [SYSTEM] section says what modules there are
+    /// Configuration in memory at boot, applied if it says APPLYALL=1; its [SYSTEM] section says what modules
+    /// there are
     #[arg(long, value_name = "FILE")]
     pub acf: Option<PathBuf>,
     /// BACKPLANE_ID, hexadecimal
@@ -41,6 +42,9 @@ pub struct SimArchonArgs {
     /// Time from POWERON to power, ms
     #[arg(long, value_name = "MS", default_value_t = 200)]
     pub power_time: u64,
+    /// Nobody is heard for so long after REBOOT and WARMBOOT, ms
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub boot_time: u64,
     /// Parameter names are matched letter by letter
     #[arg(long)]
     pub case_sensitive: bool,
@@ -80,6 +84,7 @@ pub fn run(args: SimArchonArgs) -> ExitCode {
         line_time: Duration::from_micros(args.line_time),
         flush_time: Duration::from_millis(args.flush_time),
         power_time: Duration::from_millis(args.power_time),
+        boot_time: Duration::from_millis(args.boot_time),
         case_sensitive: args.case_sensitive,
         counter: args.counter,
         faults: args.fault.clone(),

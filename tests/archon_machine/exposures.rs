@@ -24,7 +24,7 @@ fn an_exposure_becomes_one_file_for_each_ccd_pixel_by_pixel() {
     assert_eq!(text(&reply, "verdict"), "complete");
     assert_eq!(names(&world), ["sdR-b_sp1-00000001.fits", "sdR-r_sp1-00000001.fits"]);
     let files = world.files(".fits");
-    let frame = world.frames[&(0, 1)].clone();
+    let frame = world.frame(0, 1);
     assert_eq!(frame.integration_ms, 200);
     for (file, tap) in files.iter().zip([1, 0]) {
         let fits = Fits::read(file);
@@ -42,7 +42,7 @@ fn thirty_two_bits() {
     let mut world = World::new(&["sp1"], Sample::U32);
     world.init();
     world.done(Ask::Expose(Box::new(expose(50))));
-    let frame = world.frames[&(0, 1)].clone();
+    let frame = world.frame(0, 1);
     let files = world.files(".fits");
     assert!(Fits::read(&files[0]).is_tap(&frame, 1) && Fits::read(&files[1]).is_tap(&frame, 0));
 }
@@ -64,7 +64,7 @@ fn two_controllers_start_together_and_each_has_its_files() {
         .collect();
     assert_eq!(releases[1], releases[0] + 1, "back to back: {:?}", world.commands);
     for (n, files) in [(0, ["b_sp1", "r_sp1"]), (1, ["b_sp2", "r_sp2"])] {
-        let frame = world.frames[&(n, 1)].clone();
+        let frame = world.frame(n, 1);
         for (ccd, tap) in files.iter().zip([1, 0]) {
             let file = world.files(&format!("sdR-{ccd}-00000001.fits")).remove(0);
             assert!(Fits::read(&file).is_tap(&frame, tap), "{ccd}");
@@ -83,7 +83,7 @@ fn count_and_with_dark_number_on() {
         .collect();
     assert_eq!(types, ["object", "dark", "object", "dark"]);
     for n in 1..=4u64 {
-        let frame = world.frames[&(0, n)].clone();
+        let frame = world.frame(0, n);
         assert!(Fits::read(&world.files(&format!("r_sp1-{n:08}.fits"))[0]).is_tap(&frame, 0), "{n}");
     }
 }
@@ -113,7 +113,7 @@ fn without_readout_the_charge_waits_for_read() {
     assert_eq!(text(&reply, "verdict"), "complete");
     let fits = Fits::read(&world.files("r_sp1-00000001.fits")[0]);
     assert_eq!(fits.card("OBSERVER"), "me");
-    assert!(fits.is_tap(&world.frames[&(0, 1)], 0), "not shifted by an idle flush");
+    assert!(fits.is_tap(&world.frame(0, 1), 0), "not shifted by an idle flush");
     assert_eq!(world.refused(Ask::Read { header: Value::Null, delay: 0 }), "Expose delegator is not locked.");
 }
 
@@ -133,11 +133,11 @@ fn windows_and_binning_reach_the_image_and_its_header() {
     world.done(Ask::Expose(Box::new(ExposeAsk { window_mode: Some("small".into()), ..expose(10) })));
     let fits = Fits::read(&world.files("r_sp1-00000001.fits")[0]);
     assert_eq!((fits.width, fits.height, fits.card("CCDSUM")), (14, 6, "1 1"));
-    assert!(fits.is_tap(&world.frames[&(0, 1)], 0));
+    assert!(fits.is_tap(&world.frame(0, 1), 0));
     world.done(Ask::Expose(Box::new(ExposeAsk { window_mode: Some("binned".into()), ..expose(10) })));
     let fits = Fits::read(&world.files("r_sp1-00000002.fits")[0]);
     assert_eq!((fits.width, fits.height, fits.card("CCDSUM")), (12, 6, "2 2"));
-    assert!(fits.is_tap(&world.frames[&(0, 2)], 0));
+    assert!(fits.is_tap(&world.frame(0, 2), 0));
     world.done(Ask::Expose(Box::new(ExposeAsk { window_mode: Some("default".into()), ..expose(10) })));
     assert_eq!(Fits::read(&world.files("r_sp1-00000003.fits")[0]).width, 24);
     let words =
@@ -197,7 +197,7 @@ fn abort_at_every_moment_ends_the_call_and_leaves_a_machine_that_works() {
         world.done(Ask::WaitUntilIdle { allow_errored: false, timeout: Duration::from_secs(60) });
         for file in world.files(".fits") {
             let fits = Fits::read(&file);
-            let frame = world.frames[&(0, fits.number("ARCHFRM") as u64)].clone();
+            let frame = world.frame(0, fits.number("ARCHFRM") as u64);
             let tap = u32::from(file.to_string_lossy().contains("b_sp1"));
             assert!(fits.is_tap(&frame, tap), "after {ms} ms: {}", file.display());
         }

@@ -76,8 +76,8 @@ pub struct World {
     pub said: Vec<(Option<Ticket>, Level, String, Value)>,
     /// (controller, text) in the order they left.
     pub commands: Vec<(usize, String)>,
-    /// Every complete frame there ever was, by controller and frame number.
-    pub frames: HashMap<(usize, u64), FrameSpec>,
+    /// Every complete frame there ever was, by controller and frame number; a box that was rebooted counts anew.
+    pub frames: HashMap<(usize, u64), Vec<FrameSpec>>,
     pub dir: tempfile::TempDir,
     pub finished: bool,
     config: RoleConfig,
@@ -269,7 +269,10 @@ impl World {
     fn remember_frames(&mut self) {
         for (n, b) in self.boxes.iter().enumerate() {
             for spec in (1..=3).filter_map(|buffer| b.frame(buffer)) {
-                self.frames.entry((n, spec.frame)).or_insert_with(|| spec.clone());
+                let known = self.frames.entry((n, spec.frame)).or_default();
+                if !known.contains(spec) {
+                    known.push(spec.clone());
+                }
             }
         }
     }
@@ -362,6 +365,11 @@ impl World {
 
     fn link_event(&mut self, n: usize, event: LinkEvent) {
         self.role.handle(Input::Link { controller: Index(n), event }, self.now);
+    }
+
+    /// The frame of a controller that was not rebooted.
+    pub fn frame(&self, n: usize, number: u64) -> FrameSpec {
+        self.frames[&(n, number)][0].clone()
     }
 
     /// What was said and done lately, for a failing test.

@@ -1,5 +1,6 @@
 //! STA Archon: framing, replies, configuration, status word, cutting, sequences of commands.
 
+mod controller;
 mod acf;
 mod exchanges;
 mod fetch;
@@ -12,6 +13,14 @@ use crate::report::{GoldenFile, Report};
 /// Recognises a file by its content and runs its cases, or says `false`.
 type Runner = fn(&GoldenFile, &mut Report) -> bool;
 
+const RUNNERS: &[Runner] = &[
+    controller::run,
+    exchanges::run,
+    fetch::run,
+    replies::run,
+    slicing::run, //
+    status_word::run,
+];
 const RUNNERS: &[Runner] =
     &[acf::run, exchanges::run, fetch::run, replies::run, slicing::run, status_word::run];
 

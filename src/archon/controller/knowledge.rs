@@ -138,7 +138,27 @@ impl Controller {
         if bit == StatusWord::POWEROFF {
             self.power_attempted = false;
         }
+        let busy = StatusWord::ACTIVE.with(StatusWord::READOUT_PENDING);
+        if status.power() == Power::NotConfigured
+            && (self.facts.applied.is_some() || self.facts.prepared || self.facts.word.has(busy))
+        {
+            self.warm_booted();
+        }
         self.set_word(self.facts.word.on(bit));
+    }
+
+    /// Nothing is applied any more, but clock and frame numbers went on: a warm boot. No script runs; frames in its
+    /// memory are still there, and still nobody's but ours.
+    fn warm_booted(&mut self) {
+        let frames = (self.facts.unfetched.clone(), self.facts.held.clone(), self.view.locked.clone());
+        let frame = self.view.frame.clone();
+        let ticks = self.ticks;
+        self.facts.unfetched.clear();
+        self.facts.held = None;
+        self.rebooted("POWER says that nothing is configured");
+        (self.facts.unfetched, self.facts.held, self.view.locked) = frames;
+        self.view.frame = frame;
+        self.ticks = ticks;
     }
 
     fn frame_came(&mut self, frame: Frame, now: Now) {

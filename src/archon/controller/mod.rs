@@ -9,9 +9,10 @@
 //!
 //! An order first asks what it must know (`FRAME`, `STATUS`, the configuration), then is laid out as a
 //! procedure - data, in the record before its first changing command - or refused. Every command passes
-//! [`super::safety::gate`] in one place, `run::send`.
+//! [`super::safety::gate`] in one place, `steps::send`.
 
 mod alarms;
+mod answers;
 mod attach;
 mod expose;
 mod fetch;
@@ -27,6 +28,7 @@ mod procedure;
 mod readout;
 mod run;
 mod script;
+mod steps;
 mod view;
 mod watch;
 
@@ -308,6 +310,7 @@ impl Controller {
         self.watch_ends();
         self.flights.clear();
         let text = format!("the link was lost: {why}");
+        let waiting: Vec<_> = self.timing_queue.drain(..).chain(self.fetch_queue.drain(..)).collect();
         for mut run in std::mem::take(&mut self.runs) {
             run.link_is_gone();
             let controller = self.name().to_owned();
@@ -319,8 +322,7 @@ impl Controller {
             self.fail(&mut run, fault);
             self.advance(run, now);
         }
-        for (key, order) in self.timing_queue.drain(..).chain(self.fetch_queue.drain(..)).collect::<Vec<_>>()
-        {
+        for (key, order) in waiting {
             let fault = self.refused(format!("{} was not begun: {text}", names::order(&order)));
             self.done(key, Err(fault));
         }

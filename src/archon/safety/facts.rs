@@ -134,7 +134,7 @@ impl Facts {
     pub fn custody(&self) -> Option<String> {
         let mut names: Vec<String> = self.unfetched.iter().map(name_of).collect();
         if let Some(held) = &self.held
-            && !self.unfetched.iter().any(|f| *f == held.id)
+            && !self.unfetched.contains(&held.id)
         {
             names.push(name_of(&held.id));
         }

@@ -1,28 +1,34 @@
 //! Commands: what each does to the controller, and its answer.
 
 use super::faults::{Fault, Strike};
-use super::health::Power;
+use super::memory::Geometry;
 use super::stream::Stream;
 use super::{Archon, ClientId};
+use crate::config::acf::Acf;
 use crate::proto::archon::PARAMETER_MAX;
 use crate::proto::archon::host::HostLine;
 
 /// How a command ends.
 pub(super) enum Reply {
     Text(String),
-    Refused,
+    /// `?`; the reason goes into the controller's log.
+    Refused(String),
     /// No answer, as to a command nobody knows.
     Silence,
 }
 
-fn done(ok: bool) -> Reply {
-    if ok { Reply::Text(String::new()) } else { Reply::Refused }
+fn done() -> Reply {
+    Reply::Text(String::new())
+}
+
+fn result(outcome: Result<(), String>) -> Reply {
+    outcome.map_or_else(Reply::Refused, |()| done())
 }
 
 type Action = fn(&mut Archon, &str) -> Reply;
 
-/// Commands without a client of their own; the text after the name is the argument.
-const COMMANDS: &[(&str, Action)] = &[
+/// Commands whose text is their whole name.
+const WHOLE: &[(&str, Action)] = &[
     ("SYSTEM", |a, _| Reply::Text(a.system.clone())),
     ("STATUS", |a, _| Reply::Text(a.health.status(a.log.len(), &a.faults, a.now))),
     ("FRAME", |a, _| Reply::Text(a.buffers.describe(a.ticks(a.now)))),
@@ -30,88 +36,46 @@ const COMMANDS: &[(&str, Action)] = &[
     ("FETCHLOG", |a, _| Reply::Text(a.log.pop_front().unwrap_or_else(|| "(null)".into()))),
     ("CLEARCONFIG", |a, _| {
         a.memory.clear();
-        done(true)
-    }),
-    ("WCONFIG", |a, rest| match rest.get(..4).and_then(|n| u16::from_str_radix(n, 16).ok()) {
-        Some(line) => done(a.memory.write(line, &rest[4..])),
-        None => Reply::Refused,
-    }),
-    ("RCONFIG", |a, rest| match u16::from_str_radix(rest, 16).ok().and_then(|n| a.memory.read(n)) {
-        Some(text) => Reply::Text(text.to_owned()),
-        None => Reply::Refused,
+        done()
     }),
     ("POLLOFF", |a, _| {
-        a.health.frozen.get_or_insert(a.now);
-        done(true)
+        a.health.freeze(&a.faults, a.now);
+        done()
     }),
     ("POLLON", |a, _| {
         a.health.frozen = None;
-        done(true)
+        done()
     }),
-    ("BIASPOLLOFF", |_, _| done(true)),
-    ("BIASPOLLON", |_, _| done(true)),
-    ("APPLYALL", |a, _| {
-        a.health.power = Power::Off;
-        a.apply();
+    ("BIASPOLLOFF", |_, _| done()),
+    ("BIASPOLLON", |_, _| done()),
+    ("APPLYALL", |a, _| result(a.apply_all())),
+    ("APPLYSYSTEM", |a, _| result(a.stored().map(|_| ()))),
+    ("APPLYCDS", |a, _| result(a.stored().and_then(|acf| a.apply_cds(&acf)))),
+    ("LOADTIMING", |a, _| {
         a.load_script();
-        done(true)
+        done()
     }),
-    ("APPLYSYSTEM", |a, _| a.apply()),
-    ("APPLYCDS", |a, _| a.apply()),
-    ("APPLYMOD", |a, slot| match u8::from_str_radix(slot, 16) {
-        Ok(n) if n < 16 && slot.len() == 2 => a.apply(),
-        _ => Reply::Refused,
-    }),
-    ("APPLYDIO", |a, slot| match u8::from_str_radix(slot, 16) {
-        Ok(n) if n < 16 && slot.len() == 2 => a.apply(),
-        _ => Reply::Refused,
-    }),
-    ("LOADTIMING", |a, _| a.load_script()),
     ("LOADPARAMS", |a, _| {
         let parameters = a.memory.parameters();
         a.parameters.replace(parameters);
-        done(true)
+        done()
     }),
-    ("LOADPARAM", |a, name| a.load_parameter(name.trim())),
-    ("PREPPARAM", |a, name| a.load_parameter(name.trim())),
-    ("FASTLOADPARAM", |a, rest| a.fast_load(rest)),
-    ("FASTPREPPARAM", |a, rest| a.fast_load(rest)),
     ("HOLDTIMING", |a, _| {
-        a.script.held = true;
-        done(true)
+        a.script.hold(a.now);
+        done()
     }),
     ("RELEASETIMING", |a, _| {
-        a.script.held = false;
-        done(true)
+        a.script.release(a.now);
+        done()
     }),
     ("RESETTIMING", |a, _| {
         a.script.restart();
-        done(true)
+        done()
     }),
-    ("POWERON", |a, _| {
-        if a.health.power == Power::NotConfigured {
-            a.say("POWERON before APPLYALL".into());
-            return Reply::Refused;
-        }
-        if a.health.power == Power::Off {
-            a.health.power = Power::Rising { until: a.now + a.health.power_time };
-        }
-        done(true)
-    }),
+    ("POWERON", |a, _| result(a.health.power_on(a.now))),
     ("POWEROFF", |a, _| {
-        if a.health.power != Power::NotConfigured {
-            a.health.power = Power::Off;
-        }
-        done(true)
-    }),
-    ("LOCK", |a, rest| match rest.parse() {
-        Ok(n) => {
-            if a.faults.once(|f| matches!(f, Fault::Overwrite).then_some(())).is_some() {
-                a.overwrite(n);
-            }
-            done(a.buffers.lock(n))
-        }
-        Err(_) => Reply::Refused,
+        a.health.power_off();
+        done()
     }),
     ("REBOOT", |a, _| {
         a.reboot(false);
@@ -123,41 +87,42 @@ const COMMANDS: &[(&str, Action)] = &[
     }),
 ];
 
-/// Commands whose text is their whole name; the others take an argument.
-const WHOLE: &[&str] = &[
-    "SYSTEM",
-    "STATUS",
-    "FRAME",
-    "TIMER",
-    "FETCHLOG",
-    "CLEARCONFIG",
-    "POLLOFF",
-    "POLLON",
-    "BIASPOLLOFF",
-    "BIASPOLLON",
-    "APPLYALL",
-    "APPLYSYSTEM",
-    "APPLYCDS",
-    "LOADTIMING",
-    "LOADPARAMS",
-    "HOLDTIMING",
-    "RELEASETIMING",
-    "RESETTIMING",
-    "POWERON",
-    "POWEROFF",
-    "REBOOT",
-    "WARMBOOT",
+/// Commands with an argument: the rest of their text.
+const WITH_ARGUMENT: &[(&str, Action)] = &[
+    ("WCONFIG", |a, rest| {
+        let line = rest.get(..4).and_then(|n| hex(n, 4));
+        match line.is_some_and(|line| a.memory.write(line as u16, &rest[4..])) {
+            true => done(),
+            false => Reply::Refused("no such line, or too long".into()),
+        }
+    }),
+    ("RCONFIG", |a, rest| match hex(rest, 4).and_then(|n| a.memory.read(n as u16)) {
+        Some(text) => Reply::Text(text.to_owned()),
+        None => Reply::Refused("no such line".into()),
+    }),
+    ("APPLYMOD", |a, rest| result(a.slot(rest).and_then(|slot| a.apply_module(slot)))),
+    ("APPLYDIO", |a, rest| result(a.slot(rest).and_then(|_| a.stored()).map(|_| ()))),
+    ("LOADPARAM ", |a, name| result(a.stored_parameter(name).and_then(|(n, v)| a.load(&n, v)))),
+    ("PREPPARAM ", |a, name| result(a.stored_parameter(name).and_then(|(n, v)| a.prepare(&n, v)))),
+    ("FASTLOADPARAM ", |a, rest| result(assignment(rest).and_then(|(n, v)| a.load(n, v)))),
+    ("FASTPREPPARAM ", |a, rest| result(assignment(rest).and_then(|(n, v)| a.prepare(n, v)))),
+    ("LOCK", |a, rest| match rest.parse() {
+        Ok(n) => {
+            if a.faults.once(|f| matches!(f, Fault::Overwrite).then_some(())).is_some() {
+                a.overwrite(n);
+            }
+            result(a.buffers.lock(n).then_some(()).ok_or_else(|| "no such buffer".into()))
+        }
+        Err(_) => Reply::Refused("no number of a buffer".into()),
+    }),
 ];
 
 fn find(text: &str) -> Option<(Action, &str)> {
-    let whole = COMMANDS.iter().find(|(name, _)| WHOLE.contains(name) && *name == text);
-    let with_argument = || {
-        COMMANDS
-            .iter()
-            .find(|(name, _)| !WHOLE.contains(name) && text.starts_with(name) && text.len() > name.len())
-    };
-    let (name, action) = whole.or_else(with_argument)?;
-    Some((*action, &text[name.len()..]))
+    let whole = WHOLE.iter().find(|(name, _)| *name == text).map(|(_, action)| (*action, ""));
+    whole.or_else(|| {
+        let rest = |name: &str| text.strip_prefix(name).filter(|rest| !rest.is_empty());
+        WITH_ARGUMENT.iter().find_map(|(name, action)| Some((*action, rest(name)?)))
+    })
 }
 
 impl Archon {
@@ -167,82 +132,96 @@ impl Archon {
         if strike == Some(Strike::Silent) {
             return;
         }
-        let id = line.id;
-        let head = |kind: u8| vec![kind, id[0], id[1]];
+        let [a, b] = line.id;
         if strike == Some(Strike::Refuse) {
-            let mut bytes = head(b'?');
-            bytes.push(b'\n');
-            return self.answer(client, bytes);
+            return self.refuse(client, line, "a fault wants it");
         }
         if let Some(rest) = line.text.strip_prefix("FETCH").filter(|r| r.len() == 16) {
-            return self.fetch(client, id, rest);
+            return self.fetch(client, line.id, rest);
         }
         let Some((action, rest)) = find(&line.text) else { return };
         let reply = action(self, rest);
         if strike == Some(Strike::LoseReply) {
             return;
         }
-        let bytes = match reply {
-            Reply::Silence => return,
-            Reply::Refused => [&head(b'?')[..], b"\n"].concat(),
-            Reply::Text(text) => [&head(b'<')[..], &latin1(&text), b"\n"].concat(),
-        };
-        self.answer(client, bytes);
+        match reply {
+            Reply::Silence => {}
+            Reply::Refused(why) => self.refuse(client, line, &why),
+            Reply::Text(text) => {
+                self.answer(client, [&[b'<', a, b][..], &latin1(&text), b"\n"].concat());
+            }
+        }
     }
 
-    /// A bad address or a second FETCH gets no answer.
+    fn refuse(&mut self, client: ClientId, line: &HostLine, why: &str) {
+        let command: String = line.text.chars().take(40).collect();
+        self.say(format!("{command}: {why}"));
+        let [a, b] = line.id;
+        self.answer(client, vec![b'?', a, b, b'\n']);
+    }
+
+    /// A bad address gets no answer.
     fn fetch(&mut self, client: ClientId, id: [u8; 2], rest: &str) {
-        let number = |t: &str| u32::from_str_radix(t, 16).ok();
-        let (Some(address), Some(blocks)) = (rest.get(..8).and_then(number), rest.get(8..).and_then(number))
-        else {
-            return;
-        };
-        let Some((buffer, offset)) = self.buffers.place(u64::from(address), u64::from(blocks)) else {
-            return;
-        };
-        let spec = self.buffers.get(buffer).and_then(|b| b.spec.clone());
-        if let Some(client) = self.clients.get_mut(&client)
-            && client.stream.is_none()
-        {
-            client.stream = Some(Stream::new(id, spec, offset, blocks));
+        let number = |part: Option<&str>| part.and_then(|t| hex(t, 8));
+        let (Some(address), Some(blocks)) = (number(rest.get(..8)), number(rest.get(8..))) else { return };
+        if let Some((buffer, offset)) = self.buffers.place(u64::from(address), u64::from(blocks)) {
+            self.begin_stream(client, Stream::new(id, buffer, offset, blocks));
         }
     }
 
-    fn apply(&mut self) -> Reply {
-        if self.memory.is_empty() {
-            return Reply::Refused;
-        }
-        self.applied = self.memory.snapshot();
-        self.health.apply(&self.applied);
-        let big = self.applied.int("BIGBUF") == Some(1);
-        self.buffers.set_big(big);
-        done(true)
+    /// Configuration memory, if there is something in it.
+    fn stored(&self) -> Result<Acf, String> {
+        self.memory.snapshot().ok_or_else(|| "configuration memory is empty".into())
     }
 
-    fn load_script(&mut self) -> Reply {
+    pub(super) fn apply_all(&mut self) -> Result<(), String> {
+        self.health.power_off();
+        let acf = self.stored()?;
+        self.apply_cds(&acf)?;
+        self.health.apply(&acf, None);
+        self.health.configured();
+        self.load_script();
+        Ok(())
+    }
+
+    fn apply_cds(&mut self, acf: &Acf) -> Result<(), String> {
+        self.geometry = Geometry::of(acf)?;
+        self.buffers.set_big(self.geometry.big);
+        Ok(())
+    }
+
+    fn apply_module(&mut self, slot: u8) -> Result<(), String> {
+        let acf = self.stored()?;
+        self.health.apply(&acf, Some(slot));
+        Ok(())
+    }
+
+    /// Slot of a module that is there, from two digits.
+    fn slot(&self, digits: &str) -> Result<u8, String> {
+        let slot = hex(digits, 2).map(|n| n as u8 + 1);
+        let there = slot.filter(|slot| self.health.modules.iter().any(|(s, _)| s == slot));
+        there.ok_or_else(|| "no module there".into())
+    }
+
+    fn load_script(&mut self) {
         let parameters = self.memory.parameters();
         self.parameters.replace(parameters);
         self.script.restart();
-        done(true)
     }
 
-    fn load_parameter(&mut self, name: &str) -> Reply {
+    fn stored_parameter(&self, name: &str) -> Result<(String, u32), String> {
+        let name = name.trim();
         let stored = self.memory.parameters();
-        match stored.iter().find(|p| p.name.eq_ignore_ascii_case(name)) {
-            Some(p) => done(self.parameters.set(&p.name, p.value)),
-            None => Reply::Refused,
-        }
+        let found = stored.into_iter().find(|p| p.name.eq_ignore_ascii_case(name));
+        found.map(|p| (p.name, p.value)).ok_or_else(|| "no such parameter".into())
     }
 
-    fn fast_load(&mut self, rest: &str) -> Reply {
-        let mut words = rest.split_whitespace();
-        let (Some(name), Some(value), None) = (words.next(), words.next(), words.next()) else {
-            return Reply::Refused;
-        };
-        match value.parse() {
-            Ok(value) if value <= PARAMETER_MAX => done(self.parameters.set(name, value)),
-            _ => Reply::Refused,
-        }
+    fn load(&mut self, name: &str, value: u32) -> Result<(), String> {
+        self.parameters.load(name, value).then_some(()).ok_or_else(|| "no such parameter".into())
+    }
+
+    fn prepare(&mut self, name: &str, value: u32) -> Result<(), String> {
+        self.parameters.prepare(name, value).then_some(()).ok_or_else(|| "no such parameter".into())
     }
 
     /// Somebody else's frame takes the place of the one in this buffer.
@@ -256,6 +235,22 @@ impl Archon {
             buffer.timestamp = timestamp;
         }
     }
+}
+
+/// `NAME VALUE`
+fn assignment(rest: &str) -> Result<(&str, u32), String> {
+    let mut words = rest.split_whitespace();
+    let (Some(name), Some(value), None) = (words.next(), words.next(), words.next()) else {
+        return Err("no name and value".into());
+    };
+    let value = value.parse().ok().filter(|value| *value <= PARAMETER_MAX);
+    value.map(|value| (name, value)).ok_or_else(|| format!("no value of 0 to {PARAMETER_MAX}"))
+}
+
+/// A number of exactly so many hexadecimal digits.
+fn hex(text: &str, digits: usize) -> Option<u32> {
+    let plain = text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
+    plain.then(|| u32::from_str_radix(text, 16).ok()).flatten()
 }
 
 fn latin1(text: &str) -> Vec<u8> {

@@ -12,6 +12,8 @@ pub enum Fault {
     LoseReply(Pattern),
     /// `refuse=COMMAND[:K]`: answered `?`.
     Refuse(Pattern),
+    /// `hang=K`: from the K-th command on nothing is carried out or answered; connections stay.
+    Hang(u32),
     /// `delay=MS`: every reply comes so much later.
     Delay(Duration),
     /// `drop-after=BYTES`: the connection ends after so many bytes of output, once.
@@ -28,10 +30,18 @@ pub enum Fault {
     RebootInReadout,
     /// `warmboot-in-readout`: the same, but frame memory and numbers stay.
     WarmBootInReadout,
+    /// `stuck-readout`: the next readout stops in its middle and never ends, once.
+    StuckReadout,
     /// `power-half`: POWERON ends in INTERMEDIATE.
     PowerHalf,
     /// `power-bad`: POWERGOOD=0 once power is on.
     PowerBad,
+    /// `power-drop=MS`: CCD power goes by itself, so much later than it came, once.
+    PowerDrop(Duration),
+    /// `bias-off=MOD4/LVLC_V1`: this bias reads 0 V.
+    BiasOff(String),
+    /// `dead-module=SLOT`: from the next boot on SYSTEM tells type 16 and no id of this slot.
+    DeadModule(u8),
     /// `status-stale`: COUNT stands still.
     StatusStale,
     /// `status-invalid`: VALID=0.
@@ -42,10 +52,12 @@ pub enum Fault {
     Overheat,
     /// `overwrite`: a buffer gets another frame between FRAME and LOCK, once.
     Overwrite,
-    /// `log-flood=N`: so many lines wait in the log.
+    /// `log-flood=N`: so many lines wait in the log after each boot.
     LogFlood(u32),
     /// `slow-readout=MS`: readouts take so much longer.
     SlowReadout(Duration),
+    /// `slow-release=MS`: a box that talks to one client only does not hear the next one for so long.
+    SlowRelease(Duration),
     /// `interleave`: replies come between the blocks of a frame instead of after it.
     Interleave,
 }
@@ -59,10 +71,11 @@ pub struct Pattern {
     pub only: Option<u32>,
 }
 
-const NAMES: &str = "silent=COMMAND[:K], lose-reply=COMMAND[:K], refuse=COMMAND[:K], delay=MS, drop-after=BYTES, \
+const NAMES: &str = "silent=COMMAND[:K], lose-reply=COMMAND[:K], refuse=COMMAND[:K], hang=K, delay=MS, drop-after=BYTES, \
                      drop-in-fetch=BLOCK, cut-fetch=BLOCK, garbage-in-fetch=BLOCK, short-frame=PIXELS, \
-                     reboot-in-readout, warmboot-in-readout, power-half, power-bad, status-stale, status-invalid, \
-                     sensor-open=KEY, overheat, overwrite, log-flood=N, slow-readout=MS, interleave";
+                     reboot-in-readout, warmboot-in-readout, stuck-readout, power-half, power-bad, power-drop=MS, \
+                     bias-off=KEY, dead-module=SLOT, status-stale, status-invalid, sensor-open=KEY, overheat, \
+                     overwrite, log-flood=N, slow-readout=MS, slow-release=MS, interleave";
 
 impl std::str::FromStr for Fault {
     type Err = String;
@@ -87,6 +100,7 @@ impl std::str::FromStr for Fault {
             "silent" => Fault::Silent(pattern()?),
             "lose-reply" => Fault::LoseReply(pattern()?),
             "refuse" => Fault::Refuse(pattern()?),
+            "hang" => Fault::Hang(number()?),
             "delay" => Fault::Delay(time()?),
             "drop-after" => Fault::DropAfter(u64::from(number()?)),
             "drop-in-fetch" => Fault::DropInFetch(number()?),
@@ -95,8 +109,12 @@ impl std::str::FromStr for Fault {
             "short-frame" => Fault::ShortFrame(number()?),
             "reboot-in-readout" => Fault::RebootInReadout,
             "warmboot-in-readout" => Fault::WarmBootInReadout,
+            "stuck-readout" => Fault::StuckReadout,
             "power-half" => Fault::PowerHalf,
             "power-bad" => Fault::PowerBad,
+            "power-drop" => Fault::PowerDrop(time()?),
+            "bias-off" if !value.is_empty() => Fault::BiasOff(value.to_uppercase()),
+            "dead-module" => Fault::DeadModule(value.parse().map_err(|_| bad())?),
             "status-stale" => Fault::StatusStale,
             "status-invalid" => Fault::StatusInvalid,
             "sensor-open" if !value.is_empty() => Fault::SensorOpen(value.to_uppercase()),
@@ -104,6 +122,7 @@ impl std::str::FromStr for Fault {
             "overwrite" => Fault::Overwrite,
             "log-flood" => Fault::LogFlood(number()?),
             "slow-readout" => Fault::SlowReadout(time()?),
+            "slow-release" => Fault::SlowRelease(time()?),
             "interleave" => Fault::Interleave,
             _ => return Err(bad()),
         })
@@ -124,12 +143,13 @@ pub struct Faults {
     active: Vec<Fault>,
     /// How often the pattern of the same place matched.
     seen: Vec<u32>,
+    commands: u32,
 }
 
 impl Faults {
     /// These faults.
     pub fn new(active: Vec<Fault>) -> Faults {
-        Faults { seen: vec![0; active.len()], active }
+        Faults { seen: vec![0; active.len()], active, commands: 0 }
     }
 
     /// One more.
@@ -144,6 +164,13 @@ impl Faults {
     }
 
     pub(super) fn strike(&mut self, command: &str) -> Option<Strike> {
+        self.commands = self.commands.saturating_add(1);
+        if self
+            .find(|f| if let Fault::Hang(k) = f { Some(*k) } else { None })
+            .is_some_and(|k| self.commands >= k)
+        {
+            return Some(Strike::Silent);
+        }
         let command = command.to_ascii_uppercase();
         for (fault, seen) in self.active.iter().zip(&mut self.seen) {
             let (pattern, strike) = match fault {
@@ -194,6 +221,12 @@ mod tests {
         );
         assert_eq!("cut-fetch=7".parse(), Ok(Fault::CutFetch(7)));
         assert_eq!("overheat".parse(), Ok(Fault::Overheat));
+        for example in NAMES.split(", ") {
+            let text = example.trim().replace("COMMAND[:K]", "LOCK:2").replace("KEY", "MOD2/TEMPA");
+            let text = ["MS", "BYTES", "BLOCK", "PIXELS", "SLOT"].iter().fold(text, |t, w| t.replace(w, "7"));
+            let text = text.replace("=K", "=7").replace("=N", "=7");
+            assert!(text.parse::<Fault>().is_ok(), "{text} of the list");
+        }
         for bad in ["", "silent", "cut-fetch=x", "sensor-open", "refuse=LOCK:x", "nonsense=1"] {
             assert!(bad.parse::<Fault>().is_err(), "{bad}");
         }

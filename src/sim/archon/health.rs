@@ -3,12 +3,17 @@
 use super::faults::{Fault, Faults};
 use crate::config::acf::Acf;
 use crate::units::Mono;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// `POWER` while a transition runs.
 const INTERMEDIATE: u8 = 3;
 /// STATUS counts up this often.
 const COUNT_EVERY: Duration = Duration::from_millis(100);
+/// From this revision (F) on the backplane tells its fan.
+const FAN_REVISION: u8 = 5;
+/// Type of a module that the backplane cannot identify.
+const DEAD: u16 = 16;
 
 /// Power to the CCD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +21,7 @@ pub(super) enum Power {
     NotConfigured,
     Off,
     Rising { until: Mono },
-    On,
+    On { since: Mono },
 }
 
 /// The modules a controller has unless its ACF says otherwise: (slot, type).
@@ -24,11 +29,11 @@ const MODULES: &[(u8, u16)] = &[(1, 12), (2, 11), (3, 1), (4, 9), (5, 2), (6, 2)
 const SLOTS: u8 = 12;
 
 /// The text of SYSTEM: the ACF's `[SYSTEM]` if it says something about modules, else a usual X12 box.
-pub(super) fn system(acf: Option<&Acf>, revision: u8, id: u64) -> String {
+pub(super) fn system(acf: Option<&Acf>, revision: u8, id: u64, dead: Option<u8>) -> String {
     let of_acf = |key: &str| {
         acf.and_then(|a| a.system.iter().find(|(k, _)| k.eq_ignore_ascii_case(key))).map(|(_, v)| v.clone())
     };
-    let told = of_acf("MOD1_TYPE").is_some();
+    let told = (1..=SLOTS).any(|slot| of_acf(&format!("MOD{slot}_TYPE")).is_some());
     let or = |key: &str, usual: String| of_acf(key).unwrap_or(usual);
     let mut text = format!(
         "BACKPLANE_TYPE={} BACKPLANE_REV={revision} BACKPLANE_VERSION={} BACKPLANE_ID={} POWER_ID={}",
@@ -37,45 +42,28 @@ pub(super) fn system(acf: Option<&Acf>, revision: u8, id: u64) -> String {
         or("BACKPLANE_ID", format!("{id:016X}")),
         or("POWER_ID", "0000014A46C4".into()),
     );
-    let present = MODULES.iter().fold(0u32, |bits, (slot, _)| bits | 1 << (slot - 1));
-    text.push_str(&format!(" MOD_PRESENT={}", or("MOD_PRESENT", format!("{present:X}"))));
+    let usual = |slot: u8| MODULES.iter().find(|(s, _)| *s == slot && !told).map_or(0, |(_, t)| *t);
+    let kind =
+        |slot: u8| of_acf(&format!("MOD{slot}_TYPE")).and_then(|t| t.parse().ok()).unwrap_or(usual(slot));
+    let present = (1..=SLOTS).filter(|s| kind(*s) != 0).fold(0u32, |bits, slot| bits | 1 << (slot - 1));
+    let _ = write!(text, " MOD_PRESENT={}", or("MOD_PRESENT", format!("{present:X}")));
     for slot in 1..=SLOTS {
-        let kind = MODULES.iter().find(|(s, _)| *s == slot && !told).map_or(0, |(_, t)| *t);
-        let usual_id =
-            if kind == 0 { "0".repeat(16) } else { format!("{:016X}", id ^ u64::from(slot) << 40) };
-        let version = if kind == 0 { "0.0.0" } else { "1.0.1104" };
-        for (key, usual) in
-            [("TYPE", kind.to_string()), ("REV", "0".into()), ("VERSION", version.into()), ("ID", usual_id)]
-        {
+        let (there, is_dead) = (kind(slot) != 0, dead == Some(slot));
+        let or_none = |usual: String, none: &str| if there { usual } else { none.to_owned() };
+        let own_id = or_none(format!("{:016X}", id ^ u64::from(slot) << 40), "0000000000000000");
+        for (key, usual, of_dead) in [
+            ("TYPE", kind(slot).to_string(), DEAD.to_string()),
+            ("REV", "0".into(), "0".into()),
+            ("VERSION", or_none("1.0.1104".into(), "0.0.0"), "0.0.0".into()),
+            ("ID", own_id, "0".repeat(16)),
+        ] {
             let key = format!("MOD{slot}_{key}");
-            text.push_str(&format!(" {key}={}", or(&key, usual)));
+            let value = if is_dead { of_dead } else { or(&key, usual) };
+            let _ = write!(text, " {key}={value}");
         }
     }
     text.push(' ');
     text
-}
-
-/// What STATUS depends on.
-#[derive(Clone, Debug)]
-pub(super) struct Health {
-    pub power: Power,
-    pub power_time: Duration,
-    /// Background polling is off: everything stands still since then.
-    pub frozen: Option<Mono>,
-    pub booted: Mono,
-    /// (slot, type) of the modules there are.
-    pub modules: Vec<(u8, u16)>,
-    /// Bias channels as applied.
-    pub biases: Vec<Bias>,
-}
-
-/// A bias channel: its keys in STATUS and what it is set to.
-#[derive(Clone, Debug)]
-pub(super) struct Bias {
-    slot: u8,
-    volts_key: String,
-    amps_key: String,
-    volts: f64,
 }
 
 /// (slot, type) of what the text of SYSTEM names.
@@ -87,12 +75,43 @@ pub(super) fn modules(system: &str) -> Vec<(u8, u16)> {
     (1..=SLOTS).map(|slot| (slot, kind(slot))).filter(|(_, kind)| *kind != 0).collect()
 }
 
+/// What STATUS depends on.
+#[derive(Clone, Debug)]
+pub(super) struct Health {
+    pub power: Power,
+    pub power_time: Duration,
+    pub revision: u8,
+    /// Background polling is off: what it told last.
+    pub frozen: Option<Polled>,
+    pub booted: Mono,
+    /// (slot, type) of the modules there are.
+    pub modules: Vec<(u8, u16)>,
+    /// Bias channels as applied.
+    pub biases: Vec<Bias>,
+}
+
+/// STATUS, without LOG between its two parts.
+#[derive(Clone, Debug)]
+pub(super) struct Polled {
+    head: String,
+    rest: String,
+}
+
+/// A bias channel: its keys in STATUS and what it is set to.
+#[derive(Clone, Debug)]
+pub(super) struct Bias {
+    slot: u8,
+    volts_key: String,
+    amps_key: String,
+    volts: f64,
+}
+
 impl Health {
-    /// Takes over what a configuration says about bias channels.
-    pub fn apply(&mut self, acf: &Acf) {
+    /// Takes over what a configuration says about bias channels, of one slot or of all.
+    pub fn apply(&mut self, acf: &Acf, only: Option<u8>) {
         let value = |key: &str| acf.get(key).and_then(|v| v.parse::<f64>().ok());
-        self.biases.clear();
-        for (slot, kind) in &self.modules {
+        self.biases.retain(|b| only.is_some_and(|slot| b.slot != slot));
+        for (slot, kind) in self.modules.iter().filter(|(slot, _)| only.is_none_or(|o| o == *slot)) {
             for (family, channels) in bias_channels(*kind) {
                 for n in 1..=*channels {
                     let key = |what: &str| format!("MOD{slot}/{family}_{what}{n}");
@@ -105,67 +124,137 @@ impl Health {
         }
     }
 
-    pub fn settle(&mut self, now: Mono, faults: &Faults) {
+    /// APPLYALL went through.
+    pub fn configured(&mut self) {
+        self.power = Power::Off;
+    }
+
+    pub fn power_on(&mut self, now: Mono) -> Result<(), String> {
+        match self.power {
+            Power::NotConfigured => return Err("not before APPLYALL".into()),
+            Power::Off => self.power = Power::Rising { until: now + self.power_time },
+            Power::Rising { .. } | Power::On { .. } => {}
+        }
+        Ok(())
+    }
+
+    pub fn power_off(&mut self) {
+        if self.power != Power::NotConfigured {
+            self.power = Power::Off;
+        }
+    }
+
+    pub fn settle(&mut self, now: Mono, faults: &mut Faults) {
         if let Power::Rising { until } = self.power
             && until <= now
             && !faults.has(&Fault::PowerHalf)
         {
-            self.power = Power::On;
+            self.power = Power::On { since: until };
+        }
+        if self.drop_due(faults).is_some_and(|at| at <= now) {
+            faults.once(|f| matches!(f, Fault::PowerDrop(_)).then_some(()));
+            self.power = Power::Off;
         }
     }
 
-    pub fn deadline(&self) -> Option<Mono> {
+    fn drop_due(&self, faults: &Faults) -> Option<Mono> {
+        let Power::On { since } = self.power else { return None };
+        faults.find(|f| if let Fault::PowerDrop(d) = f { Some(since + *d) } else { None })
+    }
+
+    pub fn deadline(&self, faults: &Faults) -> Option<Mono> {
         match self.power {
-            Power::Rising { until } => Some(until),
-            _ => None,
+            Power::Rising { until } if !faults.has(&Fault::PowerHalf) => Some(until),
+            _ => self.drop_due(faults),
+        }
+    }
+
+    /// POLLOFF: STATUS stands still, but for the log.
+    pub fn freeze(&mut self, faults: &Faults, now: Mono) {
+        if self.frozen.is_none() {
+            self.frozen = Some(self.polled(faults, now));
         }
     }
 
     /// The text of STATUS.
     pub fn status(&self, log: usize, faults: &Faults, now: Mono) -> String {
-        let seen = self.frozen.unwrap_or(now);
+        let fresh;
+        let Polled { head, rest } = match &self.frozen {
+            Some(frozen) => frozen,
+            None => {
+                fresh = self.polled(faults, now);
+                &fresh
+            }
+        };
+        format!("{head} LOG={log} {rest}")
+    }
+
+    fn polled(&self, faults: &Faults, now: Mono) -> Polled {
         let stale = faults.has(&Fault::StatusStale);
-        let count = if stale { 7 } else { seen.since(self.booted).as_nanos() / COUNT_EVERY.as_nanos() + 1 };
+        let count = if stale { 7 } else { now.since(self.booted).as_nanos() / COUNT_EVERY.as_nanos() + 1 };
+        let valid = u8::from(!faults.has(&Fault::StatusInvalid));
         let power = match self.power {
             Power::NotConfigured => 1,
             Power::Off => 2,
             Power::Rising { .. } => INTERMEDIATE,
-            Power::On => 4,
+            Power::On { .. } => 4,
         };
-        let on = self.power == Power::On;
+        let on = power == 4;
         let good = !(on && faults.has(&Fault::PowerBad));
-        let mut text = format!(
-            "VALID={} COUNT={count} LOG={log} POWER={power} POWERGOOD={} OVERHEAT={} BACKPLANE_TEMP=28.187",
-            u8::from(!faults.has(&Fault::StatusInvalid)),
+        let mut rest = format!(
+            "POWER={power} POWERGOOD={} OVERHEAT={} BACKPLANE_TEMP=28.187",
             u8::from(good),
             u8::from(faults.has(&Fault::Overheat)),
         );
+        // Writing to a String cannot fail, here and below.
         for (rail, volts) in RAILS {
-            text.push_str(&format!(" {rail}_V={volts:.3} {rail}_I=0.100"));
+            let _ = write!(rest, " {rail}_V={volts:.3} {rail}_I=0.100");
+        }
+        if self.revision >= FAN_REVISION {
+            rest.push_str(" FANTACH=2400");
         }
         for (slot, kind) in &self.modules {
-            self.module(&mut text, *slot, *kind, on, faults);
+            self.module(&mut rest, *slot, *kind, on, faults);
         }
-        text
+        Polled { head: format!("VALID={valid} COUNT={count}"), rest }
     }
 
+    /// What a module tells, in the order of the hardware.
     fn module(&self, text: &mut String, slot: u8, kind: u16, on: bool, faults: &Faults) {
-        text.push_str(&format!(" MOD{slot}/TEMP=26.250"));
+        let _ = write!(text, " MOD{slot}/TEMP=26.250");
         if matches!(kind, 5 | 11) {
-            for (sensor, celsius) in [("TEMPA", -110.15), ("TEMPB", -183.15), ("TEMPC", -110.05)] {
-                let key = format!("MOD{slot}/{sensor}");
-                let open =
-                    faults.find(|f| matches!(f, Fault::SensorOpen(k) if *k == key).then_some(())).is_some();
-                let value = if open { -273.150_016 } else { celsius };
-                text.push_str(&format!(" {key}={value:.6}"));
-            }
-            text.push_str(&format!(" MOD{slot}/HEATERAOUTPUT=0.900 MOD{slot}/HEATERBOUTPUT=0.900"));
-            text.push_str(&format!(" MOD{slot}/DINPUTS=00000101"));
+            heater(text, slot, faults);
         }
         for bias in self.biases.iter().filter(|b| b.slot == slot) {
-            let volts = if on { bias.volts } else { 0.0 };
-            text.push_str(&format!(" {}={volts:.3} {}=0.002", bias.volts_key, bias.amps_key));
+            let is_dead =
+                |f: &Fault| matches!(f, Fault::BiasOff(k) if k.eq_ignore_ascii_case(&bias.volts_key));
+            let dead = faults.find(|f| is_dead(f).then_some(())).is_some();
+            let volts = if on && !dead { bias.volts } else { 0.0 };
+            let _ = write!(text, " {}={volts:.3} {}=0.002", bias.volts_key, bias.amps_key);
         }
+        match kind {
+            3 | 5 | 9 | 11 => text.push_str(&format!(" MOD{slot}/DINPUTS=00000101")),
+            7 | 10 => text.push_str(&format!(" MOD{slot}/DINPUTS=0101")),
+            _ => return,
+        }
+        for register in 0..16 {
+            let _ = write!(text, " MOD{slot}/VCPU_OUTREG{register}=0");
+        }
+    }
+}
+
+fn heater(text: &mut String, slot: u8, faults: &Faults) {
+    for (sensor, celsius) in [("TEMPA", -110.15), ("TEMPB", -183.15), ("TEMPC", -110.05)] {
+        let key = format!("MOD{slot}/{sensor}");
+        let open = faults.has(&Fault::SensorOpen(key.clone()));
+        let value = if open { -273.150_016 } else { celsius };
+        let _ = write!(text, " {key}={value:.6}");
+    }
+    for output in ["HEATERAOUTPUT", "HEATERBOUTPUT"] {
+        let _ = write!(text, " MOD{slot}/{output}=0.900");
+    }
+    for term in ["HEATERAP", "HEATERAI", "HEATERAD", "HEATERBP", "HEATERBI", "HEATERBD"] {
+        let _ = write!(text, " MOD{slot}/{term}=0");
     }
 }
 

@@ -1,11 +1,15 @@
 //! The timing script: not an interpreter, but the contract the reference's scripts keep.
 //!
 //! ```text
-//!            Exposures > 0             time over, AbortExposure          ReadOut
-//!   idle ──────────────────► integrating ───────────────────► pending ────────────► reading ──► idle
-//!    │ DoFlush ▲                                                  │ DoFlush             (a new frame)
-//!    └─► flushing ◄───────────────────────────────────────────────┘
+//!            Exposures > 0             time over, AbortExposure
+//!   main ──────────────────────► integrating ─────────────────► main, with charge in the CCD
+//!    │ ▲                                 │ ContinuousExposures
+//!    │ └── flushing ◄── DoFlush          ▼
+//!    └──── ReadOut ────────────────► reading (a new frame) ──► main, without
 //! ```
+//!
+//! Main looks at its parameters in this order: ContinuousExposures, Exposures, ReadOut, DoFlush, AutoFlush.
+//! Each run through a branch takes one off its parameter.
 
 use crate::units::Mono;
 use std::time::Duration;
@@ -13,12 +17,20 @@ use std::time::Duration;
 /// Lines an idle flush shifts the charge by while it waits for its readout.
 const FLUSH_SHIFT: u32 = 90;
 
+/// An integration that waits in the CCD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Charge {
+    pub began: Mono,
+    pub ended: Mono,
+    /// Lines it was shifted by.
+    pub shifted: u32,
+}
+
 /// What the script does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    Idle,
-    Integrating { since: Mono, until: Mono },
-    Pending { began: Mono, ended: Mono, shifted: u32 },
+    Main { charge: Option<Charge> },
+    Integrating { before: Option<Charge>, since: Mono, until: Mono, continuous: bool },
     Flushing { until: Mono },
     Reading { since: Mono, until: Mono, buffer: u8 },
 }
@@ -34,6 +46,8 @@ pub(super) struct Parameter {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parameters {
     all: Vec<Parameter>,
+    /// To be set with the next load.
+    prepared: Vec<Parameter>,
     /// Names are matched letter by letter.
     case_sensitive: bool,
 }
@@ -44,6 +58,7 @@ impl Parameters {
     }
 
     pub fn replace(&mut self, all: Vec<Parameter>) {
+        self.prepared.clear();
         self.all = all;
     }
 
@@ -54,19 +69,42 @@ impl Parameters {
         self.all.iter().position(same)
     }
 
+    /// `false`: unknown. What was prepared comes into force with it.
+    pub fn load(&mut self, name: &str, value: u32) -> bool {
+        let Some(at) = self.find(name) else { return false };
+        for p in std::mem::take(&mut self.prepared) {
+            self.set(&p.name, p.value);
+        }
+        self.all[at].value = value;
+        true
+    }
+
     /// `false`: unknown.
-    pub fn set(&mut self, name: &str, value: u32) -> bool {
-        self.find(name).is_some_and(|i| {
-            self.all[i].value = value;
-            true
-        })
+    pub fn prepare(&mut self, name: &str, value: u32) -> bool {
+        let Some(at) = self.find(name) else { return false };
+        let name = self.all[at].name.clone();
+        self.prepared.retain(|p| p.name != name);
+        self.prepared.push(Parameter { name, value });
+        true
     }
 
     pub fn get(&self, name: &str) -> u32 {
         self.all.iter().find(|p| p.name.eq_ignore_ascii_case(name)).map_or(0, |p| p.value)
     }
 
-    pub fn integration(&self) -> Duration {
+    /// As the script itself changes it.
+    fn set(&mut self, name: &str, value: u32) {
+        if let Some(p) = self.all.iter_mut().find(|p| p.name.eq_ignore_ascii_case(name)) {
+            p.value = value;
+        }
+    }
+
+    /// `Name--`
+    fn take_one(&mut self, name: &str) {
+        self.set(name, self.get(name).saturating_sub(1));
+    }
+
+    fn integration(&self) -> Duration {
         Duration::from_millis(u64::from(self.get("IntMS")) + 10 * u64::from(self.get("IntCS")))
     }
 }
@@ -74,8 +112,8 @@ impl Parameters {
 /// What a step of the script wants from frame memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// Begin a frame: integration from `began` to `ended`; `shifted` lines.
-    Begin { began: Mono, ended: Mono, shifted: u32 },
+    /// Begin a frame of this charge.
+    Begin(Charge),
     /// The frame in this buffer is complete.
     Complete { buffer: u8 },
 }
@@ -84,96 +122,111 @@ pub(super) enum Wish {
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     pub state: State,
-    pub held: bool,
-    pub flush: Duration,
+    /// Held since then.
+    held: Option<Mono>,
+    flush: Duration,
 }
 
 impl Script {
     pub fn new(flush: Duration) -> Script {
-        Script { state: State::Idle, held: false, flush }
+        Script { state: State::Main { charge: None }, held: None, flush }
     }
 
     /// RESETTIMING, LOADTIMING: the script begins anew; a readout that runs is cut off.
     pub fn restart(&mut self) {
-        self.state = State::Idle;
+        self.state = State::Main { charge: None };
+    }
+
+    /// HOLDTIMING: everything stands still.
+    pub fn hold(&mut self, now: Mono) {
+        self.held.get_or_insert(now);
+    }
+
+    /// RELEASETIMING: it goes on where it stood.
+    pub fn release(&mut self, now: Mono) {
+        let Some(held) = self.held.take() else { return };
+        let pause = now.since(held);
+        match &mut self.state {
+            State::Main { .. } => {}
+            State::Integrating { until, .. } | State::Flushing { until } => *until = *until + pause,
+            State::Reading { since, until, .. } => (*since, *until) = (*since + pause, *until + pause),
+        }
+    }
+
+    /// The time on the cores' own watch.
+    pub fn now(&self, now: Mono) -> Mono {
+        self.held.map_or(now, |held| held.min(now))
     }
 
     /// One transition, if one is due.
     pub fn step(&mut self, p: &mut Parameters, now: Mono) -> Option<Wish> {
-        if self.held {
+        if self.held.is_some() {
             return None;
         }
         match self.state {
-            State::Idle if p.get("DoFlush") > 0 => self.flush(p, now),
-            State::Idle if p.get("Exposures") > 0 => {
-                p.set("Exposures", p.get("Exposures") - 1);
-                self.state = State::Integrating { since: now, until: now + p.integration() };
-                None
+            State::Main { charge } => return self.main(p, charge, now),
+            State::Integrating { before, since, until, continuous } => {
+                let aborted = p.get("AbortExposure") > 0;
+                if aborted || until <= now {
+                    let began = before.map_or(since, |b| b.began);
+                    let ended = until.min(now);
+                    return self.integrated(p, Charge { began, ended, shifted: 0 }, aborted, continuous);
+                }
             }
-            State::Idle if p.get("ReadOut") > 0 => self.read(p, now, now, 0),
-            State::Integrating { since, .. } if p.get("AbortExposure") > 0 => {
-                p.set("AbortExposure", 0);
-                self.state = State::Pending { began: since, ended: now, shifted: 0 };
-                None
-            }
-            State::Integrating { since, until } if until <= now => {
-                self.state = State::Pending { began: since, ended: until, shifted: 0 };
-                None
-            }
-            State::Pending { began, ended, shifted } => self.pending(p, began, ended, shifted, now),
-            State::Flushing { until } if until <= now => {
-                self.state = State::Idle;
-                None
-            }
+            State::Flushing { until } if until <= now => self.restart(),
             State::Reading { until, buffer, .. } if until <= now => {
-                self.state = State::Idle;
-                Some(Wish::Complete { buffer })
+                self.restart();
+                return Some(Wish::Complete { buffer });
             }
-            _ => None,
+            State::Flushing { .. } | State::Reading { .. } => {}
         }
+        None
     }
 
-    fn pending(
+    fn main(&mut self, p: &mut Parameters, charge: Option<Charge>, now: Mono) -> Option<Wish> {
+        let continuous = p.get("ContinuousExposures") > 0;
+        if continuous || p.get("Exposures") > 0 {
+            let until = now + p.integration();
+            self.state = State::Integrating { before: charge, since: now, until, continuous };
+        } else if p.get("ReadOut") > 0 {
+            p.take_one("ReadOut");
+            return Some(Wish::Begin(charge.unwrap_or(Charge { began: now, ended: now, shifted: 0 })));
+        } else if p.get("DoFlush") > 0 {
+            p.take_one("DoFlush");
+            self.state = State::Flushing { until: now + self.flush * p.get("FlushCount").max(1) };
+        } else if p.get("AutoFlush") > 0 {
+            self.state = State::Main { charge: charge.map(|c| Charge { shifted: FLUSH_SHIFT, ..c }) };
+        }
+        None
+    }
+
+    fn integrated(
         &mut self,
         p: &mut Parameters,
-        began: Mono,
-        ended: Mono,
-        shifted: u32,
-        now: Mono,
+        charge: Charge,
+        aborted: bool,
+        continuous: bool,
     ) -> Option<Wish> {
-        if p.get("DoFlush") > 0 {
-            return self.flush(p, now);
+        if aborted {
+            p.take_one("AbortExposure");
         }
-        if p.get("ReadOut") > 0 {
-            return self.read(p, began, ended, shifted);
+        self.state = State::Main { charge: Some(charge) };
+        if continuous {
+            p.take_one("ReadOut");
+            return Some(Wish::Begin(charge));
         }
-        if p.get("Exposures") > 0 {
-            self.state = State::Idle;
-        } else if p.get("AutoFlush") > 0 {
-            self.state = State::Pending { began, ended, shifted: FLUSH_SHIFT };
-        }
+        p.take_one("Exposures");
         None
-    }
-
-    fn flush(&mut self, p: &mut Parameters, now: Mono) -> Option<Wish> {
-        p.set("DoFlush", 0);
-        self.state = State::Flushing { until: now + self.flush * p.get("FlushCount").max(1) };
-        None
-    }
-
-    fn read(&mut self, p: &mut Parameters, began: Mono, ended: Mono, shifted: u32) -> Option<Wish> {
-        p.set("ReadOut", 0);
-        Some(Wish::Begin { began, ended, shifted })
     }
 
     /// Is another transition due by itself, and when?
     pub fn deadline(&self) -> Option<Mono> {
         match self.state {
-            _ if self.held => None,
+            _ if self.held.is_some() => None,
             State::Integrating { until, .. } | State::Flushing { until } | State::Reading { until, .. } => {
                 Some(until)
             }
-            State::Idle | State::Pending { .. } => None,
+            State::Main { .. } => None,
         }
     }
 }

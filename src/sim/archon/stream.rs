@@ -1,64 +1,76 @@
 //! FETCH: a piece of frame memory as blocks, made while it is sent.
+//!
+//! Frame memory is read when a block is made, not when it is asked for: a buffer that nobody locked may
+//! get the next frame meanwhile, and the image is then one half of each.
 
-use super::sky::FrameSpec;
+use super::buffers::{Buffer, Buffers};
 use crate::proto::archon::BLOCK;
 
-/// What the padding after the last pixel is made of.
+/// What the padding after the last pixel is made of, and memory that was never written.
 const PADDING: u8 = 0xFF;
 
 /// A FETCH that is being answered.
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub id: [u8; 2],
-    spec: Option<FrameSpec>,
-    /// Byte of the frame that comes next.
+    id: [u8; 2],
+    buffer: u8,
+    /// Byte of the buffer that comes next.
     position: u64,
     /// Block that comes next, and how many there are.
     pub block: u32,
-    pub blocks: u32,
+    blocks: u32,
     row: Vec<u8>,
-    row_number: Option<u64>,
+    /// What `row` is: number, frame.
+    made: Option<(u64, u64)>,
 }
 
 impl Stream {
-    pub fn new(id: [u8; 2], spec: Option<FrameSpec>, offset: u64, blocks: u32) -> Stream {
-        Stream { id, spec, position: offset, block: 0, blocks, row: Vec::new(), row_number: None }
+    pub fn new(id: [u8; 2], buffer: u8, offset: u64, blocks: u32) -> Stream {
+        Stream { id, buffer, position: offset, block: 0, blocks, row: Vec::new(), made: None }
     }
 
     pub fn is_done(&self) -> bool {
         self.block >= self.blocks
     }
 
+    /// Blocks still to come.
+    pub fn left(&self) -> usize {
+        self.blocks.saturating_sub(self.block) as usize
+    }
+
     /// Appends one block, header included.
-    pub fn next_block(&mut self, out: &mut Vec<u8>, wrong_header: bool) {
+    pub fn next_block(&mut self, memory: &Buffers, out: &mut Vec<u8>, wrong_header: bool) {
         let id = if wrong_header { *b"zz" } else { self.id };
         out.extend_from_slice(&[b'<', id[0], id[1], b':']);
+        let buffer = memory.get(self.buffer);
         let mut left = BLOCK;
         while left > 0 {
-            let taken = self.pixels(left, out);
+            let taken = self.bytes(buffer, left, out);
+            self.position += taken as u64;
             left -= taken;
         }
         self.block += 1;
     }
 
-    fn pixels(&mut self, most: usize, out: &mut Vec<u8>) -> usize {
-        let row_bytes = self.spec.as_ref().map_or(0, |s| u64::from(s.width()) * s.sample.bytes() as u64);
-        let total = self.spec.as_ref().map_or(0, FrameSpec::bytes);
-        if self.position >= total {
+    /// Appends what is in memory at `position`, at most to the end of the row.
+    fn bytes(&mut self, buffer: Option<&Buffer>, most: usize, out: &mut Vec<u8>) -> usize {
+        let spec = buffer.and_then(|b| b.spec.as_ref()).filter(|s| self.position < s.bytes());
+        let (Some(buffer), Some(spec)) = (buffer, spec) else {
             out.resize(out.len() + most, PADDING);
-            self.position += most as u64;
             return most;
+        };
+        let row_bytes = u64::from(spec.width()) * spec.sample.bytes() as u64;
+        let (number, within) = (self.position / row_bytes, self.position % row_bytes);
+        let taken = most.min((row_bytes - within) as usize);
+        let Some(held) = buffer.at_row(number as u32) else {
+            out.resize(out.len() + taken, PADDING);
+            return taken;
+        };
+        if self.made != Some((number, held.frame)) {
+            held.row(number as u32, &mut self.row);
+            self.made = Some((number, held.frame));
         }
-        let (number, within) = (self.position / row_bytes, (self.position % row_bytes) as usize);
-        if self.row_number != Some(number)
-            && let Some(spec) = &self.spec
-        {
-            spec.row(number as u32, &mut self.row);
-            self.row_number = Some(number);
-        }
-        let taken = most.min(self.row.len() - within);
-        out.extend_from_slice(&self.row[within..within + taken]);
-        self.position += taken as u64;
+        out.extend_from_slice(&self.row[within as usize..within as usize + taken]);
         taken
     }
 }

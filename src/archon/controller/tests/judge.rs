@@ -171,10 +171,10 @@ impl Judge {
         if !self.applied {
             self.blame("POWERON without an ACF applied and read back since boot".into());
         }
-        if !self.status_at.is_some_and(|t| now.since(t) <= FRESH) || self.told("VALID") != Some("1") {
+        if self.status_at.is_none_or(|t| now.since(t) > FRESH) || self.told("VALID") != Some("1") {
             self.blame("POWERON on an old or invalid STATUS".into());
         }
-        if !self.count_moved.is_some_and(|t| now.since(t) <= FRESH) {
+        if self.count_moved.is_none_or(|t| now.since(t) > FRESH) {
             self.blame("POWERON while COUNT stands still".into());
         }
         if self.told("POWER") != Some("2")
@@ -214,7 +214,7 @@ impl Judge {
 
     fn apply_all(&mut self, text: &str, peer: &Peer) {
         let asked = |o: &Order| matches!(o, Order::Load { .. });
-        if !self.ordered(asked) && !(text.starts_with("APPLYALL") && self.typed("APPLYALL")) {
+        if !(self.ordered(asked) || text.starts_with("APPLYALL") && self.typed("APPLYALL")) {
             self.blame(format!("{text} without an order"));
         }
         if !matches!(peer.script, super::peer::Script::Idle | super::peer::Script::Waiting) {

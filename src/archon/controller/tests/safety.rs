@@ -121,7 +121,7 @@ fn order(kind: u8, p: u8) -> Order {
         10 => Order::Abort { readout: p & 1 != 0 },
         11 => Order::Readout { delay: u32::from(p % 2) },
         12 => Order::Discard,
-        13 => Order::Lock(if p % 4 == 0 { Which::Newest } else { Which::Buffer(p % 4) }),
+        13 => Order::Lock(if p.is_multiple_of(4) { Which::Newest } else { Which::Buffer(p % 4) }),
         14 => Order::Fetch { from_block: u32::from(p % 8) },
         15 => Order::Unlock,
         16 => Order::StopFetch,
