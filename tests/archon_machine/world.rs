@@ -380,7 +380,6 @@ impl World {
         let boxes = self.boxes.iter().map(|b| format!("box: {} locked {}", b.doing(), b.locked()));
         said.chain(commands).chain(boxes).collect::<Vec<_>>().join("\n")
     }
-
 }
 
 fn role_config(names: &[&str], dir: &Path) -> RoleConfig {
