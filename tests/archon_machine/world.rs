@@ -381,14 +381,6 @@ impl World {
         said.chain(commands).chain(boxes).collect::<Vec<_>>().join("\n")
     }
 
-    /// Texts of messages of a call.
-    pub fn texts(&self, ticket: Ticket) -> Vec<String> {
-        let of = |(t, _, key, value): &(Option<Ticket>, Level, String, Value)| match value {
-            Value::Str(text) if *t == Some(ticket) && key == "text" => Some(text.clone()),
-            _ => None,
-        };
-        self.said.iter().filter_map(of).collect()
-    }
 }
 
 fn role_config(names: &[&str], dir: &Path) -> RoleConfig {

@@ -121,6 +121,10 @@ impl Archon {
         }
         let mut end = self.blocks(id, &mut bytes);
         let client = self.clients.get_mut(&id)?;
+        if bytes.is_empty() {
+            // A stream that ended without a block held these up.
+            client.texts(self.now, &mut bytes);
+        }
         if let Some(limit) = limit
             && client.sent + bytes.len() as u64 >= limit
         {
