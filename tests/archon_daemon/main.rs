@@ -123,6 +123,8 @@ fn what_a_killed_daemon_was_fetching_is_recovered_by_the_next() {
         appliance::frames::whole(file).expect("its sums agree");
         assert_eq!(card(&image(file), "EXPOSURE"), "1");
     }
+    // A stream that broke during the recovery leaves its controller marked until somebody has looked.
+    result(&daemon, &["archon.reset"]);
     result(&daemon, &["archon.expose", "flavour=bias"]);
     assert_eq!(house.files(".fits.gz").len(), 8);
     daemon.stop();

@@ -232,6 +232,11 @@ impl House {
         self.event(Event::Closed { conn, reason: CloseReason::Error("cut by the test".into()) });
     }
 
+    /// A fault of a controller from now on.
+    pub fn fault(&mut self, controller: usize, fault: &str) {
+        self.controllers[controller].faults().add(fault.parse().expect("a fault"));
+    }
+
     pub fn connected(&self, controller: usize) -> bool {
         self.wires.values().any(|n| *n == controller)
     }

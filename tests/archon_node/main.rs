@@ -105,6 +105,14 @@ fn an_exposure_of_both_controllers_with_its_news() {
 }
 
 #[test]
+fn a_bias_is_over_on_one_controller_before_the_other_has_answered_its_release() {
+    let (mut house, client) = House::ready();
+    house.fault(SP2, "delay=50");
+    let reply = house.ask(client, "expose", &[("flavour", "bias".into())]).expect("exposed");
+    assert_eq!(reply.get("verdict"), Some(&"complete".into()), "{reply}");
+}
+
+#[test]
 fn a_lost_worker_is_an_answer_not_a_wait_for_ever() {
     let (mut house, client) = House::ready();
     house.no_workers = true;
