@@ -1,6 +1,7 @@
 //! STA Archon: framing, replies, configuration, status word, cutting, sequences of commands.
 
 mod acf;
+mod actor;
 mod controller;
 mod exchanges;
 mod fetch;
@@ -15,6 +16,7 @@ type Runner = fn(&GoldenFile, &mut Report) -> bool;
 
 const RUNNERS: &[Runner] = &[
     acf::run,
+    actor::run,
     controller::run,
     exchanges::run,
     fetch::run,
