@@ -2,6 +2,7 @@
 //! and a Python client on its ports.
 
 mod house;
+mod kills;
 
 use appliance::value::Value;
 use flate2::read::GzDecoder;
