@@ -132,8 +132,10 @@ fn clocks_and_sockets_are_in_reactor_and_sys_only() {
 
 #[test]
 fn unsafe_code_is_in_sys_only() {
+    // The word in a text (`unsafe power status`) is no code.
+    let code = |line: &str| line.split('"').step_by(2).collect::<Vec<_>>().join(" ");
     let is_unsafe =
-        |line: &str| line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|w| w == "unsafe");
+        |line: &str| code(line).split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|w| w == "unsafe");
     none(
         "unsafe outside src/sys",
         lines_where(&sources(), |source, line| source.module != "sys" && is_unsafe(line)),

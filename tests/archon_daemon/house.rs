@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// A process is up, or gone, within this time, whatever else the machine does.
-const WITHIN: Duration = Duration::from_secs(60);
+pub const WITHIN: Duration = Duration::from_secs(60);
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -139,6 +139,13 @@ impl House {
 
     pub fn images(&self) -> PathBuf {
         self.dir.path().join("images")
+    }
+
+    /// Files of the night whose names end like this.
+    pub fn files(&self, ending: &str) -> Vec<PathBuf> {
+        let nights = fs::read_dir(self.images()).expect("readable").flatten().map(|e| e.path());
+        let files = nights.filter_map(|night| fs::read_dir(night).ok()).flatten().flatten().map(|e| e.path());
+        files.filter(|f| f.to_string_lossy().ends_with(ending)).collect()
     }
 
     pub fn record(&self) -> String {

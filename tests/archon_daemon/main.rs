@@ -92,6 +92,44 @@ fn the_record_is_complete(house: &House) {
     assert!(of("plan", "controller", "sp1") > 0 && of("plan", "controller", "sp2") > 0, "{record}");
 }
 
+/// Killed in the middle of a fetch and started again: every image is there, once, and whole.
+#[test]
+fn what_a_killed_daemon_was_fetching_is_recovered_by_the_next() {
+    let house = House::new(&["--fault", "cut-fetch=3"]);
+    let daemon = observing(&house, &[]);
+    let target = address(&daemon, "json").to_owned();
+    let exposing = std::thread::spawn(move || {
+        appliance().args(["call", &target, "archon.expose", "flavour=bias"]).output().expect("runs")
+    });
+    // Both controllers have stopped sending: partial images, and a lock file for each.
+    while house.files(".lock").len() < 4 || house.files(".part").len() < 4 {
+        assert!(!exposing.is_finished(), "it ended: {}", daemon.log_text());
+    }
+    daemon.signal(Signal::SIGKILL);
+    daemon.gone();
+    assert!(!exposing.join().expect("joined").status.success());
+    assert_eq!(house.files(".fits.gz").len(), 0);
+    let daemon = house.daemon(&[]);
+    await_result(&daemon, &["archon.status", "simple=true"]);
+    // The recovery of the start, or else this one.
+    let began = std::time::Instant::now();
+    while house.files(".fits.gz").len() < 4 || !house.files(".lock").is_empty() {
+        call(&daemon, &["archon.recover"]);
+        assert!(began.elapsed() < house::WITHIN, "{:?}\n{}", house.files(""), daemon.log_text());
+    }
+    let images = house.files(".fits.gz");
+    assert_eq!((images.len(), house.files(".part").len()), (4, 0), "{images:?}");
+    for file in &images {
+        appliance::frames::whole(file).expect("its sums agree");
+        assert_eq!(card(&image(file), "EXPOSURE"), "1");
+    }
+    // A stream that broke during the recovery leaves its controller marked until somebody has looked.
+    result(&daemon, &["archon.reset"]);
+    result(&daemon, &["archon.expose", "flavour=bias"]);
+    assert_eq!(house.files(".fits.gz").len(), 8);
+    daemon.stop();
+}
+
 #[test]
 fn a_read_only_port_reads_only() {
     let house = House::new(&[]);

@@ -94,12 +94,17 @@ impl World {
 
     /// Controllers just switched on.
     pub fn new(names: &[&str], sample: Sample) -> World {
+        World::with(names.len(), &acf(sample), &yml(names))
+    }
+
+    /// So many controllers, with this configuration; `DIR` in it is the world's directory.
+    pub fn with(controllers: usize, acf: &str, yml: &str) -> World {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("images")).expect("a directory");
-        std::fs::write(dir.path().join("test.acf"), acf(sample)).expect("written");
-        let config = role_config(names, dir.path());
+        std::fs::write(dir.path().join("test.acf"), acf).expect("written");
+        let config = role_config(&yml.replace("DIR", &dir.path().display().to_string()), dir.path());
         let now = Now { mono: Mono(1_000_000_000), utc: Utc::from_seconds(MIDNIGHT) };
-        let boxes = (0..names.len() as u64).map(|n| {
+        let boxes = (0..controllers as u64).map(|n| {
             let config = ArchonSimConfig { seed: 5 + n, backplane: 0xA000 + n, ..ArchonSimConfig::default() };
             Box_::new(config, now)
         });
@@ -380,32 +385,26 @@ impl World {
         let boxes = self.boxes.iter().map(|b| format!("box: {} locked {}", b.doing(), b.locked()));
         said.chain(commands).chain(boxes).collect::<Vec<_>>().join("\n")
     }
-
-    /// Texts of messages of a call.
-    pub fn texts(&self, ticket: Ticket) -> Vec<String> {
-        let of = |(t, _, key, value): &(Option<Ticket>, Level, String, Value)| match value {
-            Value::Str(text) if *t == Some(ticket) && key == "text" => Some(text.clone()),
-            _ => None,
-        };
-        self.said.iter().filter_map(of).collect()
-    }
 }
 
-fn role_config(names: &[&str], dir: &Path) -> RoleConfig {
+fn yml(names: &[&str]) -> String {
     let mut yml = String::from("controllers:\n");
     for name in names {
         yml.push_str(&format!(
             "  {name}:\n    host: 127.0.0.1\n    port: 4242\n    detectors:\n      r_{name}: {{taps: 1}}\n      b_{name}: {{taps: 1, serial: X}}\n"
         ));
     }
-    yml.push_str(&format!(
-        "archon:\n  acf_file: {0}/test.acf\nfiles:\n  data_dir: {0}/images\n  template: 'sdR-{{ccd}}-{{exposure_no:08d}}.fits'\n\
-         window_modes:\n  small: {{lines: 6, pixels: 10}}\n  binned: {{hbin: 2, vbin: 2}}\nactor: {{run_recovery_on_start: true}}\n\
+    yml.push_str(
+        "archon:\n  acf_file: DIR/test.acf\nfiles:\n  data_dir: DIR/images\n  template: 'sdR-{ccd}-{exposure_no:08d}.fits'\n\
+         window_modes:\n  small: {lines: 6, pixels: 10}\n  binned: {hbin: 2, vbin: 2}\nactor: {run_recovery_on_start: true}\n\
          observatory: LCO\nheader:\n  PROJECT: ['test', 'The project']\n",
-        dir.display()
-    ));
+    );
+    yml
+}
+
+fn role_config(yml: &str, dir: &Path) -> RoleConfig {
     let (site, _) =
-        ArchonConfig::load(&yml, &dir.join("archon.yml"), &|_| None).expect("a good configuration");
+        ArchonConfig::load(yml, &dir.join("archon.yml"), &|_| None).expect("a good configuration");
     let controller = |entry: &appliance::config::archon::ControllerEntry| ControllerConfig {
         entry: entry.clone(),
         timeouts: site.timeouts,

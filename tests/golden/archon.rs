@@ -1,7 +1,8 @@
 //! STA Archon: framing, replies, configuration, status word, cutting, sequences of commands.
 
-mod controller;
 mod acf;
+mod actor;
+mod controller;
 mod exchanges;
 mod fetch;
 mod replies;
@@ -14,6 +15,8 @@ use crate::report::{GoldenFile, Report};
 type Runner = fn(&GoldenFile, &mut Report) -> bool;
 
 const RUNNERS: &[Runner] = &[
+    acf::run,
+    actor::run,
     controller::run,
     exchanges::run,
     fetch::run,
@@ -21,8 +24,6 @@ const RUNNERS: &[Runner] = &[
     slicing::run, //
     status_word::run,
 ];
-const RUNNERS: &[Runner] =
-    &[acf::run, exchanges::run, fetch::run, replies::run, slicing::run, status_word::run];
 
 /// Runs the cases of one file; a file may say something to more than one runner.
 pub fn run(file: &GoldenFile, report: &mut Report) -> bool {

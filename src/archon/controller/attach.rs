@@ -6,7 +6,7 @@ use super::procedure::{Mark, Procedure, ReadBack, Step};
 use crate::archon::safety::{Class, Grant, Purpose, understand};
 use crate::archon::status_word::StatusWord;
 use crate::config::acf::Acf;
-use crate::proto::archon::Command;
+use crate::proto::archon::{Command, Power};
 use std::sync::Arc;
 
 impl Controller {
@@ -43,7 +43,9 @@ impl Controller {
     pub(super) fn found(&mut self) -> Vec<(Level, String)> {
         let mut said = Vec::new();
         let Some((frame, _)) = self.view.frame.clone() else { return said };
-        let writing = frame.buffer(frame.write_buffer);
+        // A controller that has nothing applied reads nothing out: what is half written was cut off by a restart.
+        let configured = self.facts.status.power() != Some(Power::NotConfigured);
+        let writing = frame.buffer(frame.write_buffer).filter(|_| configured);
         if let Some(buffer) = writing.filter(|b| !b.complete && (b.lines > 0 || b.pixels > 0)) {
             said.push((
                 Level::Warning,

@@ -150,6 +150,8 @@ pub struct Controller {
     exposure: Option<Exposure>,
     /// Frame buffers before the readout that is going on.
     baseline: Option<Baseline>,
+    /// Buffer and lines of a readout nobody waits for, and since when they are so.
+    standing: Option<(u8, u64, Mono)>,
     /// The buffer whose readout was announced.
     told_buffer: Option<(u8, u64)>,
     fetch_from: u64,
@@ -206,6 +208,7 @@ impl Controller {
             unverified: None,
             exposure: None,
             baseline: None,
+            standing: None,
             told_buffer: None,
             fetch_from: 0,
             fetch_bytes: 0,

@@ -11,6 +11,8 @@ use crate::proto::archon::{Buffer, Command, Frame, PARAMETER_MAX};
 use crate::units::Now;
 use std::time::Duration;
 
+/// A readout nobody waits for that makes no progress for so long is over.
+const STANDS_STILL: Duration = Duration::from_secs(15);
 const EVERY: Duration = Duration::from_millis(80);
 
 /// What is complete now.
@@ -137,11 +139,16 @@ impl Controller {
     }
 
     /// A readout nobody waits for any more (link lost, found on attach): is it over?
-    pub(super) fn look_for_late_frame(&mut self) {
+    pub(super) fn look_for_late_frame(&mut self, now: Now) {
         let Some(before) = self.baseline.clone() else { return };
         let Some((frame, _)) = self.view.frame.clone() else { return };
         let waited = self.runs.iter().any(|r| r.waits_for_frame());
-        let Some(buffer) = new_frame(&frame, &before).filter(|_| !waited) else { return };
+        let Some(buffer) = new_frame(&frame, &before).filter(|_| !waited) else {
+            if !waited {
+                self.look_whether_it_stands(&frame, now);
+            }
+            return;
+        };
         self.baseline = None;
         if self.facts.word.has(StatusWord::READING) {
             self.set_word(self.facts.word.off(StatusWord::READING));
@@ -154,6 +161,29 @@ impl Controller {
             )));
             self.facts.unfetched.push(id);
             self.changed();
+        }
+    }
+
+    /// A readout that was cut off (RESETTIMING, a restart) leaves a buffer half written for ever.
+    fn look_whether_it_stands(&mut self, frame: &Frame, now: Now) {
+        let Some(buffer) = frame.buffer(frame.write_buffer).filter(|b| !b.complete) else { return };
+        match self.standing {
+            Some((number, lines, since)) if (number, lines) == (buffer.number, buffer.lines) => {
+                if now.mono.since(since) < STANDS_STILL {
+                    return;
+                }
+                self.standing = None;
+                self.baseline = None;
+                self.set_word(self.facts.word.off(StatusWord::READING));
+                self.report(super::Report::Log(format!(
+                    "buffer {} has stood at {} lines for {} s: its readout was cut off",
+                    buffer.number,
+                    buffer.lines,
+                    STANDS_STILL.as_secs()
+                )));
+                self.changed();
+            }
+            _ => self.standing = Some((buffer.number, buffer.lines, now.mono)),
         }
     }
 }

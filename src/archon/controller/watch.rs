@@ -114,7 +114,7 @@ impl Controller {
         if self.baseline.is_some() && !self.runs.iter().any(Run::waits_for_frame) && !self.frame_asked(now) {
             self.ask(Command::Frame, now);
         }
-        self.look_for_late_frame();
+        self.look_for_late_frame(now);
     }
 
     fn ask(&mut self, command: Command, now: Now) {

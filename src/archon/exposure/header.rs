@@ -195,18 +195,13 @@ fn extra(cx: &Context, header: &Value, ccd: &str) -> Vec<Card> {
     let Value::Map(pairs) = header else { return Vec::new() };
     let is_ccd =
         |name: &str| cx.config.controllers.iter().any(|c| c.entry.detectors.iter().any(|d| d.name == name));
-    let mut cards = Vec::new();
-    for (key, value) in pairs {
-        match value {
-            Value::Map(own) if is_ccd(key) => {
-                if key == ccd {
-                    cards.extend(own.iter().map(|(k, v)| given(k, v)));
-                }
-            }
-            value => cards.push(given(key, value)),
-        }
-    }
-    cards
+    // Those of the CCD come first, as the reference writes them.
+    let own = pairs.iter().filter(|(key, _)| key == ccd).filter_map(|(_, value)| match value {
+        Value::Map(own) => Some(own),
+        _ => None,
+    });
+    let general = pairs.iter().filter(|(key, value)| !(is_ccd(key) && matches!(value, Value::Map(_))));
+    own.flatten().chain(general).map(|(key, value)| given(key, value)).collect()
 }
 
 fn given(key: &str, value: &Value) -> Card {

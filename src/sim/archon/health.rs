@@ -84,6 +84,8 @@ pub(super) struct Health {
     /// Background polling is off: what it told last.
     pub frozen: Option<Polled>,
     pub booted: Mono,
+    /// COUNT stands still since then: a fault.
+    pub still: Option<Mono>,
     /// (slot, type) of the modules there are.
     pub modules: Vec<(u8, u16)>,
     /// Bias channels as applied.
@@ -145,6 +147,8 @@ impl Health {
     }
 
     pub fn settle(&mut self, now: Mono, faults: &mut Faults) {
+        let stale = faults.has(&Fault::StatusStale);
+        self.still = stale.then(|| self.still.unwrap_or(now));
         if let Power::Rising { until } = self.power
             && until <= now
             && !faults.has(&Fault::PowerHalf)
@@ -190,8 +194,8 @@ impl Health {
     }
 
     fn polled(&self, faults: &Faults, now: Mono) -> Polled {
-        let stale = faults.has(&Fault::StatusStale);
-        let count = if stale { 7 } else { now.since(self.booted).as_nanos() / COUNT_EVERY.as_nanos() + 1 };
+        let seen = self.still.unwrap_or(now);
+        let count = seen.since(self.booted).as_nanos() / COUNT_EVERY.as_nanos() + 1;
         let valid = u8::from(!faults.has(&Fault::StatusInvalid));
         let power = match self.power {
             Power::NotConfigured => 1,

@@ -136,6 +136,7 @@ impl Archon {
             revision: config.revision,
             frozen: None,
             booted: now.mono,
+            still: None,
             modules: Vec::new(),
             biases: Vec::new(),
         };

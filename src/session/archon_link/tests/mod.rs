@@ -76,8 +76,13 @@ impl Rig {
         }
     }
     fn notes(&self) -> Vec<&str> {
-        let note = |e| if let &LinkEvent::Note(ref text) = e { Some(text.as_str()) } else { None };
-        self.events.iter().filter_map(note).collect()
+        let mut notes = Vec::new();
+        for event in &self.events {
+            if let LinkEvent::Note(text) = event {
+                notes.push(text.as_str());
+            }
+        }
+        notes
     }
     fn reply(&mut self) -> (u64, Result<String, LinkError>) {
         match self.events.remove(0) {

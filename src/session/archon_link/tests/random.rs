@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Submit,
+    /// So many at once: the ids go round several times.
+    Submit(u8),
     Fetch(u32),
     Reboot,
     /// The controller answers one of the commands it owes a reply.
@@ -24,10 +25,10 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        12 => Just(Step::Submit),
+        12 => (1u8..48).prop_map(Step::Submit),
         3 => (1u32..4).prop_map(Step::Fetch),
         1 => Just(Step::Reboot),
-        8 => any::<u8>().prop_map(Step::Answer),
+        30 => any::<u8>().prop_map(Step::Answer),
         2 => any::<u8>().prop_map(Step::Refuse),
         8 => (1u16..3000).prop_map(Step::Stream),
         6 => (0u16..3000).prop_map(Step::Wait),
@@ -156,7 +157,11 @@ impl World {
 
     fn step(&mut self, rig: &mut Rig, step: Step) {
         match step {
-            Step::Submit => self.submit(rig, raw(&format!("T{}", self.token + 1))),
+            Step::Submit(n) => {
+                for _ in 0..n {
+                    self.submit(rig, raw(&format!("T{}", self.token + 1)));
+                }
+            }
             Step::Fetch(blocks) => self.submit(rig, fetch(blocks)),
             Step::Reboot => self.submit(rig, Command::Reboot),
             Step::Answer(n) => self.answer(rig, n, false),
