@@ -1,6 +1,7 @@
 //! The reference's own client, `sdss-archon`, on our simulated controller: its start, upload, exposure,
 //! readout and fetch, and the pixels it gets. Says SKIPPED aloud where there is no interpreter.
 
+use appliance::config::acf::Acf;
 use appliance::proto::archon::Sample;
 use appliance::reactor::{Handle, Options, spawn_thread};
 use appliance::sim::archon::{ArchonSimConfig, FrameSpec};
@@ -77,7 +78,7 @@ fn simulator(faults: &[&str]) -> (Handle, SocketAddr) {
 }
 
 /// What the client saw, or its own last words.
-fn session(python: &Path, address: SocketAddr, acf: &str) -> Result<Value, String> {
+fn session(python: &Path, address: SocketAddr, acf: &str, int_param: &str) -> Result<Value, String> {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("session.acf");
     std::fs::write(&path, acf).expect("written");
@@ -86,7 +87,7 @@ fn session(python: &Path, address: SocketAddr, acf: &str) -> Result<Value, Strin
         .arg(script)
         .args([address.ip().to_string(), address.port().to_string()])
         .arg(&path)
-        .arg("0.5")
+        .args(["0.5", int_param])
         .env("HOME", dir.path())
         .output()
         .expect("python runs");
@@ -101,18 +102,32 @@ fn names(seen: &Value, key: &str) -> Vec<String> {
     seen[key].as_array().into_iter().flatten().filter_map(|n| n.as_str().map(str::to_owned)).collect()
 }
 
-fn whole_session(sample: Sample) {
+fn sum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The pixels the client has are those of this frame.
+fn same_image(seen: &Value, key: &str, frame: &FrameSpec) {
+    assert_eq!(seen[key]["shape"], serde_json::json!([frame.height(), frame.width()]), "{key}");
+    assert_eq!(seen[key]["sha256"], sum(&frame.whole()).as_str(), "{key}: every pixel");
+}
+
+/// A session of the client on a box that was just switched on; `frame`: its first exposure, of 0.5 s.
+fn whole_session(acf: &str, int_param: &str, frame: &FrameSpec) {
     let Some(python) = python() else { return };
     let (_handle, address) = simulator(&[]);
-    let acf = ACF.replace("%SAMPLE%", if sample == Sample::U16 { "0" } else { "1" });
-    let seen = session(&python, address, &acf).expect("the client's session goes well");
+    let seen = session(&python, address, acf, int_param).expect("the client's session goes well");
 
     assert_eq!(seen["lines_before"], 0, "a box that was just switched on has no configuration");
-    assert_eq!(seen["lines_after"], acf.lines().filter(|l| l.contains('=')).count() - 1);
+    let own = Acf::parse(acf).expect("read by us too").0;
+    assert_eq!(seen["lines_after"], own.lines.len());
     assert_eq!(names(&seen, "powered"), ["IDLE", "POWERON"]);
-    assert_eq!(names(&seen, "exposing"), ["EXPOSING", "READOUT_PENDING", "POWERON"]);
-    assert_eq!(names(&seen, "exposed"), ["IDLE", "READOUT_PENDING", "POWERON"]);
-    assert_eq!(names(&seen, "fetched"), ["IDLE", "POWERON"]);
+    for prefix in ["", "window_"] {
+        let step = |name: &str| names(&seen, &format!("{prefix}{name}"));
+        assert_eq!(step("exposing"), ["EXPOSING", "READOUT_PENDING", "POWERON"], "{prefix}");
+        assert_eq!(step("exposed"), ["IDLE", "READOUT_PENDING", "POWERON"], "{prefix}");
+        assert_eq!(step("fetched"), ["IDLE", "POWERON"], "{prefix}");
+    }
     assert_eq!(names(&seen, "aborted"), ["IDLE", "READOUT_PENDING", "POWERON"]);
     assert_eq!(names(&seen, "powered_off"), ["IDLE", "POWEROFF"]);
     assert_eq!(seen["system"]["mod2_name"], "HEATERX");
@@ -121,7 +136,20 @@ fn whole_session(sample: Sample) {
         (&Value::from(1), &Value::from(1))
     );
 
-    let expected = FrameSpec {
+    same_image(&seen, "image", frame);
+    // 20 lines of 15 pixels, overscan added; 0.1 s.
+    let window =
+        FrameSpec { frame: 2, pixels: 15 + frame.overscan, lines: 20, integration_ms: 100, ..frame.clone() };
+    same_image(&seen, "window_image", &window);
+
+    // Its APPLYMOD4 is no command of a slot; ours is, and takes over the line it wrote.
+    assert!(seen["apply"].as_str().is_some_and(|e| e.contains("Failed applying")), "{}", seen["apply"]);
+    assert!(seen["log"].as_str().is_some_and(|l| l.contains("APPLYMOD4")), "{}", seen["log"]);
+    assert_eq!(seen["volts"], 1.25);
+}
+
+fn own_frame(sample: Sample) -> FrameSpec {
+    FrameSpec {
         seed: SEED,
         frame: 1,
         taps: 2,
@@ -133,26 +161,38 @@ fn whole_session(sample: Sample) {
         integration_ms: 500,
         shifted: 0,
         counter: false,
-    };
-    assert_eq!(seen["shape"], serde_json::json!([40, 70]));
-    let sum: String = Sha256::digest(expected.whole()).iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(seen["sha256"], sum.as_str(), "every pixel");
+    }
 }
 
 #[test]
 fn the_reference_client_runs_its_session_and_gets_every_pixel() {
-    whole_session(Sample::U16);
+    whole_session(&ACF.replace("%SAMPLE%", "0"), "IntCS", &own_frame(Sample::U16));
 }
 
 #[test]
 fn also_with_32_bits() {
-    whole_session(Sample::U32);
+    whole_session(&ACF.replace("%SAMPLE%", "1"), "IntCS", &own_frame(Sample::U32));
+}
+
+#[test]
+fn the_configuration_of_a_real_instrument_in_split_mode() {
+    let shared = std::env::var_os("APPLIANCE_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let path = shared.join("data/archon/BOSS_extra.acf");
+    let Ok(bytes) = std::fs::read(&path) else {
+        println!("SKIPPED: no {}", path.display());
+        return;
+    };
+    let frame =
+        FrameSpec { taps: 8, pixels: 400, lines: 400, mode: 2, overscan: 0, ..own_frame(Sample::U16) };
+    whole_session(&Acf::decode(&bytes), "IntMS", &frame);
 }
 
 #[test]
 fn the_reference_client_notices_a_refused_upload() {
     let Some(python) = python() else { return };
     let (_handle, address) = simulator(&["refuse=WCONFIG0005"]);
-    let words = session(&python, address, &ACF.replace("%SAMPLE%", "0")).expect_err("a line was refused");
+    let words =
+        session(&python, address, &ACF.replace("%SAMPLE%", "0"), "IntCS").expect_err("a line was refused");
     assert!(words.contains("WCONFIG0005"), "{words}");
 }
