@@ -16,7 +16,6 @@ use appliance::value::Value as Ours;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 use world::{World, expose};
 
 const YML: &str = "controllers:\n  sp1:\n    host: 127.0.0.1\n    port: 4242\n    detectors:\n      \
