@@ -1,6 +1,7 @@
 //! The CCD host as people run it: the daemon, simulated controllers as processes of their own, `appliance call`
 //! and a Python client on its ports.
 
+mod hooks;
 mod house;
 mod kills;
 

@@ -437,6 +437,11 @@ impl Expose {
             saved.iter().flat_map(|s| &s.published).map(|p| results::path(&p.path)).collect();
         let looks: Vec<Value> = saved.iter().flat_map(|s| &s.statistics).map(results::statistics).collect();
         if !names.is_empty() {
+            let body = Value::Map(vec![
+                ("exposure_no".into(), Value::Int(shot.number as i64)),
+                ("filenames".into(), Value::List(names.clone())),
+            ]);
+            cx.hooks.tell("post_process", body);
             cx.say(self.ticket, Level::Info, "filenames", names);
         }
         if !looks.is_empty() {

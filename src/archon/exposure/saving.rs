@@ -13,6 +13,7 @@ use super::Shot;
 use super::header;
 use crate::api::Ticket;
 use crate::archon::controller::{Answer, Fault, Level, Locked, Order, OrderKey, Which};
+use crate::archon::hooks::HookKey;
 use crate::archon::role::FileKey;
 use crate::archon::role::context::Context;
 use crate::archon::role::messages::{Index, Output};
@@ -21,6 +22,7 @@ use crate::frames::geometry;
 use crate::frames::jobs::Overscan;
 use crate::frames::jobs::{Card, Done, FrameHandle, FramePlan, ImageSpec, Job, Published, TapStatistics};
 use crate::units::{Mono, Now};
+use crate::value::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +62,8 @@ enum State {
     /// Partial files are put aside before another try, or for good.
     Abandoning(FileKey),
     AskingStatus(OrderKey),
+    /// The site's own cards.
+    AskingHook(HookKey),
     Securing(FileKey),
     Publishing(FileKey),
     Over,
@@ -180,6 +184,10 @@ impl Saving {
                 self.data(std::mem::take(bytes), cx, now);
                 true
             }
+            Event::Hook { key, result } if self.state == State::AskingHook(*key) => {
+                self.hook_answered(result, ticket, cx, now);
+                true
+            }
             Event::File { key, done } => match std::mem::replace(done, Err(String::new())) {
                 Ok(given) => {
                     let (mine, given) = self.file_done(*key, *given, ticket, cx, now);
@@ -246,7 +254,7 @@ impl Saving {
                 self.state = State::Writing;
                 self.written(cx, now);
             }
-            (State::AskingStatus(k), _) if *k == key => self.secure(cx, now),
+            (State::AskingStatus(k), _) if *k == key => self.ask_hook(cx, now),
             (State::Locking(k) | State::Fetching(k), result) if *k == key => {
                 let text = match result {
                     Err(fault) => fault.to_string(),
@@ -401,6 +409,48 @@ impl Saving {
         }
     }
 
+    /// The site may add cards to each image.
+    fn ask_hook(&mut self, cx: &mut Context, now: Now) {
+        let (Into_::Images(paths), Some(locked)) = (&self.into, &self.locked) else {
+            return self.secure(cx, now);
+        };
+        if !cx.hooks.answers("header") {
+            return self.secure(cx, now);
+        }
+        let ccds = paths.iter().map(|(ccd, _)| Value::from(ccd.as_str())).collect();
+        let body = Value::Map(vec![
+            ("controller".into(), cx.name(self.n).into()),
+            ("ccds".into(), Value::List(ccds)),
+            ("exposure_no".into(), Value::Int(self.shot.number as i64)),
+            ("flavour".into(), self.shot.flavour.name().into()),
+            ("exposure_time".into(), Value::Float(self.shot.requested.as_secs_f64())),
+            ("frame".into(), Value::Int(locked.id.frame as i64)),
+        ]);
+        self.state = State::AskingHook(cx.hooks.ask(self.task, "header", body, now));
+    }
+
+    /// Without an answer the image is written all the same: its pixels are the only copy.
+    fn hook_answered(
+        &mut self,
+        result: &Result<Value, String>,
+        ticket: Option<Ticket>,
+        cx: &mut Context,
+        now: Now,
+    ) {
+        match result {
+            Ok(answer) => {
+                if let Some(Value::Map(more)) = answer.get("header") {
+                    match &mut self.shot.header {
+                        Value::Map(there) => there.extend(more.clone()),
+                        other => *other = Value::Map(more.clone()),
+                    }
+                }
+            }
+            Err(why) => cx.text_of(ticket, Level::Warning, self.n, format!("header: {why}")),
+        }
+        self.secure(cx, now);
+    }
+
     fn secure(&mut self, cx: &mut Context, _now: Now) {
         let (Some(handle), Some(locked)) = (self.handle.clone(), self.locked.clone()) else { return };
         let cards: Vec<(String, Vec<Card>)> = match &self.into {
@@ -522,7 +572,7 @@ impl Saving {
             State::Locking(_) => "locking",
             State::Opening(_) => "opening files",
             State::Fetching(_) => "fetching",
-            State::Writing | State::AskingStatus(_) | State::Securing(_) => "writing",
+            State::Writing | State::AskingStatus(_) | State::AskingHook(_) | State::Securing(_) => "writing",
             State::Failing | State::Abandoning(_) => "giving up",
             State::Publishing(_) => "publishing",
             State::Over => "over",
