@@ -8,7 +8,7 @@ use std::fs;
 const PROGRAM: &str = r#"
 while read -r line; do
   echo "$line" >> "$1"
-  id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/;s/.*"id": \([0-9]*\).*/\1/')
+  id=$(printf '%s' "$line" | sed 's/.*"id": *\([0-9][0-9]*\).*/\1/')
   echo "{\"id\":$id,\"ok\":true,\"header\":{\"HOOKED\":[42,\"by the site\"]}}"
 done
 "#;

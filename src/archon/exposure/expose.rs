@@ -37,6 +37,8 @@ enum Phase {
         open: Vec<Index>,
         limit: Mono,
     },
+    /// The integration is over: nothing is read out before the shutter has answered, or its time is up.
+    Closing(HookKey),
     ReadingOut {
         group: Group,
         begun: Mono,
@@ -71,6 +73,9 @@ pub(in crate::archon) struct Expose {
     phase: Phase,
     began: Now,
     shutter_open: bool,
+    /// The question to open it, and whether the answer was yes.
+    opening: Option<HookKey>,
+    opened: bool,
     warnings: Vec<Value>,
     /// What went wrong on the way; the reply when everything that can be saved is.
     failure: Option<CallError>,
@@ -154,6 +159,8 @@ impl Expose {
             phase: Phase::Saving,
             began: now,
             shutter_open: false,
+            opening: None,
+            opened: false,
             warnings: Vec::new(),
             failure: None,
         }
@@ -264,21 +271,22 @@ impl Expose {
         let limit = started.mono + shot.requested + LATE;
         if shot.flavour.opens_shutter() && !self.ask.no_shutter && cx.hooks.answers("shutter") {
             shot.shutter = Shutter::Unconfirmed;
-            self.move_shutter(true, cx, now);
+            self.opened = false;
+            self.opening = Some(self.move_shutter(true, cx, now));
         }
         let open = self.controllers.iter().filter(|n| !over.contains(n)).copied().collect();
         self.phase = Phase::Integrating { open, limit };
         self.go_on(cx, now);
     }
 
-    fn move_shutter(&mut self, open: bool, cx: &mut Context, now: Now) {
+    fn move_shutter(&mut self, open: bool, cx: &mut Context, now: Now) -> HookKey {
         self.shutter_open = open;
         let number = self.shot.as_ref().map_or(0, |s| s.number);
         let body = Value::Map(vec![
             ("open".into(), Value::Bool(open)),
             ("exposure_no".into(), Value::Int(number as i64)),
         ]);
-        cx.hooks.ask(self.id, "shutter", body, now);
+        cx.hooks.ask(self.id, "shutter", body, now)
     }
 
     /// The integration is over everywhere.
@@ -287,8 +295,13 @@ impl Expose {
             shot.over = Some(now);
         }
         if self.shutter_open {
-            self.move_shutter(false, cx, now);
+            self.phase = Phase::Closing(self.move_shutter(false, cx, now));
+            return;
         }
+        self.after_integration(cx, now);
+    }
+
+    fn after_integration(&mut self, cx: &mut Context, now: Now) {
         if self.ask.readout {
             return self.read_out(cx, now);
         }
@@ -516,7 +529,10 @@ impl Expose {
         match &self.phase {
             Phase::Reserving(_) | Phase::PreExpose(_) | Phase::Windows(_) => self.end(why, cx),
             Phase::Preparing(_) => self.give_up_prepared(&all, why, cx, now),
-            Phase::Releasing { .. } | Phase::Integrating { .. } | Phase::ReadingOut { .. } => {
+            Phase::Releasing { .. }
+            | Phase::Closing(_)
+            | Phase::Integrating { .. }
+            | Phase::ReadingOut { .. } => {
                 self.stop(&all, why, cx, now);
             }
             Phase::Saving => {
@@ -567,22 +583,22 @@ impl Expose {
             };
         }
         // The shutter: its word goes into the header.
-        match result {
-            Ok(_) => {
-                if let Some(shot) = &mut self.shot
-                    && !self.shutter_open
-                    && shot.shutter == Shutter::Unconfirmed
-                {
+        let closes = matches!(&self.phase, Phase::Closing(k) if *k == key);
+        match &result {
+            Ok(_) if self.opening == Some(key) => self.opened = true,
+            Ok(_) if closes && self.opened => {
+                if let Some(shot) = &mut self.shot {
                     shot.shutter = Shutter::Confirmed;
-                    for saving in self.savings.iter_mut().filter(|s| s.shot.number == shot.number) {
-                        saving.shot.shutter = Shutter::Confirmed;
-                    }
                 }
             }
+            Ok(_) => {}
             Err(why) => {
-                let what = if self.shutter_open { "open" } else { "close" };
+                let what = if self.opening == Some(key) { "open" } else { "close" };
                 self.warn(format!("Shutter failed to {what}: {why}"), cx);
             }
+        }
+        if closes {
+            self.after_integration(cx, now);
         }
     }
 }
@@ -705,6 +721,7 @@ impl Task for Expose {
             Phase::Preparing(_) => "preparing",
             Phase::Releasing { .. } => "starting",
             Phase::Integrating { .. } => "integrating",
+            Phase::Closing(_) => "closing the shutter",
             Phase::ReadingOut { .. } => "reading out",
             Phase::Unpreparing { .. } | Phase::Aborting { .. } => "aborting",
             Phase::Saving => "saving",

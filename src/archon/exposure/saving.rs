@@ -32,6 +32,8 @@ const IN_FLIGHT_MAX: usize = 16;
 const IN_FLIGHT_LOW: usize = 4;
 /// A controller that was lost must be back by then.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
+/// A disk that does not answer for so long has failed.
+const DISK_WITHIN: Duration = Duration::from_secs(180);
 /// Times a buffer that could not be released is tried again.
 const UNLOCK_TRIES: u32 = 3;
 
@@ -101,6 +103,8 @@ pub(in crate::archon) struct Saving {
     unlocked: bool,
     unlock_tries: u32,
     failure: Option<String>,
+    /// When the disk was last asked or answered.
+    disk: Mono,
     /// How it ended.
     pub outcome: Option<Result<Saved, String>>,
 }
@@ -126,12 +130,16 @@ impl Saving {
             unlocked: false,
             unlock_tries: 0,
             failure: None,
+            disk: now.mono,
             outcome: None,
         }
     }
 
     /// Time or circumstances changed: go on if it is our turn.
     pub fn go_on(&mut self, ticket: Option<Ticket>, cx: &mut Context, now: Now) {
+        if !self.waits_for_disk() {
+            self.disk = now.mono;
+        }
         if let State::Waiting { since } = self.state {
             let view = cx.controllers[self.n.0].view();
             let free = cx.saving[self.n.0].is_none_or(|t| t == self.task);
@@ -159,8 +167,17 @@ impl Saving {
     pub fn deadline(&self) -> Option<Mono> {
         match self.state {
             State::Waiting { since } => Some(since + BACK_WITHIN),
+            _ if self.waits_for_disk() => Some(self.disk + DISK_WITHIN),
             _ => None,
         }
+    }
+
+    fn waits_for_disk(&self) -> bool {
+        let job = matches!(
+            self.state,
+            State::Opening(_) | State::Abandoning(_) | State::Securing(_) | State::Publishing(_)
+        );
+        self.outcome.is_none() && (job || !self.in_flight.is_empty())
     }
 
     fn lock(&mut self, ticket: Option<Ticket>, cx: &mut Context, now: Now) {
@@ -334,6 +351,7 @@ impl Saving {
         cx: &mut Context,
         now: Now,
     ) -> (bool, Option<Done>) {
+        self.disk = now.mono;
         if let Some(at) = self.in_flight.iter().position(|k| *k == key) {
             self.in_flight.remove(at);
             if let Done::Written { bytes, error, .. } = done {

@@ -66,6 +66,8 @@ const TASKS_MAX: usize = 256;
 const RECONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// What runs when the program is asked to end has this long.
 const END_WITHIN: Duration = Duration::from_secs(60);
+/// `on_exit = poweroff` has this long.
+const POWER_OFF_WITHIN: Duration = Duration::from_secs(40);
 
 /// A call that takes more than one turn, and whether other writes wait for it.
 struct Running {
@@ -397,14 +399,8 @@ impl Archon {
         if self.finished || (busy && now.mono < limit) {
             return;
         }
-        if self.cx.config.power_off_on_exit && !self.powering_off {
-            self.powering_off = true;
-            for n in 0..self.cx.controllers.len() {
-                let order = Order::Power { on: false, consent: Default::default() };
-                self.cx.order(TaskId(0), Index(n), order, now);
-                for _ in self.cx.pump(Index(n)) {}
-            }
-            // Not waited for beyond this turn's bytes: the reply changes nothing any more.
+        if self.cx.config.power_off_on_exit && self.power_off(limit, now) {
+            return;
         }
         self.finished = true;
         self.cx.hooks.end();
@@ -412,6 +408,26 @@ impl Archon {
             self.cx.outputs.push_back(output);
         }
         self.cx.outputs.push_back(Output::Finished);
+    }
+}
+
+impl Archon {
+    /// `on_exit = poweroff`: `true` while a controller still has power and time is left.
+    fn power_off(&mut self, limit: Mono, now: Now) -> bool {
+        if !self.powering_off {
+            self.powering_off = true;
+            self.ending = Some(now.mono + POWER_OFF_WITHIN);
+            for n in 0..self.cx.controllers.len() {
+                let order = Order::Power { on: false, consent: Default::default() };
+                self.cx.order(TaskId(0), Index(n), order, now);
+                for _ in self.cx.pump(Index(n)) {}
+            }
+            return true;
+        }
+        let on = |c: &super::controller::Controller| {
+            c.view().connected && c.view().word.has(super::status_word::StatusWord::POWERON)
+        };
+        now.mono < limit && self.cx.controllers.iter().any(on)
     }
 }
 
