@@ -4,7 +4,7 @@ use super::disk::Disk;
 use super::geometry::{Cut, FrameGeometry};
 pub use super::taps::Overscan;
 use super::writer::Writer;
-use super::{publish, reserve, restore, survey, text_file};
+use super::{promise, publish, reserve, restore, survey, text_file};
 use crate::config::archon::{Checksum, Files};
 use crate::sys::clock;
 use crate::units::Utc;
@@ -90,7 +90,7 @@ pub struct FramePlan {
 pub struct FrameHandle(pub(super) Arc<Mutex<super::writer::Writer>>);
 
 /// Paths of an exposure's images.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reservation {
     /// Exposure number; burnt.
     pub number: u64,
@@ -100,6 +100,8 @@ pub struct Reservation {
     pub paths: Vec<(String, String, PathBuf)>,
     /// Things to tell the operator (`P not found. Creating it.`).
     pub warnings: Vec<String>,
+    /// Images that were promised to be made of the next frame of these controllers: see [`Job::Promise`].
+    pub unkept: Vec<Lost>,
 }
 
 /// An image that is safe.
@@ -193,6 +195,9 @@ pub enum Found {
     WholePart(PathBuf),
     /// Something incomplete, or nothing: the frame is needed from the controller.
     Incomplete(Option<PathBuf>),
+    /// Nothing: the exposure was begun, and perhaps read out. [`FrameId::frame`] is the number its frame would have,
+    /// [`FrameId::timestamp`] an older one.
+    Promised,
     /// A partial file without lock file; it is reported and left alone ([`Lost::lock`] is the partial file).
     Stray(PathBuf),
     /// The lock file cannot be understood, or the image in its place is damaged; in words.
@@ -215,6 +220,10 @@ pub enum Job {
         /// Time of the exposure: decides the directory.
         at: Utc,
     },
+    /// Lock files for frames that do not exist yet; each plan's `id` as in [`Found::Promised`].
+    Promise(Vec<FramePlan>),
+    /// These images will not be made: removes their lock files as far as they are promises.
+    Withdraw(Vec<PathBuf>),
     /// Lock files and partial files.
     Open(Box<FramePlan>),
     /// The next bytes of the frame as fetched (padding may follow the last pixel).
@@ -291,6 +300,10 @@ pub enum Job {
 pub enum Done {
     /// Of [`Job::Reserve`].
     Reserved(Result<Reservation, FileError>),
+    /// Of [`Job::Promise`].
+    Promised(Result<(), FileError>),
+    /// Of [`Job::Withdraw`].
+    Withdrawn,
     /// Of [`Job::Open`].
     Opened(Result<FrameHandle, FileError>),
     /// Of [`Job::Write`]: the buffer, to be filled again.
@@ -329,6 +342,14 @@ pub(super) fn work_on(disk: &Disk, job: Job) -> Done {
         Job::Reserve { naming, seqno, images, bytes, at } => {
             Done::Reserved(reserve::reserve(disk, &naming, seqno, &images, bytes, at))
         }
+        Job::Promise(plans) => {
+            let observatory = plans.first().map_or("", |p| p.naming.observatory.as_str());
+            Done::Promised(promise::make(disk, &plans, sjd(observatory)))
+        }
+        Job::Withdraw(images) => {
+            promise::withdraw(disk, &images);
+            Done::Withdrawn
+        }
         Job::Open(plan) => Done::Opened(open(disk, *plan)),
         Job::Write { handle, bytes } => write(&handle, bytes),
         Job::Secure { handle, cards } => Done::Secured(handle.with(|w| w.secure(cards))),
@@ -348,8 +369,13 @@ pub(super) fn work_on(disk: &Disk, job: Job) -> Done {
 }
 
 fn open(disk: &Disk, plan: FramePlan) -> Result<FrameHandle, FileError> {
-    let sjd = crate::config::archon::night::sjd(clock::utc(), &plan.naming.observatory);
+    let sjd = sjd(&plan.naming.observatory);
     Writer::open(plan, disk.clone(), sjd).map(|w| FrameHandle(Arc::new(Mutex::new(w))))
+}
+
+/// The night it is now.
+fn sjd(observatory: &str) -> i64 {
+    crate::config::archon::night::sjd(clock::utc(), observatory)
 }
 
 fn write(handle: &FrameHandle, mut bytes: Vec<u8>) -> Done {

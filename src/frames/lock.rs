@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 /// How far the image has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
+    /// Nothing was read out yet: see [`super::promise`].
+    Promised,
     /// Pixels are coming.
     Writing,
     /// The partial file is complete and synced.
@@ -25,8 +27,12 @@ pub(super) enum State {
     Partial,
 }
 
-const STATES: &[(State, &str)] =
-    &[(State::Writing, "writing"), (State::Whole, "whole"), (State::Partial, "partial")];
+const STATES: &[(State, &str)] = &[
+    (State::Promised, "promised"),
+    (State::Writing, "writing"),
+    (State::Whole, "whole"),
+    (State::Partial, "partial"),
+];
 
 /// What a lock file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,7 +153,9 @@ impl Lock {
     /// Whether this lock is about the same image of the same frame: a second try, not a collision. The reference
     /// does not know frame numbers.
     pub fn is_of(&self, id: &FrameId, ccd: &str, exposure: u64) -> bool {
-        let same_frame = self.id.frame == 0 || (self.id.frame, self.id.timestamp) == (id.frame, id.timestamp);
+        let same_frame = self.id.frame == 0
+            || self.state == State::Promised
+            || (self.id.frame, self.id.timestamp) == (id.frame, id.timestamp);
         same_frame
             && self.exposure == exposure
             && self.ccd == ccd

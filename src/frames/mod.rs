@@ -1,7 +1,7 @@
 //! Images on disk: cut out of the frame while it is fetched, proven, and never lost.
 //!
 //! ```text
-//! reserve ─► open ─► write … write ─► secure ─► publish          per exposure and controller
+//! reserve ─► (promise) ─► open ─► write … write ─► secure ─► publish          per exposure and controller
 //!   number,   lock     chunks cut,      data,     compressed, renamed (never over another file),
 //!   names     files,   swapped, summed  header,   checksum line, lock file removed
 //!             .part    in one pass      fsync of file and directory: the buffer may be released
@@ -19,6 +19,7 @@ pub mod jobs;
 mod lock;
 mod names;
 mod pixels;
+mod promise;
 mod publish;
 pub mod quicklook;
 mod reserve;

@@ -7,6 +7,7 @@ use super::disk::{Disk, parent};
 use super::jobs::{FileError, Naming, Reservation};
 use super::lock;
 use super::names::Pattern;
+use super::promise;
 use crate::config::archon::night::night;
 use crate::config::archon::template::{Fields, FileTemplate};
 use crate::units::Utc;
@@ -56,13 +57,15 @@ pub(super) fn reserve(
     let paths: Vec<(String, String, PathBuf)> = paths.collect();
     nothing_in_the_way(&paths)?;
     check_space(&dir, naming, bytes)?;
+    let controllers = images.iter().map(|(controller, _)| controller.as_str()).collect();
+    let unkept = promise::unkept(&dir, &controllers)?;
     let counter = root.join(COUNTER);
     let next = number.checked_add(1).ok_or_else(|| {
         FileError::new("cannot count on in", &counter, "the number is too large", "use a smaller --seqno")
     })?;
     disk.replace(&counter, next.to_string().as_bytes())?;
     disk.sync_dir(root)?;
-    Ok(Reservation { number, dir, paths, warnings })
+    Ok(Reservation { number, dir, paths, warnings, unkept })
 }
 
 /// The root exists, and is a mounted file system of its own if that is asked for.

@@ -44,7 +44,7 @@ pub(super) fn restore(
             Ok(()) => publish::left_over(disk, &whole, naming, checksum),
             Err(why) => refuse(&why, "move the image away, and recover again"),
         },
-        Found::Incomplete(_) => refuse("it is not whole", FETCH),
+        Found::Incomplete(_) | Found::Promised => refuse("it is not whole", FETCH),
         Found::Stray(part) => {
             refuse("it has no lock file", &format!("look into {}, then move it away", part.display()))
         }

@@ -29,7 +29,7 @@ pub(super) fn survey(path: Option<&Path>, naming: &Naming, at: Utc) -> Result<Ve
 }
 
 /// One lock file.
-fn look(lock_path: &Path) -> Lost {
+pub(super) fn look(lock_path: &Path) -> Lost {
     let read = fs::read(lock_path).map_err(|e| FileError::io("cannot read", lock_path, &e).to_string());
     match read.and_then(|bytes| Lock::parse(&bytes)) {
         Ok(lock) => lost(lock_path, lock),
@@ -39,7 +39,10 @@ fn look(lock_path: &Path) -> Lost {
 
 fn lost(lock_path: &Path, lock: Lock) -> Lost {
     let part = lock.part.clone().unwrap_or_else(|| lock::part_of(&lock.image));
-    let found = classify(&lock.image, part);
+    let found = match classify(&lock.image, part) {
+        Found::Incomplete(None) if lock.state == lock::State::Promised => Found::Promised,
+        found => found,
+    };
     let cut = lock.cut.unwrap_or(Cut { ccd: lock.ccd.clone(), width: 0, height: 0, areas: Vec::new() });
     Lost {
         lock: lock_path.to_owned(),

@@ -457,6 +457,9 @@ pub trait App {
     fn start(&mut self, now: Now, fx: &mut Effects<Self::Job>);
     /// One event in, orders out.
     fn handle(&mut self, event: Event<'_, Self::Done>, now: Now, fx: &mut Effects<Self::Job>);
+    /// [`App::handle`] has panicked: what it was told is dropped, and so is what it had ordered. Time to make
+    /// safe what may be half done.
+    fn panicked(&mut self, _text: &str, _now: Now, _fx: &mut Effects<Self::Job>) {}
     /// Does a job; runs on a worker thread and may block.
     fn work(job: Self::Job) -> Self::Done;
 }

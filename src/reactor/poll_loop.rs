@@ -263,6 +263,13 @@ impl<'a, A: App> Loop<'a, A> {
     /// The dispatch boundary: what was being handled ends, orders half given are dropped.
     fn on_panic(&mut self, conn: Option<ConnId>, text: &str) {
         self.fx.drain();
+        let told = catch_unwind(AssertUnwindSafe(|| self.app.panicked(text, clock::now(), &mut self.fx)));
+        match told {
+            Ok(()) => self.carry_out(),
+            Err(_) => {
+                self.fx.drain();
+            }
+        }
         match conn {
             Some(id) => {
                 log::error!("internal error on connection {:#x}, which is closed now: {text}", id.0);

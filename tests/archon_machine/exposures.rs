@@ -178,6 +178,10 @@ fn a_refused_second_expose_does_not_disturb_the_first() {
     let first = world.begin(Ask::Expose(Box::new(expose(5000))));
     world.pass(Duration::from_secs(1));
     assert_eq!(world.refused(Ask::Expose(Box::new(expose(10)))), "The expose delegate is locked.");
+    for ask in [Ask::Reset { timing: false }, Ask::SetParam("IntMS".into(), 5), Ask::Flush(1)] {
+        let words = world.refused(ask);
+        assert!(words.starts_with("Exposure 1 is going on"), "{words}");
+    }
     world.answer(first).expect("undisturbed");
     assert_eq!(names(&world).len(), 2);
 }

@@ -1,7 +1,7 @@
 //! What goes wrong with a controller, its link or the disk: a clear word, no wrong image, and a way back.
 
 use crate::world::{Fits, World, expose};
-use appliance::archon::methods::Ask;
+use appliance::archon::methods::{Ask, ExposeAsk};
 use appliance::archon::safety::Consent;
 use appliance::value::Value;
 use std::time::Duration;
@@ -151,12 +151,12 @@ fn a_directory_that_disappears_keeps_the_frame_locked_and_recoverable() {
     assert_ne!(world.boxes[0].locked(), 0, "the frame is kept");
     std::fs::rename(&away, world.images()).expect("moved back");
     no_image_is_another(&world);
-    // A raw fetch of the locked buffer saves it by hand.
-    let raw = world.dir.path().join("raw.fits");
-    let ask =
-        Ask::FrameFetch { buffer: Some(world.boxes[0].locked()), file: Some(raw.display().to_string()) };
-    world.done(ask);
-    assert!(raw.exists());
+    let words = shoot(&mut world).expect_err("first things first");
+    assert!(words.contains("Frame 2 in buffer 2 of sp1") && words.contains("recover"), "{words}");
+    recover(&mut world);
+    assert_eq!(world.files("00000002.fits").len(), 2, "{}", world.story());
+    no_image_is_another(&world);
+    assert!(world.files(".lock").is_empty() && world.files(".part").is_empty());
     shoot(&mut world).expect("and the night goes on");
 }
 
@@ -174,11 +174,64 @@ fn after_a_kill_at_any_moment_nothing_is_lost_or_overwritten() {
         world.call(Ask::Reset { timing: true }).expect("reset");
         no_image_is_another(&world);
         let second = world.files("00000002.fits").len();
-        assert!(second == 2 || (second == 0 && !answered), "after {ms} ms: {second} files");
+        let read_out = world.frames.contains_key(&(0, 2));
+        assert_eq!(second, if read_out { 2 } else { 0 }, "after {ms} ms\n{}", world.story());
+        assert!(read_out || !answered, "after {ms} ms");
+        assert!(world.files(".lock").is_empty(), "after {ms} ms: {:?}", world.files(".lock"));
         shoot(&mut world).unwrap_or_else(|e| panic!("after {ms} ms: {e}\n{}", world.story()));
         let numbers: std::collections::BTreeSet<i64> =
             world.files(".fits").iter().map(|f| Fits::read(f).number("EXPOSURE")).collect();
         assert_eq!(numbers.len() * 2, world.files(".fits").len(), "after {ms} ms: {numbers:?}");
         no_image_is_another(&world);
+    }
+}
+
+#[test]
+fn a_link_lost_in_the_readout_fails_the_call_but_not_the_image() {
+    let mut world = World::ready();
+    fault(&mut world, "slow-readout=3000");
+    let ticket = world.begin(Ask::Expose(Box::new(expose(100))));
+    world.pass(Duration::from_millis(400));
+    assert_eq!(world.boxes[0].doing(), "reading");
+    world.cut(0);
+    let words = world.answer(ticket).expect_err("nobody saw the end of it").message;
+    assert!(words.contains("sp1") && words.contains("link"), "{words}");
+    assert_eq!(world.files(".lock").len(), 2, "whose frame it will be is on the disk");
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.files("00000001.fits").len(), 2, "{}", world.story());
+    no_image_is_another(&world);
+    assert!(world.files(".lock").is_empty());
+}
+
+#[test]
+fn an_exposure_that_was_never_read_out_does_not_take_the_next_ones_frame() {
+    let mut world = World::quiet();
+    shoot(&mut world).expect("well");
+    world.begin(Ask::Expose(Box::new(expose(5000))));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.files(".lock").len(), 2);
+    world.kill();
+    world.done(Ask::Reset { timing: true });
+    assert_eq!(world.files(".lock").len(), 2, "nobody has looked yet");
+    // Its number is 2 and its frame would have been 2, which is now that of exposure 3.
+    shoot(&mut world).expect("well");
+    assert!(world.files(".lock").is_empty());
+    recover(&mut world);
+    let numbers: Vec<i64> = world.files("fits").iter().map(|f| Fits::read(f).number("EXPOSURE")).collect();
+    assert_eq!(numbers, [1, 3, 1, 3]);
+    no_image_is_another(&world);
+}
+
+#[test]
+fn an_exposure_that_is_aborted_leaves_no_promise() {
+    let mut world = World::ready();
+    for readout in [true, false] {
+        let ask = ExposeAsk { readout, ..expose(if readout { 5000 } else { 100 }) };
+        let ticket = world.begin(Ask::Expose(Box::new(ask)));
+        world.pass(Duration::from_secs(1));
+        assert_eq!(world.files(".lock").len(), 2);
+        world.done(Ask::Abort { flush: false, reset: true });
+        assert_eq!(world.answer(ticket).is_err(), readout);
+        assert!(world.files(".lock").is_empty(), "{:?}", world.files(".lock"));
     }
 }

@@ -97,6 +97,22 @@ impl World {
         World::with(names.len(), &acf(sample), &yml(names))
     }
 
+    /// The same; nothing is recovered at the start of the program.
+    pub fn quiet() -> World {
+        let yml = yml(&["sp1"]).replace("run_recovery_on_start: true", "run_recovery_on_start: false");
+        let mut world = World::with(1, &acf(Sample::U16), &yml);
+        world.init();
+        world
+    }
+
+    /// The connection of a controller ends; nobody meant it to.
+    pub fn cut(&mut self, n: usize) {
+        let client = self.wires[n].client.take().expect("connected");
+        self.boxes[n].closed(client);
+        self.wires[n].link.closed("the cable was pulled", self.now);
+        self.settle();
+    }
+
     /// So many controllers, with this configuration; `DIR` in it is the world's directory.
     pub fn with(controllers: usize, acf: &str, yml: &str) -> World {
         let dir = tempfile::tempdir().expect("a directory");

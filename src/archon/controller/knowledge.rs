@@ -178,8 +178,23 @@ impl Controller {
             self.rebooted("its frame numbers began anew");
         }
         self.ticks = Some((frame.timer, now.mono));
+        self.notice_readout(&frame);
         self.view.frame = Some((Arc::new(frame), now.mono));
         self.look_for_overwritten();
+    }
+
+    /// Lines arrive in a buffer, and no order of ours asked for them: a readout begun before us, or by another client.
+    fn notice_readout(&mut self, frame: &Frame) {
+        let idle = self.baseline.is_none() && !self.runs.iter().any(|r| r.lane == super::run::Lane::Timing);
+        // What an order of ours has cut off stays half written: only what was seen since counts.
+        let since = |at: Mono| self.timing_ended.is_none_or(|t| t < at);
+        let Some((before, _)) = self.view.frame.clone().filter(|(_, at)| idle && since(*at)) else { return };
+        let Some(writing) = frame.buffer(frame.write_buffer).filter(|b| !b.complete) else { return };
+        let was = before.buffer(frame.write_buffer).filter(|b| !b.complete).map_or(0, |b| b.lines);
+        if writing.lines > was {
+            self.baseline = Some(super::readout::baseline(&before));
+            self.set_word(self.facts.word.on(StatusWord::READING));
+        }
     }
 
     /// A frame nobody saved may have been written over.

@@ -283,6 +283,8 @@ pub struct Alarm {
 /// What a controller tells the role.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
+    /// A frame is complete that no order waited for.
+    LateFrame,
     /// An order is finished.
     Done {
         /// Which.

@@ -149,6 +149,8 @@ pub struct Controller {
     // ---- what it does
     exposure: Option<Exposure>,
     /// Frame buffers before the readout that is going on.
+    /// When the last order that touches timing was over.
+    timing_ended: Option<Mono>,
     baseline: Option<Baseline>,
     /// Buffer and lines of a readout nobody waits for, and since when they are so.
     standing: Option<(u8, u64, Mono)>,
@@ -207,6 +209,7 @@ impl Controller {
             before_upload: None,
             unverified: None,
             exposure: None,
+            timing_ended: None,
             baseline: None,
             standing: None,
             told_buffer: None,

@@ -160,6 +160,7 @@ impl Controller {
                 buffer.frame, buffer.number
             )));
             self.facts.unfetched.push(id);
+            self.report(super::Report::LateFrame);
             self.changed();
         }
     }

@@ -168,6 +168,7 @@ impl Controller {
         }
         if run.lane == Lane::Timing {
             self.power_in_order = false;
+            self.timing_ended = Some(now.mono);
         }
         if run.lane == Lane::Watch {
             self.watched(&run, result.as_ref().err(), now);

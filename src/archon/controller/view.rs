@@ -1,11 +1,12 @@
 //! What is shown: the view for replies and headers, and everything in one object.
 
-use super::{Controller, View};
+use super::{Controller, Locked, View};
 use crate::archon::safety::Memory;
 use crate::archon::status_word::StatusWord;
 use crate::archon::window::{PARAMETERS, Window};
 use crate::frames::geometry::FrameGeometry;
-use crate::proto::archon::Sample;
+use crate::frames::jobs::FrameId;
+use crate::proto::archon::{Buffer, Sample};
 use crate::units::{Mono, Now};
 use crate::value::Value;
 
@@ -70,6 +71,27 @@ impl Controller {
             pixel_count,
             line_count,
         })
+    }
+
+    /// BACKPLANE_ID.
+    pub(in crate::archon) fn backplane(&self) -> &str {
+        &self.backplane
+    }
+
+    /// The frame that comes next, as far as it is known before it exists: its number and shape; its time stamp is
+    /// the newest of those that are there.
+    pub(in crate::archon) fn next_frame(&self) -> Option<Locked> {
+        let (frame, _) = self.view.frame.as_ref()?;
+        let newest = |of: fn(&Buffer) -> u64| frame.buffers.iter().map(of).max().unwrap_or(0);
+        let id = FrameId {
+            controller: self.name().to_owned(),
+            backplane: self.backplane.clone(),
+            buffer: 0,
+            frame: newest(|b| b.frame) + 1,
+            timestamp: newest(|b| b.timestamp),
+        };
+        let geometry = self.expected_frame()?;
+        Some(Locked { id, geometry, base: 0, blocks: 0, exposure_ticks: 0, missed: 0 })
     }
 
     /// Everything about it in one object, with ages in seconds.

@@ -1,5 +1,6 @@
 //! The calls `expose` and `read` as one task.
 
+use super::promise::{self, Kept};
 use super::saving::{Into_, Saving};
 use super::{Pending, Shot, Shutter, ask_of_read, results};
 use crate::api::{CallError, Ticket};
@@ -13,7 +14,7 @@ use crate::archon::role::messages::Index;
 use crate::archon::role::task::{Event, Task, TaskId};
 use crate::archon::status_word::StatusWord;
 use crate::archon::window::Window;
-use crate::frames::jobs::{Done, Job};
+use crate::frames::jobs::{Done, Job, Lost};
 use crate::units::{Mono, Now};
 use crate::value::Value;
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ enum Phase {
     Reserving(FileKey),
     PreExpose(HookKey),
     Windows(Group),
+    Promising(FileKey),
     Preparing(Group),
     /// `over`: integrations that have ended already (a bias on one controller, while another has not answered).
     Releasing {
@@ -200,10 +202,14 @@ impl Expose {
         shot.paths = reservation.paths;
         shot.id = format!("{}-{}-{:08}", cx.config.site.observatory, now.utc.mjd_day(), shot.number);
         cx.last_exposure = shot.number as i64;
+        cx.live.extend(self.controllers.iter().map(|n| (shot.number, *n)));
         for warning in reservation.warnings {
             self.warn(warning, cx);
         }
         cx.say(self.ticket, Level::Debug, "next_exposure_no", reservation.number as i64);
+        if let Err(why) = self.settle_promises(&reservation.unkept, cx) {
+            return self.end(why, cx);
+        }
         if cx.hooks.answers("pre_expose") {
             let names = self.controllers.iter().map(|n| Value::from(cx.name(*n))).collect();
             let body = Value::Map(vec![
@@ -214,6 +220,45 @@ impl Expose {
         } else {
             self.set_windows(cx, now);
         }
+    }
+
+    /// Exposures of an earlier run: one whose frame is not there must not wait for it any longer, or it would take
+    /// ours.
+    fn settle_promises(&mut self, unkept: &[Lost], cx: &mut Context) -> Result<(), CallError> {
+        let mut withdrawn = Vec::new();
+        for lost in unkept {
+            let of = self.controllers.iter().find(|n| cx.name(**n) == lost.id.controller).copied();
+            let Some(n) = of.filter(|n| !cx.live.contains(&(lost.exposure, *n))) else { continue };
+            match promise::kept(cx, n, lost) {
+                Kept::No => withdrawn.push(lost),
+                // The number is taken: it cannot be mistaken for the frame of this exposure.
+                Kept::Yes(id) => self.warn(
+                    format!(
+                        "exposure {} of {} is in buffer {} (frame {}) and not saved yet: `recover` saves it",
+                        lost.exposure, id.controller, id.buffer, id.frame
+                    ),
+                    cx,
+                ),
+                Kept::Odd(why) => self.warn(format!("exposure {}: {why}", lost.exposure), cx),
+                Kept::Perhaps => {
+                    return Err(refused(format!(
+                        "{} still reads out exposure {}",
+                        lost.id.controller, lost.exposure
+                    )));
+                }
+                Kept::Unknown(why) => {
+                    return Err(refused(format!("exposure {} is not settled: {why}", lost.exposure)));
+                }
+            }
+        }
+        for lost in &withdrawn {
+            self.warn(promise::not_there(lost), cx);
+        }
+        if !withdrawn.is_empty() {
+            let images = withdrawn.iter().map(|lost| lost.image.clone()).collect();
+            cx.file(self.id, 0, Job::Withdraw(images));
+        }
+        Ok(())
     }
 
     fn warn(&mut self, text: String, cx: &mut Context) {
@@ -241,6 +286,16 @@ impl Expose {
             window.set(*key, *value);
         }
         Some(window)
+    }
+
+    /// On disk before the first photon: whose the next frame of each controller is.
+    fn promise(&mut self, cx: &mut Context, now: Now) {
+        let Some(shot) = &self.shot else { return };
+        let plans = promise::plans(cx, &self.controllers, shot, now);
+        if plans.is_empty() {
+            return self.prepare(cx, now);
+        }
+        self.phase = Phase::Promising(cx.file(self.id, 0, Job::Promise(plans)));
     }
 
     fn prepare(&mut self, cx: &mut Context, now: Now) {
@@ -365,6 +420,10 @@ impl Expose {
         let seconds = now.mono.since(begun).as_secs_f64();
         cx.text(self.ticket, Level::Debug, format!("Readout completed in {seconds:.1} seconds."));
         if let Some(shot) = self.shot.take() {
+            // Their promises stay: the frame may still come, and recovery will know it.
+            for (n, _) in &faults {
+                cx.live.remove(&(shot.number, *n));
+            }
             self.shots.push(shot);
         }
         if !faults.is_empty() {
@@ -381,7 +440,7 @@ impl Expose {
     fn go_on(&mut self, cx: &mut Context, now: Now) {
         match std::mem::replace(&mut self.phase, Phase::Saving) {
             Phase::Windows(group) if group.is_done() => match group.faults() {
-                f if f.is_empty() => self.prepare(cx, now),
+                f if f.is_empty() => self.promise(cx, now),
                 faults => self.end(several(&faults, cx, self.ticket), cx),
             },
             Phase::Preparing(group) if group.is_done() => match group.faults() {
@@ -488,6 +547,8 @@ impl Expose {
             cx.text(None, Level::Error, error.message.clone());
         }
         cx.reply(&mut self.ticket, outcome);
+        let numbers: Vec<u64> = self.savings.iter().map(|s| s.shot.number).collect();
+        cx.live.retain(|(number, _)| !numbers.contains(number));
         self.phase = Phase::Over;
     }
 
@@ -495,7 +556,12 @@ impl Expose {
     fn end(&mut self, why: CallError, cx: &mut Context) {
         cx.exposing = None;
         self.to_do.clear();
-        self.shot = None;
+        let number = self.shot.as_ref().map(|s| s.number);
+        let saved = |n: &Index| self.savings.iter().any(|s| s.n == *n && Some(s.shot.number) == number);
+        let without: Vec<Index> = self.controllers.iter().copied().filter(|n| !saved(n)).collect();
+        if let Some(shot) = self.shot.take() {
+            promise::withdraw(cx, self.id, &shot, &without);
+        }
         if self.savings.iter().all(|s| s.outcome.is_some()) {
             self.failure = Some(why);
             return self.finish(cx);
@@ -527,7 +593,9 @@ impl Expose {
         let why = refused("Exposure was aborted");
         let all = self.controllers.clone();
         match &self.phase {
-            Phase::Reserving(_) | Phase::PreExpose(_) | Phase::Windows(_) => self.end(why, cx),
+            Phase::Reserving(_) | Phase::PreExpose(_) | Phase::Windows(_) | Phase::Promising(_) => {
+                self.end(why, cx)
+            }
             Phase::Preparing(_) => self.give_up_prepared(&all, why, cx, now),
             Phase::Releasing { .. }
             | Phase::Closing(_)
@@ -616,6 +684,12 @@ fn check(cx: &Context, n: Index) -> Result<(), CallError> {
     if word.has(StatusWord::ERRORED) {
         return Err(refused(format!("Controller {name} has status ERROR.")));
     }
+    if let (Some(locked), None) = (&view.locked, cx.saving[n.0]) {
+        return Err(refused(format!(
+            "Frame {} in buffer {} of {name} is locked and not saved: `recover` saves it, `discard` gives it up.",
+            locked.id.frame, locked.id.buffer
+        )));
+    }
     Ok(())
 }
 
@@ -671,6 +745,14 @@ impl Task for Expose {
                 cx.outputs.push_back(crate::archon::role::Output::Recycle { controller, bytes });
             }
             Event::File { key, done } => {
+                if matches!(&self.phase, Phase::Promising(k) if *k == key) {
+                    return match done.map(|d| *d) {
+                        Ok(Done::Promised(Ok(()))) => self.prepare(cx, now),
+                        Ok(Done::Promised(Err(why))) => self.end(refused(why.to_string()), cx),
+                        Ok(_) => self.end(refused("the lock files were not written"), cx),
+                        Err(why) => self.end(refused(why), cx),
+                    };
+                }
                 if matches!(&self.phase, Phase::Reserving(k) if *k == key) {
                     match done.map(|d| *d) {
                         Ok(Done::Reserved(Ok(reservation))) => self.reserved(reservation, cx, now),
@@ -718,6 +800,7 @@ impl Task for Expose {
             Phase::Reserving(_) => "reserving a number",
             Phase::PreExpose(_) => "waiting for pre_expose",
             Phase::Windows(_) => "setting windows",
+            Phase::Promising(_) => "writing lock files",
             Phase::Preparing(_) => "preparing",
             Phase::Releasing { .. } => "starting",
             Phase::Integrating { .. } => "integrating",

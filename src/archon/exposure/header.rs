@@ -161,9 +161,7 @@ fn of_reply(view: &View, command: &str, key: &ReplyKey) -> Value {
 }
 
 fn ours(shot: &Shot, view: &View, locked: &Locked, simulated: bool) -> Vec<Card> {
-    let measured = (locked.exposure_ticks > 0)
-        .then(|| locked.exposure_ticks as f64 / TICKS_PER_SECOND as f64)
-        .map_or(Value::Null, Value::Float);
+    let [measured, frame, time, missed] = of_frame(locked);
     let shutter = match shot.shutter {
         Shutter::None => "none",
         Shutter::Confirmed => "confirmed",
@@ -175,19 +173,39 @@ fn ours(shot: &Shot, view: &View, locked: &Locked, simulated: bool) -> Vec<Card>
     };
     vec![
         card("EXPACHV", achieved, "[s] From release to end, by this computer"),
-        card("EXPMEAS", measured, "[s] Exposure measured by the controller"),
-        card("ARCHFRM", locked.id.frame as i64, "Frame number"),
-        card(
-            "ARCHTIM",
-            format!("{:016X}", locked.id.timestamp),
-            "Controller time of the frame [10 ns ticks]",
-        ),
+        measured,
+        frame,
+        time,
         card("ACFHASH", view.acf_hash.as_str(), "SHA-256 of the configuration as sent"),
-        card("ARCHMISS", locked.missed as i64, "Frames missed before this one"),
+        missed,
         card("SHUTSTAT", shutter, "Shutter of this exposure"),
         card("EXPID", shot.id.as_str(), "Unique id of the exposure"),
         card("SIMULATE", simulated, "Simulated data"),
     ]
+}
+
+/// What only the frame itself tells.
+fn of_frame(locked: &Locked) -> [Card; 4] {
+    let measured = (locked.exposure_ticks > 0)
+        .then(|| locked.exposure_ticks as f64 / TICKS_PER_SECOND as f64)
+        .map_or(Value::Null, Value::Float);
+    let ticks = format!("{:016X}", locked.id.timestamp);
+    [
+        card("EXPMEAS", measured, "[s] Exposure measured by the controller"),
+        card("ARCHFRM", locked.id.frame as i64, "Frame number"),
+        card("ARCHTIM", ticks, "Controller time of the frame [10 ns ticks]"),
+        card("ARCHMISS", locked.missed as i64, "Frames missed before this one"),
+    ]
+}
+
+/// Cards that were written before the frame existed; others stay as they are.
+pub(super) fn correct(cards: &mut [Card], locked: &Locked) {
+    let buffer = card("BUFFER", i64::from(locked.id.buffer), "");
+    for known in of_frame(locked).into_iter().chain([buffer]) {
+        for card in cards.iter_mut().filter(|c| c.key == known.key) {
+            card.value = known.value.clone();
+        }
+    }
 }
 
 /// `--header`: values or `[value, comment]`; the name of a CCD holds an object for that CCD only.

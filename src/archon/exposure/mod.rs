@@ -11,6 +11,7 @@
 
 mod expose;
 pub(super) mod header;
+pub(super) mod promise;
 mod results;
 pub(super) mod saving;
 

@@ -297,7 +297,13 @@ impl Saving {
         let locked = self.locked.as_ref().ok_or("no buffer is locked")?;
         let detectors = &cx.config.controllers[self.n.0].entry.detectors;
         let images = match &self.into {
-            Into_::Again(images) => images.clone(),
+            Into_::Again(images) => {
+                let mut images = images.clone();
+                for image in &mut images {
+                    header::correct(&mut image.cards, locked);
+                }
+                images
+            }
             Into_::Raw(path) => {
                 let cut = locked.geometry.uncut(cx.name(self.n));
                 let cards = header::raw_cards(cx, self.n, locked);

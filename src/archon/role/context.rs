@@ -12,7 +12,7 @@ use crate::archon::hooks::Hooks;
 use crate::frames::jobs;
 use crate::units::Now;
 use crate::value::Value;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// The shared part of the role.
 pub(in crate::archon) struct Context {
@@ -30,6 +30,10 @@ pub(in crate::archon) struct Context {
     pub pending: Option<Pending>,
     /// The exposure that uses the detectors.
     pub exposing: Option<TaskId>,
+    /// Exposures whose frame is awaited or on its way to its files; recovery leaves them alone.
+    pub live: BTreeSet<(u64, Index)>,
+    /// A frame came that nobody waited for.
+    pub late: bool,
     /// Lost images are being looked for.
     pub recovering: bool,
     /// No new work: the program is about to end.
@@ -58,6 +62,8 @@ impl Context {
             next: 0,
             pending: None,
             exposing: None,
+            live: BTreeSet::new(),
+            late: false,
             recovering: false,
             ending: false,
             last_exposure: -1,
@@ -216,6 +222,10 @@ impl Context {
                 let body = super::replies::alarm(self.name(n), &alarm);
                 self.hooks.tell("alarm", body.clone());
                 self.say(None, level, "alarm", body);
+                None
+            }
+            Report::LateFrame => {
+                self.late = true;
                 None
             }
             Report::Log(line) => {

@@ -15,7 +15,7 @@ mod wait;
 pub use messages::{FileKey, HookIndex, Index, Input, Output};
 
 use super::controller::{ControllerConfig, Order};
-use super::exposure::Expose;
+use super::exposure::{Expose, promise};
 use super::methods::{ArchonCall, Ask};
 use crate::api::{CallError, Ticket};
 use crate::config::archon::ArchonConfig;
@@ -158,9 +158,18 @@ impl Archon {
         self.cx.outputs.pop_front()
     }
 
-    /// No write call runs: the next may be handed in.
+    /// The next write may be handed in: none runs but exposures, which say themselves what they do not suffer.
     pub fn idle(&self) -> bool {
-        !self.tasks.values().any(|r| r.write)
+        !self.tasks.values().any(|r| r.write && !r.task.is_exposure())
+    }
+
+    /// Something inside failed in a way nobody thought of: no controller is touched until an operator attaches it
+    /// again; questions, and frames on their way to the disk, go on.
+    pub fn panicked(&mut self, text: &str, now: Now) {
+        for controller in &mut self.cx.controllers {
+            controller.drop_to_read_only(&format!("an internal error: {text}"));
+        }
+        self.settle(now);
     }
 
     /// What the role is doing, waiting for, since when, and what is wrong.
@@ -208,6 +217,7 @@ impl Archon {
             self.cx.reply(&mut Some(ticket), Ok(value));
             return Ok(());
         }
+        self.not_while_exposing(&ask)?;
         let free = matches!(ask, Ask::Disconnect | Ask::Reconnect(_) | Ask::Recover { .. } | Ask::Alarms)
             || matches!(ask, Ask::WaitUntilIdle { .. } | Ask::NextExposure | Ask::Abort { .. });
         let who = self.cx.select(&controllers, !free)?;
@@ -232,10 +242,6 @@ impl Archon {
     ) -> Result<Box<dyn Task>, CallError> {
         if let Ask::ConfigRead { save: true } = ask {
             return Ok(Box::new(raw::ConfigSave::new(id, ticket, &who, &self.cx)?));
-        }
-        if matches!(ask, Ask::Reset { .. } | Ask::Flush(_)) {
-            // The charge that waited for its readout is gone after this.
-            self.cx.pending = None;
         }
         if let Some(stages) = several::stages(&ask) {
             return Ok(Box::new(several::Several::new(id, ticket, ask, who, stages)));
@@ -287,6 +293,24 @@ impl Archon {
         })
     }
 
+    /// What would disturb the exposure that uses the detectors is refused, not kept waiting.
+    fn not_while_exposing(&self, ask: &Ask) -> Result<(), CallError> {
+        let suffered = !is_write(ask)
+            || matches!(
+                ask,
+                Ask::Expose(_) | Ask::Read { .. } | Ask::Recover { .. } | Ask::FrameFetch { .. }
+            )
+            || matches!(ask, Ask::Disconnect | Ask::Reconnect(_) | Ask::Discard);
+        let exposing = self.cx.exposing.filter(|_| !suffered);
+        match exposing {
+            None => Ok(()),
+            Some(_) => Err(refused(format!(
+                "Exposure {} is going on: wait for it (`wait_until_idle`) or `abort` it first.",
+                self.cx.last_exposure
+            ))),
+        }
+    }
+
     fn may_expose(&self) -> Result<(), CallError> {
         if self.cx.recovering {
             return Err(refused("Waiting for image recovery to finish."));
@@ -301,7 +325,7 @@ impl Archon {
     fn abort(&mut self, id: TaskId, now: Now) -> Result<(), CallError> {
         let running: Vec<TaskId> =
             self.tasks.iter().filter(|(_, r)| r.task.is_exposure()).map(|(id, _)| *id).collect();
-        if running.is_empty() && self.cx.pending.take().is_none() {
+        if running.is_empty() && !promise::give_up_pending(&mut self.cx, id) {
             return Err(refused("Expose command is not running."));
         }
         self.cx.text(None, super::controller::Level::Debug, "Aborting exposures");
@@ -374,6 +398,10 @@ impl Archon {
             if !moved {
                 break;
             }
+        }
+        if std::mem::take(&mut self.cx.late) && !self.cx.recovering && !self.cx.ending {
+            // The frame of an exposure whose readout nobody could wait for: its promise says whose it is.
+            self.recover(None, None, [true, false, false], now);
         }
         // A write whose call was answered no longer keeps others waiting.
         for running in self.tasks.values_mut() {

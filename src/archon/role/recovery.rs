@@ -5,8 +5,9 @@ use super::context::{Context, refused};
 use super::messages::{FileKey, Index};
 use super::task::{Event, Task, TaskId};
 use crate::api::Ticket;
-use crate::archon::controller::{Level, Which};
+use crate::archon::controller::{Level, Order, Which};
 use crate::archon::exposure::Shot;
+use crate::archon::exposure::promise::{self, Kept};
 use crate::archon::exposure::saving::{Into_, Saving};
 use crate::frames::jobs::{Done, Found, FrameId, Job, Lost};
 use crate::units::{Mono, Now};
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// At start controllers must be there by then for frames to be fetched from them.
 const CONTROLLERS_WITHIN: Duration = Duration::from_secs(30);
+/// A readout that was ordered just before the program ended shows itself by then.
+const BEGINS_WITHIN: Duration = Duration::from_secs(2);
+const ASK_EVERY: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 enum Phase {
@@ -23,10 +27,17 @@ enum Phase {
     /// One thing at a time: what is done is seen on disk.
     Restoring(FileKey),
     Fetching(Box<Saving>),
-    /// A controller is not there yet.
+    /// A controller is not there yet, or reads out.
     Waiting {
         until: Mono,
     },
+    /// A promise: FRAME is asked again and again.
+    Watching {
+        began: Mono,
+        next: Mono,
+    },
+    /// From one to the next.
+    Between,
     Over,
 }
 
@@ -61,11 +72,17 @@ impl Recovery {
 
     fn surveyed(&mut self, lost: Vec<Lost>, cx: &mut Context, now: Now) {
         for one in lost {
+            let of = (0..cx.controllers.len()).map(Index).find(|n| cx.name(*n) == one.id.controller);
+            if of.is_some_and(|n| cx.live.contains(&(one.exposure, n))) {
+                continue;
+            }
             let same = self.to_do.iter_mut().find(|frame| {
                 let first = &frame[0];
-                matches!((&first.found, &one.found), (Found::Incomplete(_), Found::Incomplete(_)))
-                    && first.id == one.id
-                    && first.exposure == one.exposure
+                let same_kind = matches!(
+                    (&first.found, &one.found),
+                    (Found::Incomplete(_), Found::Incomplete(_)) | (Found::Promised, Found::Promised)
+                );
+                same_kind && first.id == one.id && first.exposure == one.exposure
             });
             match same {
                 Some(frame) => frame.push(one),
@@ -100,45 +117,106 @@ impl Recovery {
                 self.next(cx, now);
             }
             Found::Incomplete(_) => self.fetch_again(&first, cx, now),
+            Found::Promised => self.settle_promise(&first, cx, now),
         }
     }
 
-    fn fetch_again(&mut self, first: &Lost, cx: &mut Context, now: Now) {
-        let all = || (0..cx.controllers.len()).map(Index);
-        let Some(n) = all().find(|n| cx.name(*n) == first.id.controller) else {
-            self.to_do.remove(0);
+    /// The controller of a frame, or what is wrong with the name.
+    fn controller_of(&mut self, first: &Lost, cx: &mut Context, now: Now) -> Option<Index> {
+        let found = (0..cx.controllers.len()).map(Index).find(|n| cx.name(*n) == first.id.controller);
+        if found.is_none() {
             let text = format!("{}: there is no controller '{}'", first.lock.display(), first.id.controller);
-            self.problem(text, cx);
-            return self.next(cx, now);
-        };
-        if !cx.controllers[n.0].view().attached {
-            match self.phase {
-                Phase::Waiting { until } if now.mono < until => return,
-                Phase::Waiting { .. } => {
-                    self.to_do.remove(0);
-                    let text = format!(
-                        "{}: not fetched, {} is not there ({}); run `recover` when it is",
-                        first.image.display(),
-                        cx.name(n),
-                        cx.controllers[n.0].view().why
-                    );
-                    self.problem(text, cx);
-                    return self.next(cx, now);
-                }
-                _ => {
-                    self.phase = Phase::Waiting { until: now.mono + CONTROLLERS_WITHIN };
-                    return;
-                }
+            self.give_up(text, cx, now);
+        }
+        found
+    }
+
+    /// Waits for what may change by itself; `false`: it has waited long enough.
+    fn wait(&mut self, within: Duration, now: Now) -> bool {
+        match self.phase {
+            Phase::Waiting { until } => now.mono < until,
+            _ => {
+                self.phase = Phase::Waiting { until: now.mono + within };
+                true
             }
         }
-        let images = self.to_do.remove(0);
-        let which = match self.which(first, cx) {
-            Ok(which) => which,
-            Err(why) => {
-                self.problem(why, cx);
-                return self.next(cx, now);
-            }
+    }
+
+    /// Asks FRAME for so long; `false`: long enough.
+    fn watch(&mut self, n: Index, within: Duration, cx: &mut Context, now: Now) -> bool {
+        let (began, next) = match self.phase {
+            Phase::Watching { began, next } => (began, next),
+            _ => (now.mono, now.mono),
         };
+        if now.mono >= began + within {
+            return false;
+        }
+        let mut after = next;
+        if now.mono >= next {
+            after = now.mono + ASK_EVERY;
+            cx.order(self.id, n, Order::Frame, now);
+        }
+        self.phase = Phase::Watching { began, next: after };
+        true
+    }
+
+    /// This one cannot be had now; on with the next.
+    fn give_up(&mut self, text: String, cx: &mut Context, now: Now) {
+        self.to_do.remove(0);
+        self.problem(text, cx);
+        // A wait was for this one.
+        self.phase = Phase::Between;
+        self.next(cx, now);
+    }
+
+    fn fetch_again(&mut self, first: &Lost, cx: &mut Context, now: Now) {
+        let Some(n) = self.controller_of(first, cx, now) else { return };
+        if !cx.controllers[n.0].view().attached {
+            if self.wait(CONTROLLERS_WITHIN, now) {
+                return;
+            }
+            let text = format!(
+                "{}: not fetched, {} is not there ({}); run `recover` when it is",
+                first.image.display(),
+                cx.name(n),
+                cx.controllers[n.0].view().why
+            );
+            return self.give_up(text, cx, now);
+        }
+        match self.which(first, cx) {
+            Ok(which) => self.fetch(n, first, which, cx, now),
+            Err(why) => self.give_up(why, cx, now),
+        }
+    }
+
+    /// An exposure that was begun: was it read out?
+    fn settle_promise(&mut self, first: &Lost, cx: &mut Context, now: Now) {
+        let Some(n) = self.controller_of(first, cx, now) else { return };
+        match promise::kept(cx, n, first) {
+            Kept::Yes(id) => self.fetch(n, first, Which::Frame(id), cx, now),
+            Kept::Perhaps if self.watch(n, cx.config.controllers[n.0].timeouts.readout_max, cx, now) => {}
+            Kept::No if self.watch(n, BEGINS_WITHIN, cx, now) => {}
+            Kept::Unknown(_) if self.wait(CONTROLLERS_WITHIN, now) => {}
+            Kept::No => {
+                let images = self.to_do[0].iter().map(|lost| lost.image.clone()).collect();
+                cx.file(self.id, 0, Job::Withdraw(images));
+                self.give_up(promise::not_there(first), cx, now);
+            }
+            Kept::Perhaps => {
+                let text = format!("{} still reads out; run `recover` when it is done", cx.name(n));
+                self.give_up(format!("{}: {text}", first.image.display()), cx, now);
+            }
+            Kept::Unknown(why) => {
+                let text = format!("{}: {why}; run `recover` when it is", first.image.display());
+                self.give_up(text, cx, now);
+            }
+            Kept::Odd(why) => self.give_up(format!("{}: {why}", first.image.display()), cx, now),
+        }
+    }
+
+    /// Images of one frame, together.
+    fn fetch(&mut self, n: Index, first: &Lost, which: Which, cx: &mut Context, now: Now) {
+        let images = self.to_do.remove(0);
         let specs = images.iter().map(|l| l.spec.clone()).collect();
         let shot = Shot::unknown(first.exposure);
         let mut saving = Box::new(Saving::new(n, shot, self.id, which, Into_::Again(specs), now));
@@ -178,7 +256,7 @@ impl Recovery {
                     }
                 }
             }
-            Phase::Waiting { .. } => self.next(cx, now),
+            Phase::Waiting { .. } | Phase::Watching { .. } => self.next(cx, now),
             _ => {}
         }
     }
@@ -255,6 +333,7 @@ impl Task for Recovery {
     fn deadline(&self) -> Option<Mono> {
         match &self.phase {
             Phase::Waiting { until } => Some(*until),
+            Phase::Watching { next, .. } => Some(*next),
             Phase::Fetching(saving) => saving.deadline(),
             _ => None,
         }

@@ -7,6 +7,7 @@ use super::replies;
 use super::task::{Event, Task, TaskId};
 use crate::api::{CallError, Outcome, Ticket};
 use crate::archon::controller::{Answer, Fault, Level, Order};
+use crate::archon::exposure::promise;
 use crate::archon::methods::Ask;
 use crate::archon::status_word::StatusWord;
 use crate::config::acf::Difference;
@@ -140,6 +141,13 @@ impl Several {
                 let value = cx.about(n, vec![("config".into(), Value::List(lines))]);
                 cx.say(ticket, Level::Info, "config", value.clone());
                 value
+            }
+            (Ask::Reset { .. } | Ask::Flush(_), _) => {
+                // The charge that waited for its readout is gone now.
+                if cx.pending.as_ref().is_some_and(|p| p.controllers.contains(&n)) {
+                    promise::give_up_pending(cx, self.id);
+                }
+                Value::Bool(true)
             }
             _ => Value::Bool(true),
         };

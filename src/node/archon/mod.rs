@@ -269,6 +269,11 @@ impl App for ArchonNode {
         self.settle(now, fx);
     }
 
+    fn panicked(&mut self, text: &str, now: Now, fx: &mut Effects<Job>) {
+        self.role.panicked(text, now);
+        self.settle(now, fx);
+    }
+
     fn work(job: Job) -> Done {
         node_work::work(job, work::work)
     }
