@@ -220,6 +220,11 @@ pub enum Job {
         /// Time of the exposure: decides the directory.
         at: Utc,
     },
+    /// The number [`Job::Reserve`] would give; nothing is changed.
+    NextNumber {
+        /// Where.
+        naming: Naming,
+    },
     /// Lock files for frames that do not exist yet; each plan's `id` as in [`Found::Promised`].
     Promise(Vec<FramePlan>),
     /// These images will not be made: removes their lock files as far as they are promises.
@@ -300,6 +305,8 @@ pub enum Job {
 pub enum Done {
     /// Of [`Job::Reserve`].
     Reserved(Result<Reservation, FileError>),
+    /// Of [`Job::NextNumber`]; `None`: not known yet.
+    NextNumber(Option<u64>),
     /// Of [`Job::Promise`].
     Promised(Result<(), FileError>),
     /// Of [`Job::Withdraw`].
@@ -342,6 +349,7 @@ pub(super) fn work_on(disk: &Disk, job: Job) -> Done {
         Job::Reserve { naming, seqno, images, bytes, at } => {
             Done::Reserved(reserve::reserve(disk, &naming, seqno, &images, bytes, at))
         }
+        Job::NextNumber { naming } => Done::NextNumber(reserve::told_number(&naming)),
         Job::Promise(plans) => {
             let observatory = plans.first().map_or("", |p| p.naming.observatory.as_str());
             Done::Promised(promise::make(disk, &plans, sjd(observatory)))

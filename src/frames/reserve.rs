@@ -68,6 +68,11 @@ pub(super) fn reserve(
     Ok(Reservation { number, dir, paths, warnings, unkept })
 }
 
+/// The counter, if it is there and holds a number.
+pub(super) fn told_number(naming: &Naming) -> Option<u64> {
+    fs::read_to_string(naming.files.data_dir.join(COUNTER)).ok()?.trim().parse().ok()
+}
+
 /// The root exists, and is a mounted file system of its own if that is asked for.
 pub(super) fn check_root(naming: &Naming) -> Result<()> {
     let root = &naming.files.data_dir;

@@ -217,3 +217,38 @@ fn a_bias_takes_no_time_and_a_dark_says_so() {
     let fits = Fits::read(&world.files("r_sp1-00000001.fits")[0]);
     assert_eq!((fits.card("IMAGETYP"), fits.card("EXPTIME")), ("bias", "0.0"));
 }
+
+#[test]
+fn the_overscan_of_a_tap_read_to_the_right_is_at_its_beginning() {
+    let mut world = World::ready();
+    let reply = world.done(Ask::Expose(Box::new(expose(50))));
+    let Some(Value::List(shots)) = reply.get("exposures") else { panic!("{reply:?}") };
+    let Some(Value::List(taps)) = shots[0].get("statistics") else { panic!("{shots:?}") };
+    // AD5L is r_sp1, AD5R b_sp1; four columns of overscan.
+    for (ccd, columns) in [("r_sp1", 20..24), ("b_sp1", 0..4)] {
+        let fits = Fits::read(&world.files(&format!("{ccd}-00000001.fits"))[0]);
+        let all = fits.pixels.iter().enumerate().filter(|(i, _)| columns.contains(&(i % fits.width)));
+        let overscan: Vec<f64> = all.map(|(_, v)| f64::from(*v)).collect();
+        let mean = overscan.iter().sum::<f64>() / overscan.len() as f64;
+        let told = taps.iter().find(|t| t.get("ccd") == Some(&ccd.into())).and_then(|t| t.get("overscan"));
+        let told = told.and_then(Value::as_f64).expect("overscan");
+        assert!((told - mean).abs() < 1e-6, "{ccd}: {told}, in the file {mean}");
+    }
+}
+
+#[test]
+fn a_long_integration_tells_how_far_it_is_and_the_last_number_is_remembered() {
+    let mut world = World::ready();
+    world.done(Ask::Expose(Box::new(expose(4500))));
+    let told: Vec<f64> = world
+        .said
+        .iter()
+        .filter(|(_, _, key, body)| key == "progress" && body.get("phase") == Some(&"integration".into()))
+        .filter_map(|(_, _, _, body)| body.get("remaining_s").and_then(Value::as_f64))
+        .collect();
+    let round: Vec<i64> = told.iter().map(|s| (s * 10.0).round() as i64).collect();
+    assert_eq!(round, [35, 25, 15, 5]);
+    world.kill();
+    let state = world.done(Ask::State);
+    assert_eq!(state.get("last_exposure_no"), Some(&Value::Int(1)));
+}

@@ -49,6 +49,7 @@ fn a_stream_that_breaks_is_fetched_again() {
         assert_eq!(world.files(".fits").len(), 2);
         no_image_is_another(&world);
         assert!(world.files(".lock").is_empty() && world.files(".part").is_empty(), "{broken}");
+        shoot(&mut world).unwrap_or_else(|e| panic!("{broken}: the controller is well again: {e}"));
     }
 }
 

@@ -358,6 +358,9 @@ impl Controller {
         );
         let timing = matches!(run.lane, super::run::Lane::Timing | super::run::Lane::Fetch);
         if bad && ours && timing {
+            if !self.facts.word.has(StatusWord::ERROR) {
+                self.fetch_failed = run.lane == super::run::Lane::Fetch;
+            }
             self.set_word(self.facts.word.on(StatusWord::ERROR));
         }
         if run.order == Order::Attach {

@@ -45,6 +45,8 @@ impl Controller {
                 self.set_word(word.on(StatusWord::FETCHING));
             }
             Mark::FetchingOver => {
+                let mended = std::mem::take(&mut self.fetch_failed);
+                let word = if mended { word.off(StatusWord::ERROR) } else { word };
                 self.set_word(word.off(StatusWord::FETCHING));
                 self.remark_on_speed(run, now);
             }

@@ -148,9 +148,11 @@ pub struct Controller {
 
     // ---- what it does
     exposure: Option<Exposure>,
-    /// Frame buffers before the readout that is going on.
     /// When the last order that touches timing was over.
     timing_ended: Option<Mono>,
+    /// ERROR comes from a lock or fetch, and goes with the next one that goes well.
+    fetch_failed: bool,
+    /// Frame buffers before the readout that is going on.
     baseline: Option<Baseline>,
     /// Buffer and lines of a readout nobody waits for, and since when they are so.
     standing: Option<(u8, u64, Mono)>,
@@ -210,6 +212,7 @@ impl Controller {
             unverified: None,
             exposure: None,
             timing_ended: None,
+            fetch_failed: false,
             baseline: None,
             standing: None,
             told_buffer: None,

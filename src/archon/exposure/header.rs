@@ -35,12 +35,12 @@ pub(super) fn cards(
         card("EXPOSURE", shot.number as i64, "Exposure number"),
         card("SPEC", entry.name.as_str(), "Spectrograph name"),
         card("OBSERVAT", cx.config.site.observatory.as_str(), "Observatory"),
-        card("OBSTIME", iso(shot.began()), "Start of the observation [UTC]"),
-        card("MJD", shot.began().map_or(Value::Null, |t| Value::Int(t.mjd_day())), "Modified Julian Date"),
+        card("OBSTIME", iso(shot.began(n)), "Start of the observation [UTC]"),
+        card("MJD", shot.began(n).map_or(Value::Null, |t| Value::Int(t.mjd_day())), "Modified Julian Date"),
         card("EXPTIME", shot.requested.as_secs_f64(), "Exposure time"),
         card("DARKTIME", shot.requested.as_secs_f64(), "Dark time"),
         card("IMAGETYP", shot.flavour.name(), "Image type"),
-        card("INTSTART", iso(shot.began()), "Start of the integration"),
+        card("INTSTART", iso(shot.began(n)), "Start of the integration"),
         card("INTEND", iso(shot.over.map(|t| t.utc)), "End of the integration"),
         card("CCD", ccd, "CCD name"),
     ];
@@ -54,7 +54,7 @@ pub(super) fn cards(
     cards.push(card("ARCHBVER", system("BACKPLANE_VERSION"), "Archon backplane version"));
     cards.push(card("ARCHACF", acf_name(view), "Archon ACF file"));
     cards.extend(configured(cx, view, ccd));
-    cards.extend(ours(shot, view, locked, cx.config.simulated));
+    cards.extend(ours(shot, n, view, locked, cx.config.simulated));
     cards.extend(extra(cx, &shot.header, ccd));
     cards.push(card("BUFFER", i64::from(locked.id.buffer), "The buffer number read"));
     // A key given twice keeps its first place and its last value.
@@ -160,14 +160,14 @@ fn of_reply(view: &View, command: &str, key: &ReplyKey) -> Value {
     }
 }
 
-fn ours(shot: &Shot, view: &View, locked: &Locked, simulated: bool) -> Vec<Card> {
+fn ours(shot: &Shot, n: Index, view: &View, locked: &Locked, simulated: bool) -> Vec<Card> {
     let [measured, frame, time, missed] = of_frame(locked);
     let shutter = match shot.shutter {
         Shutter::None => "none",
         Shutter::Confirmed => "confirmed",
         Shutter::Unconfirmed => "UNCONFIRMED",
     };
-    let achieved = match (shot.started, shot.over) {
+    let achieved = match (shot.started(n), shot.over) {
         (Some(from), Some(to)) => Value::Float(to.mono.since(from.mono).as_secs_f64()),
         _ => Value::Null,
     };

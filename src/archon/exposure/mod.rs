@@ -46,8 +46,8 @@ pub(super) struct Shot {
     pub header: Value,
     pub no_write: bool,
     pub shutter: Shutter,
-    /// The reply to RELEASETIMING.
-    pub started: Option<Now>,
+    /// The replies to RELEASETIMING.
+    pub started: Vec<(Index, Now)>,
     pub over: Option<Now>,
     /// (controller, ccd, path)
     pub paths: Vec<(String, String, PathBuf)>,
@@ -56,9 +56,14 @@ pub(super) struct Shot {
 }
 
 impl Shot {
-    /// When it began, UTC.
-    pub fn began(&self) -> Option<Utc> {
-        self.started.map(|t| t.utc).or(self.recovered)
+    /// When its integration began on this controller.
+    pub fn started(&self, n: Index) -> Option<Now> {
+        self.started.iter().find(|(m, _)| *m == n).map(|(_, at)| *at)
+    }
+
+    /// The same, UTC, or what is known of it.
+    pub fn began(&self, n: Index) -> Option<Utc> {
+        self.started(n).map(|t| t.utc).or(self.recovered)
     }
 
     /// Of a frame whose exposure this program knows nothing about.
@@ -71,7 +76,7 @@ impl Shot {
             header: Value::Null,
             no_write: false,
             shutter: Shutter::None,
-            started: None,
+            started: Vec::new(),
             over: None,
             paths: Vec::new(),
             recovered: None,

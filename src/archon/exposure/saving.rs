@@ -324,13 +324,14 @@ impl Saving {
         };
         let view = cx.controllers[self.n.0].view();
         let columns = view.window.map_or(0, |w| w.overscanpixels / w.hbin.max(1));
+        let mirrored = view.config.as_ref().map(|acf| acf.mirrored_taps()).unwrap_or_default();
         Ok(FramePlan {
             id: locked.id.clone(),
             exposure: self.shot.number,
             geometry: locked.geometry,
             base: locked.base,
             images,
-            overscan: Overscan { columns: u32::try_from(columns).unwrap_or(0), mirrored: Vec::new() },
+            overscan: Overscan { columns: u32::try_from(columns).unwrap_or(0), mirrored },
             naming: cx.config.naming.clone(),
         })
     }

@@ -38,7 +38,7 @@ pub(in crate::archon) struct Context {
     pub recovering: bool,
     /// No new work: the program is about to end.
     pub ending: bool,
-    /// Number of the last exposure taken; -1: none since the program started.
+    /// Number of the last exposure taken, also by an earlier run; -1: none.
     pub last_exposure: i64,
     /// What the last exposures came to, newest last.
     pub verdicts: VecDeque<Value>,

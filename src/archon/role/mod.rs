@@ -19,7 +19,7 @@ use super::exposure::{Expose, promise};
 use super::methods::{ArchonCall, Ask};
 use crate::api::{CallError, Ticket};
 use crate::config::archon::ArchonConfig;
-use crate::frames::jobs::Naming;
+use crate::frames::jobs::{Done, Job, Naming};
 use crate::units::{Mono, Now};
 use crate::value::Value;
 use context::{Context, refused};
@@ -86,6 +86,8 @@ pub struct Archon {
     powering_off: bool,
     finished: bool,
     started: bool,
+    /// The counter on disk is being read.
+    counting: Option<FileKey>,
 }
 
 impl Archon {
@@ -99,6 +101,7 @@ impl Archon {
             powering_off: false,
             finished: false,
             started: false,
+            counting: None,
         };
         role.settle(now);
         role
@@ -109,6 +112,15 @@ impl Archon {
         match input {
             Input::Call { ticket, call } => self.call(ticket, call, now),
             Input::Link { controller, event } => self.cx.controllers[controller.0].link(event, now),
+            Input::File { key, done } if self.counting == Some(key) => {
+                self.counting = None;
+                self.cx.file_done(key);
+                if let Ok(Done::NextNumber(Some(next))) = done.map(|d| *d)
+                    && self.cx.last_exposure < 0
+                {
+                    self.cx.last_exposure = next as i64 - 1;
+                }
+            }
             Input::File { key, done } => {
                 if let Some(task) = self.cx.file_done(key) {
                     self.tell(Some(task), Event::File { key, done }, now);
@@ -131,6 +143,8 @@ impl Archon {
     pub fn tick(&mut self, now: Now) {
         if !self.started {
             self.started = true;
+            let naming = self.cx.config.naming.clone();
+            self.counting = Some(self.cx.file(TaskId(0), 0, Job::NextNumber { naming }));
             if self.cx.config.site.actor.run_recovery_on_start {
                 self.recover(None, None, [true, false, false], now);
             }

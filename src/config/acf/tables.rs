@@ -68,6 +68,14 @@ impl Acf {
         self.entries("TAPLINE", "TAPLINES").into_iter().filter_map(|(_, _, text)| Tap::of(text)).collect()
     }
 
+    /// Places (0-based, as [`Acf::tap_count`] counts) of the taps read to the right: the frame holds their lines mirrored.
+    pub fn mirrored_taps(&self) -> Vec<u32> {
+        let used =
+            self.entries("TAPLINE", "TAPLINES").into_iter().filter(|(_, _, text)| !text.trim().is_empty());
+        let right = |text: &str| Tap::of(text).and_then(|t| t.parts().map(|p| p.2)).unwrap_or(false);
+        used.zip(0..).filter(|((_, _, text), _)| right(text)).map(|(_, place)| place).collect()
+    }
+
     /// Taps that are used: each contributes `PIXELCOUNT` columns.
     pub fn tap_count(&self) -> usize {
         self.entries("TAPLINE", "TAPLINES").iter().filter(|(_, _, text)| !text.trim().is_empty()).count()
