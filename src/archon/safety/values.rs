@@ -2,7 +2,7 @@
 
 use super::{Asked, Lack, Purpose};
 use crate::config::acf::{Acf, Family, family};
-use crate::config::archon::limits::{ControllerLimits, TemperatureUnit};
+use crate::config::archon::limits::{ControllerLimits, Reason, TemperatureUnit, Violation};
 use crate::proto::archon::{Command, Status};
 
 /// What a sensor says.
@@ -40,17 +40,31 @@ pub fn bias_value_key(key: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// One value; `Ok(false)`: no limit says anything about this key.
-fn within(limits: &ControllerLimits, key: &str, value: &str) -> Result<bool, Lack> {
-    let Some(range) = limits.keys.get(&key.to_ascii_uppercase()) else { return Ok(false) };
-    let inside = value.trim().parse::<f64>().is_ok_and(|v| (range.min..=range.max).contains(&v));
-    if inside {
-        return Ok(true);
-    }
-    Err(Lack::new(
-        format!("{key} = {value} is outside {}..{} of the limits file", range.min, range.max),
-        "correct the value, or the limits file if the detector allows it",
-    ))
+/// What a limit forbids; that the file says nothing about a key is a matter of consent.
+fn forbidden(violation: &Violation) -> bool {
+    violation.reason != Reason::Unlisted
+}
+
+fn lack(violation: &Violation) -> Lack {
+    Lack::new(violation.to_string(), "correct the value, or the limits file if the detector allows it")
+}
+
+/// One line: the value itself, or, if it is a state, a constant or a parameter, what it makes of the levels that name it.
+fn line_within(asked: &Asked<'_>, limits: &ControllerLimits, key: &str, value: &str) -> Result<(), Lack> {
+    let whole = asked.facts.acf().filter(|_| asked.grant.purpose != Purpose::Load);
+    let changed =
+        whole.and_then(|acf| Some((acf, acf.with_overrides(&[(key.to_owned(), value.to_owned())]).ok()?)));
+    let Some((before, after)) = changed else {
+        // Of an upload the whole was checked before its first line, and is again before it comes into force: names of
+        // constants are known then.
+        return match limits.check_value(key, value) {
+            Err(v) if matches!(v.reason, Reason::Outside(_)) => Err(lack(&v)),
+            _ => Ok(()),
+        };
+    };
+    let known = limits.check_acf(before);
+    let new = limits.check_acf(&after).into_iter().find(|v| forbidden(v) && !known.contains(v));
+    new.map_or(Ok(()), |v| Err(lack(&v)))
 }
 
 /// A line to be written.
@@ -59,7 +73,10 @@ pub(super) fn write_within_limits(asked: &Asked<'_>) -> Result<(), Lack> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     let key = key.trim().replace('\\', "/");
     let listed = match &asked.facts.limits {
-        Some(limits) => within(limits, &key, value)?,
+        Some(limits) => {
+            line_within(asked, limits, &key, value)?;
+            limits.keys.contains_key(&key.to_ascii_uppercase())
+        }
         None => false,
     };
     if asked.grant.purpose == Purpose::Load || listed {
@@ -90,12 +107,16 @@ fn family_of_write(asked: &Asked<'_>, key: &str, value: &str) -> Family {
     changed.unwrap_or_else(|| family(key))
 }
 
-/// Every limited key of a configuration; the first that is outside is named.
+/// Every limited key of a configuration, clock levels and the constants they name included; the first that is
+/// outside is named.
 pub fn check_acf(acf: &Acf, limits: &ControllerLimits) -> Result<(), (String, String)> {
-    acf.lines.iter().try_for_each(|line| match within(limits, &line.key, &line.value) {
-        Ok(_) => Ok(()),
-        Err(lack) => Err((lack.why, lack.remedy)),
-    })
+    match limits.check_acf(acf).iter().find(|v| forbidden(v)) {
+        None => Ok(()),
+        Some(violation) => {
+            let Lack { why, remedy } = lack(violation);
+            Err((why, remedy))
+        }
+    }
 }
 
 /// What is in configuration memory comes into force with an apply or load, whoever wrote it.

@@ -2,10 +2,12 @@
 
 use super::bench::{ACF, Bench, acf, config, limits};
 use super::peer::Peer;
-use crate::archon::controller::{Answer, Fault, Order};
+use crate::archon::controller::{Answer, ControllerConfig, Fault, Order};
 use crate::archon::safety::Consent;
 use crate::config::acf::Acf;
 use crate::config::archon::WindowKey;
+use crate::config::archon::limits::{ControllerLimits, Range};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ fn text(fault: Result<Answer, Fault>) -> String {
 }
 
 /// A box nobody configured since it booted.
-fn fresh(config: crate::archon::controller::ControllerConfig) -> Bench {
+fn fresh(config: ControllerConfig) -> Bench {
     let mut peer = Peer::new();
     peer.extra_status.insert("MOD2/TEMPA".into(), "-110.0".into());
     let mut bench = Bench::with(config, peer);
@@ -114,6 +116,37 @@ fn a_bias_outside_the_limits_is_refused_on_file_override_and_single_write() {
     assert_eq!(bench.changes(0), Vec::<String>::new());
     assert_eq!(bench.does(write("2.5")), Ok(Answer::Done));
     assert_eq!(bench.changes(0), ["WCONFIG000EMOD4/LVLC_V1=2.5", "APPLYMOD03"]);
+}
+
+#[test]
+fn clock_levels_are_limited_also_through_the_constants_they_name() {
+    let limits = ControllerLimits {
+        keys: BTreeMap::from([
+            ("MOD4/LVLC_V1".to_owned(), Range { min: -1.0, max: 5.0 }),
+            ("STATE/MOD1/2".to_owned(), Range { min: -7.0, max: 5.0 }),
+        ]),
+        ..limits()
+    };
+    let states = "CONSTANTS=1\nCONSTANT0=\"PHI=4\"\nSTATES=1\nSTATE0\\NAME=High\nSTATE0\\MOD1=\"9,1,1,PHI,1,0\"\nPARAMETERS=20";
+    let file = ACF.replacen("PARAMETERS=20", states, 1);
+    let acf = Arc::new(Acf::parse(&file).expect("sound").0);
+    let mut bench = fresh(ControllerConfig { limits: Some(limits), ..config() });
+    let bad = Arc::new(Acf::parse(&file.replace("PHI=4", "PHI=12")).expect("sound").0);
+    let why = text(bench.does(Bench::load(bad, true)));
+    assert!(why.contains("STATE0/MOD1") && why.contains("outside -7..5"), "{why}");
+    assert_eq!(bench.does(Bench::load(acf, true)), Ok(Answer::Done));
+    // Another level, and the constant of the one that is there.
+    let write = |key: &str, value: &str| Order::WriteLine {
+        key: key.into(),
+        value: value.into(),
+        apply: false,
+        consent: Consent { unchecked: true, ..Consent::default() },
+    };
+    for (key, value) in [("STATE0/MOD1", "9,1,1,-8,1,0"), ("CONSTANT0", "PHI=6")] {
+        let why = text(bench.does(write(key, value)));
+        assert!(why.contains("outside -7..5"), "{key}: {why}");
+    }
+    assert_eq!(bench.does(write("STATE0/MOD1", "9,1,1,-6,1,0")), Ok(Answer::Done));
 }
 
 #[test]
