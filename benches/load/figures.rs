@@ -57,6 +57,7 @@ pub fn in_turn<const N: usize>(
 #[derive(Default)]
 pub struct Report {
     rows: Vec<[String; 5]>,
+    notes: Vec<&'static str>,
 }
 
 impl Report {
@@ -67,6 +68,11 @@ impl Report {
             if ratio.is_empty() { String::new() } else { format!(" (ratio {ratio})") }
         );
         self.rows.push([what.into(), ours, reference.into(), ratio.into(), target.into()]);
+    }
+
+    /// What was measured how: a line under the table.
+    pub fn note(&mut self, text: &'static str) {
+        self.notes.push(text);
     }
 
     /// Rates against rates.
@@ -92,6 +98,7 @@ impl Report {
         let head = ["what", "ours", "reference in the same run", "ratio", "target"].map(str::to_owned);
         let rule = std::array::from_fn(|_| "---".to_owned());
         let line = |row: &[String; 5]| format!("| {} |\n", row.join(" | "));
-        [&head, &rule].into_iter().chain(&self.rows).map(line).collect()
+        let rows = [&head, &rule].into_iter().chain(&self.rows).map(line);
+        rows.chain(self.notes.iter().map(|note| format!("\n{note}\n"))).collect()
     }
 }

@@ -1,7 +1,8 @@
 //! Load generators and stop watches. `scripts/bench` starts the servers and the partners.
 //!
 //! ```text
-//! cargo bench --bench load -- [--json OURS PYZMQ LIBZMQ] [--rpc OURS] [--player OURS]
+//! cargo bench --bench load -- [--role player | --role archon]
+//!                             [--json OURS PYZMQ LIBZMQ] [--rpc OURS] [--player OURS]
 //!                             [--python PYTHON] [--binary APPLIANCE]
 //!                             BENCH_SECONDS=5 BENCH_STARTS=12      seconds of each measurement
 //! ```
@@ -9,6 +10,7 @@
 //! Not a judge: it prints figures and, last, a table. Whatever has a partner runs against it in the
 //! same run, because only the ratio outlives the machine.
 
+mod ccd;
 mod figures;
 mod flush;
 mod frame;
@@ -16,6 +18,8 @@ mod frames;
 mod ping_pong;
 mod player;
 mod process;
+mod rpc_caller;
+mod server;
 mod status;
 mod zmtp;
 
@@ -38,28 +42,52 @@ fn main() -> io::Result<()> {
     let span = Duration::from_secs_f64(seconds) / ROUNDS;
     let mut report = Report::default();
 
-    ping_pong::echo(&mut report, span)?;
-    frame::fetch(&mut report, span)?;
-    // First: afterwards a mode is set, and reads have something to read.
-    if let Some([ours]) = after(&args, "--player") {
-        let starts = setting("BENCH_STARTS").map_or(12, |n| n as usize);
-        player::during_jobs(&mut report, ours, starts)?;
+    // One role, or both.
+    let role = after(&args, "--role").map(|[role]| role);
+    if role != Some("archon") {
+        player(&mut report, &args, span)?;
     }
-    if let Some([ours, pyzmq, libzmq]) = after(&args, "--json") {
-        json(&mut report, [ours, pyzmq, libzmq], span)?;
-    }
-    if let Some([ours]) = after(&args, "--rpc") {
-        ping_pong::rpc(&mut report, ours, span)?;
-    }
-    let python = after(&args, "--python").map(|[python]| Path::new(python));
-    flush::thousand_registers(&mut report, python)?;
-    status::one_key_of_sixty(&mut report, span)?;
-    frames::to_images(&mut report, span)?;
-    if let Some([binary]) = after(&args, "--binary") {
-        process::figures(&mut report, Path::new(binary))?;
+    if role != Some("player") {
+        archon(&mut report, &args, span)?;
     }
     println!("\n{}", report.table());
     Ok(())
+}
+
+/// The spectrometer's node, and what every role is built on.
+fn player(report: &mut Report, args: &[String], span: Duration) -> io::Result<()> {
+    ping_pong::echo(report, span)?;
+    // First: afterwards a mode is set, and reads have something to read.
+    if let Some([ours]) = after(args, "--player") {
+        let starts = setting("BENCH_STARTS").map_or(12, |n| n as usize);
+        player::during_jobs(report, ours, starts)?;
+    }
+    if let Some([ours, pyzmq, libzmq]) = after(args, "--json") {
+        json(report, [ours, pyzmq, libzmq], span)?;
+    }
+    if let Some([ours]) = after(args, "--rpc") {
+        ping_pong::rpc(report, ours, span)?;
+    }
+    flush::thousand_registers(report, python(args))?;
+    status::one_key_of_sixty(report, span)?;
+    if let Some([binary]) = after(args, "--binary") {
+        process::figures(report, Path::new(binary))?;
+    }
+    Ok(())
+}
+
+/// The CCD host: its parts, and, with a binary, all of it.
+fn archon(report: &mut Report, args: &[String], span: Duration) -> io::Result<()> {
+    frame::fetch(report, span)?;
+    frames::to_images(report, span)?;
+    if let Some([binary]) = after(args, "--binary") {
+        ccd::figures(report, Path::new(binary), python(args), span)?;
+    }
+    Ok(())
+}
+
+fn python(args: &[String]) -> Option<&Path> {
+    after(args, "--python").map(|[python]| Path::new(python))
 }
 
 /// The same calls to three servers.

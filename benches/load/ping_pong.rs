@@ -1,15 +1,11 @@
 //! Calls and bytes against a blocking TCP ping-pong of the same sizes: the binary RPC, and the bare loop.
 
 use super::figures::{Figures, Report, in_turn};
+use super::rpc_caller::RpcCaller;
 use super::{ANSWER_MAX, WARM_UP, socket_address};
-use appliance::api::Call;
-use appliance::proto::rpc_frame::Hello;
 use appliance::reactor::{self, Address, App, Effect, Effects, Event, Options, Request, Tag};
-use appliance::session::client::{Client, ClientOutput};
-use appliance::session::rpc_client::RpcClient;
-use appliance::sys::clock;
 use appliance::units::Now;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
@@ -58,62 +54,17 @@ fn ping_pong(at: SocketAddr, asked: usize, answered: usize, span: Duration) -> i
 /// One client of the binary RPC.
 pub fn rpc(report: &mut Report, target: &str, span: Duration) -> io::Result<()> {
     let mut caller = RpcCaller::connect(socket_address(target)?)?;
-    caller.call()?;
+    let ask = |caller: &mut RpcCaller| caller.call("bank", "scan_status", &[]).map(drop);
+    ask(&mut caller)?;
     let before = (caller.sent, caller.received);
-    caller.call()?;
+    ask(&mut caller)?;
     let (asked, answered) = (caller.sent - before.0, caller.received - before.1);
-    let [ours, theirs] = in_turn([&mut || measure(span, || caller.call()), &mut || {
+    let [ours, theirs] = in_turn([&mut || measure(span, || ask(&mut caller)), &mut || {
         ping_pong(raw_server(asked, answered)?, asked, answered, span)
     }])?;
     let what = format!("binary RPC scan_status ({asked} bytes out, {answered} back)");
     report.compare(&what, &ours, "raw TCP ping-pong", &theirs, ">= 0.7");
     Ok(())
-}
-
-/// The client session of the library over a blocking socket.
-struct RpcCaller {
-    stream: TcpStream,
-    client: RpcClient,
-    scratch: Vec<u8>,
-    sent: usize,
-    received: usize,
-}
-
-impl RpcCaller {
-    fn connect(at: SocketAddr) -> io::Result<RpcCaller> {
-        let stream = TcpStream::connect(at)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_MAX))?;
-        let client = RpcClient::new(&Hello::of("client", "bench"), clock::now());
-        Ok(RpcCaller { stream, client, scratch: vec![0; 64 << 10], sent: 0, received: 0 })
-    }
-
-    fn call(&mut self) -> io::Result<()> {
-        let call =
-            Call { interface: "bank".into(), method: "scan_status".into(), args: vec![], kwargs: vec![] };
-        self.client.call(call, clock::now());
-        loop {
-            while let Some(output) = self.client.poll() {
-                match output {
-                    ClientOutput::Send(bytes) => {
-                        self.sent += bytes.len();
-                        self.stream.write_all(&bytes)?;
-                    }
-                    ClientOutput::Reply { outcome, .. } => {
-                        return outcome.map(drop).map_err(|e| io::Error::other(format!("{e:?}")));
-                    }
-                    ClientOutput::Close(reason) => return Err(io::Error::other(reason)),
-                    ClientOutput::Open | ClientOutput::Event { .. } => {}
-                }
-            }
-            let n = self.stream.read(&mut self.scratch)?;
-            if n == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-            self.received += n;
-            self.client.receive(&self.scratch[..n], clock::now());
-        }
-    }
 }
 
 // ---- The bare loop -----------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """What the reference's client library achieves on one controller, as JSON on standard output.
 
-    sdss_archon_load.py HOST PORT ACF DIRECTORY [SECONDS]
+    sdss_archon_load.py HOST PORT ACF SECONDS DIRECTORY...
 
-Uploads the ACF, takes one exposure, then fetches it again and again: into memory, and into a FITS
-file with checksums. CPU is this process' own, user and system.
+Uploads the ACF (without and with power), takes one exposure, then fetches it again and again: into memory,
+and into a FITS file with checksums in each directory, where reference.fits stays. Times are medians, as
+[seconds, CPU seconds]; CPU is this process' own, user and system. Then STATUS for so many seconds.
 """
 
 import asyncio
@@ -18,11 +19,18 @@ from archon.controller.controller import ArchonController
 from astropy.io import fits
 
 ROUNDS = 5
+UPLOADS = 3
 
 
 def cpu():
     used = os.times()
     return used.user + used.system
+
+
+def peak_mb():
+    """Most memory this process has had at once."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
 
 
 async def timed(action, rounds=ROUNDS):
@@ -33,17 +41,19 @@ async def timed(action, rounds=ROUNDS):
         await action()
         seconds.append(time.perf_counter() - wall)
         busy.append(cpu() - own)
-    return statistics.median(seconds), statistics.median(busy)
+    return [statistics.median(seconds), statistics.mean(busy)]
 
 
-async def main(host, port, acf, directory, span):
+async def main(host, port, acf, span, directories):
     controller = ArchonController("bench", host, int(port))
     await controller.start(reset=False, read_acf=False)
     result = {}
 
-    began = time.perf_counter()
-    await controller.write_config(acf, applyall=True, poweron=True)
-    result["upload_s"] = time.perf_counter() - began
+    async def upload(poweron):
+        await controller.write_config(acf, applyall=True, poweron=poweron)
+
+    result["upload_s"] = (await timed(lambda: upload(False), UPLOADS))[0]
+    result["upload_power_s"] = (await timed(lambda: upload(True), UPLOADS))[0]
 
     await controller.reset()
     await (await controller.expose(0.1, readout=False))
@@ -55,15 +65,15 @@ async def main(host, port, acf, directory, span):
         nonlocal data
         data = await controller.fetch()
 
-    path = os.path.join(directory, "reference.fits")
-
-    async def fetch_to_file():
+    async def fetch_to_file(path):
         await fetch()
         fits.PrimaryHDU(data).writeto(path, overwrite=True, checksum=True)
 
-    result["fetch_s"], result["fetch_cpu_s"] = await timed(fetch)
-    result["file_s"], result["file_cpu_s"] = await timed(fetch_to_file)
+    result["fetch"] = await timed(fetch)
+    paths = [os.path.join(directory, "reference.fits") for directory in directories]
+    result["files"] = [await timed(lambda: fetch_to_file(path)) for path in paths]
     result["bytes"] = data.nbytes
+    result["peak_mb"] = peak_mb()
 
     count, began = 0, time.perf_counter()
     while time.perf_counter() - began < span:
@@ -75,6 +85,6 @@ async def main(host, port, acf, directory, span):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 5:
+    if len(sys.argv) < 6:
         sys.exit(__doc__)
-    asyncio.run(main(*sys.argv[1:5], float(sys.argv[5]) if len(sys.argv) > 5 else 2.0))
+    asyncio.run(main(*sys.argv[1:4], float(sys.argv[4]), sys.argv[5:]))
