@@ -56,13 +56,13 @@ pub fn figures(report: &mut Report, binary: &Path, python: Option<&Path>, span: 
     Ok(())
 }
 
-const NOTE: &str = "CCD host: both sides fetch from `appliance sim archon --counter` processes over loopback, and \
-write the same pixels. Ours: calls of `archon.frame_fetch` and `config_write` by a client that stays connected, from \
-the call to its answer (buffer locked, lock file, file with statistics and checksums, file and directory synced, \
-buffer released); CPU of the daemon from /proc. sdss-archon: `fetch()` and astropy's `writeto(checksum=True)`, not \
-synced; CPU of that process. Medians of 5 fetches or 3 uploads; fetches the best of 3 turns. Ratios: their time or CPU \
-by ours. Uploads: POLLOFF to APPLYALL as each side does it, no power. STATUS through the daemon is the whole way: a \
-call, an order, STATUS on the wire, 150 typed values back; through the link, and by send_and_wait, only the text.";
+const NOTE: &str = "CCD host: both sides fetch from `appliance sim archon --counter` processes over loopback and write \
+the same pixels. Ours: calls of `archon.frame_fetch` and `config_write` by a client that stays connected, from the call \
+to its answer (buffer locked, lock file, file with statistics and checksums, file and directory synced, buffer \
+released); CPU of the daemon from /proc. sdss-archon: `fetch()` and astropy's `writeto(checksum=True)`, not synced; CPU \
+of that process. Medians of 5 fetches or 3 uploads; fetches the best of 3 turns. Ratios: their time or CPU by ours. \
+Uploads: each side's own procedure up to APPLYALL. STATUS through the daemon is the whole way: a call, an order, STATUS \
+on the wire, typed values back; through the link, and by send_and_wait, only the text of the reply.";
 
 impl Bench<'_> {
     fn write_acf(&self, sample: Sample) -> io::Result<std::path::PathBuf> {
