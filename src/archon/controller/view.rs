@@ -9,6 +9,7 @@ use crate::frames::jobs::FrameId;
 use crate::proto::archon::{Buffer, Sample};
 use crate::units::{Mono, Now};
 use crate::value::Value;
+use std::sync::Arc;
 
 /// Before anything was heard.
 pub(super) fn nothing_known(word: StatusWord) -> View {
@@ -35,12 +36,15 @@ impl Controller {
     pub(super) fn follow(&mut self) {
         self.view.word = self.facts.word;
         self.view.system = self.facts.system.clone();
-        self.view.status = self.facts.status.last.clone();
         self.view.window = self.window_in_force();
-        if let Some((status, _)) = &self.facts.status.last {
-            let told = (1..=16u8).filter(|slot| status.get(&format!("MOD{slot}/TEMP")).is_some());
-            self.told_temperature.extend(told);
+        // This runs for every piece of a fetch, too: only a new STATUS is looked through.
+        let told = self.facts.status.last.as_ref().map(|(status, _)| status);
+        let shown = self.view.status.as_ref().map(|(status, _)| status);
+        if let Some(status) = told.filter(|told| shown.is_none_or(|shown| !Arc::ptr_eq(told, shown))) {
+            let with_temperature = (1..=16u8).filter(|slot| status.get(&format!("MOD{slot}/TEMP")).is_some());
+            self.told_temperature.extend(with_temperature);
         }
+        self.view.status = self.facts.status.last.clone();
     }
 
     /// The ACF's window with what was set since.

@@ -8,6 +8,8 @@ use crate::value::Value;
 const PROGRESS: &str = "progress";
 /// Topic of everything else that is said.
 const MESSAGE: &str = "message";
+/// Keywords that repeat a reply of a controller.
+const ANSWERS: [&str; 4] = ["status", "system", "frame", "config"];
 
 /// The actor's code of a level.
 fn code(level: Level) -> &'static str {
@@ -32,19 +34,26 @@ pub fn event(
     (topic, Value::Map(map))
 }
 
-/// The same for the log; how far something is only for those who ask for details.
+/// The same for the log.
 pub fn log(call: Option<&str>, level: Level, body: &[(&'static str, Value)]) {
-    let progress = body.iter().any(|(key, _)| *key == PROGRESS);
-    let level = match level {
-        Level::Debug | Level::Info if progress => log::Level::Trace,
+    let level = log_level(level, body);
+    if log::log_enabled!(level) {
+        let words: Vec<String> = body.iter().map(|(key, value)| words(key, value)).collect();
+        log::log!(level, "{}{}", call.map(|c| format!("{c}: ")).unwrap_or_default(), words.join(" "));
+    }
+}
+
+/// How far something is, and what a question was answered with (thousands of characters, every second when a client
+/// polls), only for those who ask for details.
+fn log_level(level: Level, body: &[(&'static str, Value)]) -> log::Level {
+    let has = |keys: &[&str]| body.iter().any(|(key, _)| keys.contains(key));
+    match level {
+        Level::Debug | Level::Info if has(&[PROGRESS]) => log::Level::Trace,
+        Level::Info if has(&ANSWERS) => log::Level::Debug,
         Level::Debug => log::Level::Debug,
         Level::Info => log::Level::Info,
         Level::Warning => log::Level::Warn,
         Level::Error => log::Level::Error,
-    };
-    if log::log_enabled!(level) {
-        let words: Vec<String> = body.iter().map(|(key, value)| words(key, value)).collect();
-        log::log!(level, "{}{}", call.map(|c| format!("{c}: ")).unwrap_or_default(), words.join(" "));
     }
 }
 
@@ -96,6 +105,17 @@ mod tests {
         let of = map(&[("controller", "sp1".into()), ("text", "Powering on".into())]);
         assert_eq!(words("text", &of), "sp1: Powering on");
         assert_eq!(words("next_exposure_no", &Value::Int(3)), "next_exposure_no=3");
+    }
+
+    #[test]
+    fn what_questions_are_answered_with_does_not_fill_the_log() {
+        let level = |level, key| log_level(level, &[(key, Value::Null)]);
+        assert_eq!(level(Level::Info, "status"), log::Level::Debug);
+        assert_eq!(level(Level::Info, "config"), log::Level::Debug);
+        assert_eq!(level(Level::Info, "progress"), log::Level::Trace);
+        assert_eq!(level(Level::Info, "filenames"), log::Level::Info);
+        assert_eq!(level(Level::Error, "status"), log::Level::Error);
+        assert_eq!(level(Level::Warning, "progress"), log::Level::Warn);
     }
 
     #[test]
