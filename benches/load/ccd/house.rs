@@ -80,6 +80,7 @@ impl Controller {
 pub struct Host {
     pub server: Server,
     pub client: RpcCaller,
+    rpc: SocketAddr,
     acf: PathBuf,
 }
 
@@ -111,8 +112,9 @@ impl Host {
         let server = Server::start(&mut command)?;
         let rpc = server.ready.split_whitespace().find_map(|w| w.strip_prefix("rpc="));
         let rpc = rpc.ok_or_else(|| io::Error::other(format!("no binary RPC in '{}'", server.ready)))?;
-        let client = RpcCaller::connect(socket_address(rpc)?)?;
-        let mut host = Host { server, client, acf: acf.to_owned() };
+        let rpc = socket_address(rpc)?;
+        let client = RpcCaller::connect(rpc)?;
+        let mut host = Host { server, client, rpc, acf: acf.to_owned() };
         host.await_controller()?;
         Ok(host)
     }
@@ -127,6 +129,12 @@ impl Host {
                 Ok(()) => return Ok(()),
             }
         }
+    }
+
+    /// A client that said nothing while the partner had its turn has been hung up on.
+    pub fn reconnect(&mut self) -> io::Result<()> {
+        self.client = RpcCaller::connect(self.rpc)?;
+        Ok(())
     }
 
     pub fn status(&mut self) -> io::Result<()> {

@@ -93,6 +93,7 @@ impl Bench<'_> {
                     None => run,
                 });
             }
+            host.reconnect()?;
             for ((_, dir), best) in self.places.iter().zip(&mut ours) {
                 let cost = self.fetch(&mut host, dir.path(), sample)?;
                 *best = Some(best.map_or(cost, |b| b.best(cost)));
