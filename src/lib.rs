@@ -17,6 +17,7 @@ pub mod config;
 pub mod daq;
 pub mod fpga;
 pub mod frames;
+pub mod keep;
 pub mod node;
 pub mod plan;
 pub mod player;

@@ -38,6 +38,7 @@ enum Seen {
     Done(Result<u32, String>),
     Stop(u32),
     Reload,
+    HandOver,
     Dump,
 }
 
@@ -63,6 +64,7 @@ fn seen(event: &Event<'_, u32>) -> Seen {
         Event::Signal(Request::Stop { count }) => Seen::Stop(*count),
         Event::Signal(Request::Reload) => Seen::Reload,
         Event::Signal(Request::Dump) => Seen::Dump,
+        Event::Signal(Request::HandOver) => Seen::HandOver,
     }
 }
 
@@ -180,6 +182,7 @@ fn shell(script: &str) -> Effect<u32> {
         args: vec!["-c".into(), script.into()],
         env: vec![("GREETING".into(), "hello".into())],
         die_with_parent: true,
+        detached: false,
     };
     Effect::Spawn { tag: Tag(9), program }
 }
@@ -552,7 +555,8 @@ fn a_child_that_closes_its_input_is_told_and_a_missing_program_too() {
         Event::ChildInputClosed { .. } => {
             fx.push(shell("true"));
             let path = PathBuf::from("/nonexistent/program");
-            let program = Program { path, args: vec![], env: vec![], die_with_parent: false };
+            let program =
+                Program { path, args: vec![], env: vec![], die_with_parent: false, detached: false };
             fx.push(Effect::Spawn { tag: Tag(10), program });
             fx.push(Effect::SignalChild { tag: Tag(9), signal: ChildSignal::Term });
         }

@@ -201,6 +201,7 @@ impl Hooks {
                     args: args.to_vec(),
                     env: Vec::new(),
                     die_with_parent: true,
+                    detached: false,
                 };
                 self.hooks[i].state = State::Starting;
                 self.outputs.push_back(Output::SpawnHook(HookIndex(i), program));

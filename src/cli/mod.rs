@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod daq;
 pub mod demo;
 pub mod gen_docs;
+pub mod keep;
 pub mod logging;
 pub mod plan;
 pub mod shm;
@@ -47,6 +48,9 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Print what prepare or set_mode would do
     Plan(plan::PlanArgs),
+    /// Be the parent of a program that outlives the daemon (started by the player)
+    #[command(hide = true)]
+    Keep(keep::KeepArgs),
     /// Look at and change shared memory
     Shm(shm::ShmArgs),
     /// Run simulated hardware in the foreground
@@ -61,7 +65,7 @@ pub fn main() -> ExitCode {
         eprintln!("name service database {database:?} could not be pinned");
     }
     let cli = Cli::parse();
-    if !matches!(cli.command, None | Some(Command::Daq(_) | Command::Sim(_))) {
+    if !matches!(cli.command, None | Some(Command::Daq(_) | Command::Sim(_) | Command::Keep(_))) {
         crate::sys::broken_pipe::ends_the_command();
     }
     match cli.command {
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
         Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Plan(args)) => plan::run(args),
+        Some(Command::Keep(args)) => keep::run(args),
         Some(Command::Shm(args)) => shm::run(args),
         Some(Command::Sim(args)) => sim::run(args),
         Some(Command::GenDocs(args)) => gen_docs::run(args),

@@ -102,6 +102,8 @@ pub struct Player {
     pub data_root: PathBuf,
     /// Bring our own ROACH, packets and DAQ program; touch nothing outside.
     pub simulate: bool,
+    /// DAQ programs outlive this daemon: a restart or a crash does not end a scan. Each has a keeper process.
+    pub keep: bool,
     /// With `simulate`: every n-th part of the data rate.
     pub rate_divisor: u32,
     /// With `simulate`: seed of the simulated data.
@@ -128,6 +130,7 @@ impl Default for Player {
             dibas_dir: PathBuf::new(),
             data_root: PathBuf::new(),
             simulate: false,
+            keep: true,
             rate_divisor: 1,
             seed: 1,
             daq: Daq::Site,

@@ -19,8 +19,11 @@ mod jobs;
 mod messages;
 mod mode;
 mod programs;
+mod restore;
 mod scans;
 mod status;
+
+pub use restore::Adopted;
 
 pub use messages::{
     Deadlines, FpgaKey, Input, Output, StatusAnswer, StatusKey, StatusOrder, StepKey, Ticket,
@@ -31,6 +34,7 @@ use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
 use super::methods::PlayerCall;
+use super::saved::{Changes, Saved};
 use super::state::{Link, State};
 use crate::api::{CallError, Outcome};
 use crate::config::dibas::{Bank, Dibas, Mode};
@@ -78,6 +82,11 @@ pub struct Player {
     next_watchdog: Option<Mono>,
     after_stop: Option<(Mono, Mono)>,
     last_scan: Option<Value>,
+    /// Changes of the engine since the mode was set.
+    changes: Changes,
+    /// Something that is saved may have changed.
+    unsaved: bool,
+    last_saved: Option<Saved>,
     outputs: VecDeque<Output>,
 }
 
@@ -112,6 +121,9 @@ impl Player {
             next_watchdog: None,
             after_stop: None,
             last_scan: None,
+            changes: Changes::default(),
+            unsaved: false,
+            last_saved: None,
             outputs: VecDeque::new(),
         }
     }
@@ -131,6 +143,7 @@ impl Player {
             Input::Reloaded(dibas) => self.reloaded(*dibas),
             Input::Cancel { ticket } => self.cancel(ticket),
             Input::Shutdown => self.shutdown(now),
+            Input::HandOver => self.hand_over(now),
         }
         self.settle(now);
     }
@@ -256,6 +269,22 @@ impl Player {
         self.run(Kind::Shutdown, compile::stop_programs(), None, State::ShuttingDown, now);
     }
 
+    /// Another process goes on: programs and scans are left as they are.
+    fn hand_over(&mut self, now: Now) {
+        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
+            self.reply(Some(ticket), Err(shutting_down()));
+        }
+        if let Some(job) = self.job.take() {
+            self.reply(job.ticket, Err(CallError::exception("the player is being restarted; ask again")));
+        }
+        log::info!("{}: programs and scan are left to the next player", self.bank.name);
+        self.save();
+        self.state = State::ShuttingDown;
+        self.outputs.push_back(Output::Changed);
+        self.outputs.push_back(Output::Finished);
+        let _ = now;
+    }
+
     fn reply(&mut self, ticket: Option<Ticket>, outcome: Outcome) {
         if let Some(ticket) = ticket {
             self.outputs.push_back(Output::Reply { ticket, outcome });
@@ -269,6 +298,7 @@ impl Player {
             self.outputs.push_back(Output::Changed);
         }
         self.state = state;
+        self.unsaved = true;
     }
 
     fn note_error(&mut self, text: String, now: Now) {

@@ -230,6 +230,11 @@ impl<W: Clone> ChildSlot<W> {
         }
     }
 
+    /// It runs already: an earlier process has started it.
+    pub fn adopt(&mut self, pid: u32, since: Now) {
+        self.phase = Phase::Running { pid, since };
+    }
+
     /// The system could not start it.
     pub fn spawn_failed(&mut self, error: &str) {
         self.phase = Phase::Absent;

@@ -54,6 +54,6 @@ impl PlayerConfig {
             }
             (Child::FitsWriter, _) => (exec.join("vegasFitsWriter"), Vec::new(), true),
         };
-        Program { path, args, env: self.env.clone(), die_with_parent }
+        Program { path, args, env: self.env.clone(), die_with_parent, detached: false }
     }
 }

@@ -11,5 +11,6 @@ pub mod config;
 pub mod engine;
 pub mod keys;
 pub mod methods;
+pub mod saved;
 pub mod scan;
 pub mod state;

@@ -36,8 +36,13 @@ impl Child {
     pub(super) fn spawn(tag: Tag, program: &Program, serial: u32, registry: &Registry) -> io::Result<Child> {
         let mut command = Command::new(&program.path);
         command.args(&program.args).envs(program.env.iter().map(|(k, v)| (k, v)));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        sys::child::own_process_group(&mut command);
+        if program.detached {
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            sys::child::own_session(&mut command);
+        } else {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            sys::child::own_process_group(&mut command);
+        }
         if program.die_with_parent {
             sys::child::die_with_parent(&mut command);
         }

@@ -150,6 +150,8 @@ pub enum Request {
         /// How many such signals have arrived.
         count: u32,
     },
+    /// SIGQUIT: another process takes the place of this one.
+    HandOver,
     /// SIGHUP.
     Reload,
     /// SIGUSR1: dump the state into the log.
@@ -175,7 +177,7 @@ pub enum Exit {
 }
 
 /// A child program to start: never through a shell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// Absolute path, or a name looked up on PATH.
     pub path: PathBuf,
@@ -185,6 +187,8 @@ pub struct Program {
     pub env: Vec<(String, String)>,
     /// Ask the kernel for SIGTERM on the death of this process (`PR_SET_PDEATHSIG`).
     pub die_with_parent: bool,
+    /// It outlives this process: a session of its own, no pipes to us, standard error shared.
+    pub detached: bool,
 }
 
 /// A fact about the world.

@@ -2,7 +2,7 @@
 
 use super::Request;
 use mio::{Interest, Registry, Token};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use std::io;
 
@@ -21,9 +21,10 @@ pub(super) struct SignalSource {
 }
 
 impl SignalSource {
-    /// `requests`: also take TERM, INT, HUP and USR1, which only one loop of a process should.
+    /// `requests`: also take TERM, INT, QUIT, HUP and USR1, which only one loop of a process should.
     pub(super) fn open(requests: bool, registry: &Registry, token: Token) -> io::Result<SignalSource> {
-        let wanted: &[i32] = if requests { &[SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1] } else { &[SIGCHLD] };
+        const ALL: &[i32] = &[SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1];
+        let wanted = if requests { ALL } else { &[SIGCHLD] };
         let mut signals = Signals::new(wanted)?;
         registry.register(&mut signals, token, Interest::READABLE)?;
         Ok(SignalSource { signals })
@@ -37,6 +38,7 @@ impl SignalSource {
 fn meaning(signal: i32) -> Option<Meaning> {
     Some(match signal {
         SIGTERM | SIGINT => Meaning::Stop,
+        SIGQUIT => Meaning::Ask(Request::HandOver),
         SIGHUP => Meaning::Ask(Request::Reload),
         SIGUSR1 => Meaning::Ask(Request::Dump),
         SIGCHLD => Meaning::Child,

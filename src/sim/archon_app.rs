@@ -76,7 +76,7 @@ impl App for ArchonApp {
             Event::Congested { conn } => self.archon.set_congested(ClientId(conn.0), true),
             Event::Drained { conn } => self.archon.set_congested(ClientId(conn.0), false),
             Event::Closed { conn, .. } => self.archon.closed(ClientId(conn.0)),
-            Event::Signal(Request::Stop { .. }) => fx.push(Effect::Exit { code: 0 }),
+            Event::Signal(Request::Stop { .. } | Request::HandOver) => fx.push(Effect::Exit { code: 0 }),
             Event::Signal(Request::Dump) => log::info!("simulated controller: {}", self.archon.doing()),
             _ => {}
         }

@@ -168,7 +168,7 @@ impl App for RoachApp {
             Event::Received { conn, bytes } => self.roach.receive(ClientId(conn.0), bytes, now),
             Event::Closed { conn, .. } => self.roach.closed(ClientId(conn.0)),
             Event::Timer { .. } | Event::ClockSet => self.roach.tick(now),
-            Event::Signal(Request::Stop { .. }) => fx.push(Effect::Exit { code: 0 }),
+            Event::Signal(Request::Stop { .. } | Request::HandOver) => fx.push(Effect::Exit { code: 0 }),
             _ => {}
         }
         self.settle(fx);

@@ -12,6 +12,14 @@ pub fn own_process_group(command: &mut Command) {
     command.process_group(0);
 }
 
+/// Makes the child the leader of a session of its own: nothing that happens to our terminal or group reaches it.
+pub fn own_session(command: &mut Command) {
+    let before_exec = || nix::unistd::setsid().map(drop).map_err(io::Error::from);
+    // SAFETY: the closure runs in the forked child and makes one async-signal-safe system call (setsid); it neither
+    // allocates nor takes a lock.
+    unsafe { command.pre_exec(before_exec) };
+}
+
 /// Asks the kernel to send the child SIGTERM when the *thread* that starts it ends
 /// (`PR_SET_PDEATHSIG`); started from the loop's thread that means: when the loop is gone.
 pub fn die_with_parent(command: &mut Command) {

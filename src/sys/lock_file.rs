@@ -30,8 +30,13 @@ pub fn hold(name: &str) -> io::Result<Held> {
     Ok(Held { _file: file })
 }
 
-/// `/run/appliance` for root, `$XDG_RUNTIME_DIR` or the temporary directory otherwise.
-fn directory() -> io::Result<PathBuf> {
+/// What lives as long as this boot: `$RUNTIME_DIRECTORY` (a systemd unit has one), `/run/appliance` for root, `$XDG_RUNTIME_DIR` or the temporary directory otherwise.
+pub fn directory() -> io::Result<PathBuf> {
+    if let Some(first) = std::env::var("RUNTIME_DIRECTORY").ok().as_deref().and_then(|d| d.split(':').next())
+        && !first.is_empty()
+    {
+        return Ok(PathBuf::from(first));
+    }
     if nix::unistd::Uid::effective().is_root() {
         let dir = PathBuf::from("/run/appliance");
         fs::create_dir_all(&dir)?;

@@ -1,12 +1,13 @@
 //! `kill -9` of the board, the DAQ program and the player itself, in every state of the player.
 
 use super::processes::{PATIENCE, is_gone, send, wait_for};
-use super::rig::{Pending, Rig, failure};
+use super::rig::{Pending, Rig, SCAN_LENGTH, failure};
 use appliance::api::Outcome;
 use appliance::daq::sdfits::read::Recording;
 use appliance::shm::LockState;
 use appliance::value::Value;
 use nix::sys::signal::Signal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A call that has lost its board is answered by then: well within the time limit of a KATCP request.
@@ -205,6 +206,7 @@ fn daq_killed(moment: Moment) {
 
 // ---------------------------------------------------------------------- the player
 
+/// The DAQ program, and with it the scan, does not notice; the next player goes on where this one has ended.
 #[test]
 fn the_player_is_killed() {
     in_every_state(|moment| {
@@ -217,24 +219,95 @@ fn the_player_is_killed() {
         if let Some(pending) = pending {
             assert!(answer(pending).is_err(), "{moment:?}: nobody can have answered");
         }
-        if let Some(daq) = daq {
-            wait_for("the DAQ program ends by itself", PATIENCE, || is_gone(daq).then_some(()));
-            assert_eq!(rig.key("DAQSTATE"), "exiting", "{moment:?}");
-        }
-        if moment == Scanning {
-            let files = rig.files(".fits");
-            assert!(Recording::open(&files[0]).expect("finished").rows() >= 2);
-        }
-        assert!(rig.files(".part").is_empty(), "{moment:?}");
-
         rig.restart_player();
-        assert_eq!(rig.state().name(), "NO_MODE");
+        let state = rig.state();
+        match moment {
+            NoMode => assert_eq!(state.name(), "NO_MODE"),
+            // Half a mode is none: its programs are stopped.
+            SettingMode => {
+                let state = rig.await_state("NO_MODE");
+                assert_eq!(state.daq("state"), "absent".into());
+            }
+            Ready | Preparing | Monitoring => {
+                let name = if moment == Monitoring { "MONITORING" } else { "READY" };
+                assert_eq!((state.name(), state.text("mode")), (name.into(), "MODE1".into()), "{moment:?}");
+                assert_eq!(rig.daq_pid(), daq, "{moment:?}");
+                let length = rig.call("get_param", vec!["scan_length".into()]).expect("a parameter");
+                assert_eq!(length, SCAN_LENGTH.into(), "{moment:?}");
+            }
+            Starting | Scanning => the_scan_goes_on(&rig, moment, daq),
+        }
         // The attachment from before still leads to what everybody uses.
         assert!(memory.is_current(), "{moment:?}");
         assert_eq!(memory.lock_state(), LockState::Unlocked { value: 1 }, "{moment:?}");
         assert_eq!(rig.key("KEPT"), "by somebody else", "{moment:?}");
         assert_eq!(rig.key("INSTANCE"), rig.instance().to_string(), "{moment:?}");
         rig.observe();
-        assert_eq!(rig.key("KEPT"), "by somebody else", "{moment:?}");
     });
+}
+
+fn the_scan_goes_on(rig: &Rig, moment: Moment, daq: Option<u32>) {
+    let state = rig.await_that("the scan is ended in time", |s| s.name() == "READY");
+    assert_eq!(state.last_scan_ended(), "complete", "{moment:?}");
+    assert_eq!(rig.daq_pid(), daq, "{moment:?}: the same program");
+    wait_for("the file of the scan", PATIENCE, || (!rig.files(".fits").is_empty()).then_some(()));
+    let recording = Recording::open(&rig.files(".fits")[0]).expect("whole");
+    let wanted = (SCAN_LENGTH / 0.25) as u64;
+    let rows = recording.rows() as u64;
+    assert!((wanted..=wanted + 1).contains(&rows), "{moment:?}: {rows} rows of {wanted}");
+}
+
+/// `player.keep = false`: programs end with their player, files are finished first.
+#[test]
+fn without_keepers_programs_end_with_their_player() {
+    let mut rig = Rig::start().stopped();
+    let settings: &[(&str, &Path)] = &[("player.keep", Path::new("false"))];
+    rig.restart_player_with(settings);
+    rig.set_mode();
+    rig.done("prepare", vec![]);
+    rig.done("start", vec![]);
+    rig.await_key("DSKEXPWR", "2");
+    let daq = rig.daq_pid().expect("runs");
+    rig.player.kill();
+    wait_for("the DAQ program ends by itself", PATIENCE, || is_gone(daq).then_some(()));
+    assert_eq!(rig.key("DAQSTATE"), "exiting");
+    assert!(Recording::open(&rig.files(".fits")[0]).expect("finished").rows() >= 2);
+    assert!(rig.files(".part").is_empty());
+    rig.restart_player_with(settings);
+    assert_eq!(rig.state().name(), "NO_MODE");
+    rig.observe();
+}
+
+/// An upgrade: the player is told that another takes its place (SIGQUIT), and leaves scan and programs to it.
+#[test]
+fn a_player_that_hands_over_leaves_its_scan_to_the_next() {
+    let mut rig = Rig::start();
+    rig.set_mode();
+    rig.done("prepare", vec![]);
+    rig.done("start", vec![]);
+    rig.await_key("DSKEXPWR", "2");
+    let daq = rig.daq_pid();
+    rig.player.signal(Signal::SIGQUIT);
+    assert!(rig.player.exit().success());
+    rig.restart_player();
+    assert_eq!(rig.state().name(), "SCANNING");
+    the_scan_goes_on(&rig, Scanning, daq);
+    rig.observe();
+}
+
+/// The DAQ program ends while no player is there: the next one says so.
+#[test]
+fn a_program_that_ends_meanwhile_is_reported_by_the_next_player() {
+    let mut rig = Rig::start();
+    rig.set_mode();
+    rig.done("prepare", vec![]);
+    rig.done("start", vec![]);
+    let daq = rig.daq_pid().expect("runs");
+    rig.player.kill();
+    send(daq, Signal::SIGKILL);
+    wait_for("it is gone", PATIENCE, || is_gone(daq).then_some(()));
+    rig.restart_player();
+    let state = rig.await_state("READY");
+    assert!(state.last_scan_ended().contains("killed by signal 9"), "{}", state.last_scan_ended());
+    rig.observe();
 }

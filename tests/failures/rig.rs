@@ -5,11 +5,14 @@ use super::processes::{PATIENCE, Process, appliance, is_gone, look_for, send, wa
 use appliance::api::Outcome;
 use appliance::cli::client::Client;
 use appliance::daq::sdfits::read::Recording;
+use appliance::keep::message::{Order, line};
 use appliance::shm::{Dialect, Location, StatusMemory, clean, keys};
 use appliance::value::Value;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -88,6 +91,7 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a directory");
         let (letter, roach_port, data_port) = (Letter::take(), free_port(), free_port());
         std::fs::create_dir(dir.path().join("data")).expect("created");
+        std::fs::create_dir(dir.path().join("run")).expect("created");
         std::fs::write(dir.path().join("keyfile"), "").expect("written");
         std::fs::write(dir.path().join("dibas.conf"), dibas_conf(letter.0, roach_port, data_port))
             .expect("written");
@@ -253,6 +257,22 @@ impl Rig {
 
     // ------------------------------------------------------------------ life and death
 
+    /// Programs that outlived their player, and nobody has taken over.
+    fn end_what_was_kept(&self) {
+        let entries = std::fs::read_dir(self.dir.path().join("run")).into_iter().flatten();
+        for socket in entries
+            .filter_map(|e| Some(e.ok()?.path()))
+            .filter(|p| p.extension().is_some_and(|e| e == "sock"))
+        {
+            if let Ok(mut keeper) = UnixStream::connect(socket) {
+                let _ = keeper.write_all(&line(&Order::Signal { kill: true }));
+                let _ = keeper.set_read_timeout(Some(Duration::from_secs(2)));
+                let _ = BufReader::new(&keeper).lines().map_while(Result::ok).find(|l| l.contains("exited"));
+                let _ = keeper.write_all(&line(&Order::End));
+            }
+        }
+    }
+
     pub fn freeze_board(&self) {
         self.roach.signal(Signal::SIGSTOP);
     }
@@ -300,6 +320,7 @@ impl Drop for Rig {
         let pid = self.player.pid();
         let _ = look_for(Duration::from_secs(5), || is_gone(pid).then_some(()));
         send(pid, Signal::SIGKILL);
+        self.end_what_was_kept();
         let _ = clean(&self.location(), true);
     }
 }
@@ -390,6 +411,7 @@ fn start_roach(dir: &Path, port: u16) -> Process {
 fn player_command(dir: &Path, letter: char) -> Command {
     let mut command = appliance();
     command.args(["--role", "player", "--announce"]);
+    command.env("RUNTIME_DIRECTORY", dir.join("run"));
     let mut set = |key: &str, value: &str| {
         command.arg("--set").arg(format!("{key}={value}"));
     };

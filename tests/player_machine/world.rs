@@ -438,7 +438,7 @@ impl World {
                     self.exit_soon(child, Exit::Signal(number));
                 }
             }
-            Output::CloseInput { .. } | Output::Changed | Output::Record(_) => {}
+            Output::CloseInput { .. } | Output::Changed | Output::Save(_) | Output::Record(_) => {}
             Output::ReadConfig { ticket } => {
                 self.tell(Input::Reloaded(Box::new(dibas())));
                 self.carry_out(Output::Reply { ticket, outcome: Ok("config file loaded.".into()) });
@@ -614,7 +614,7 @@ fn name(child: Child) -> &'static str {
 
 /// Answers may follow the end, and what a read needs; other orders may not.
 fn is_harmless(output: &Output) -> bool {
-    matches!(output, Output::Reply { .. } | Output::Changed | Output::Status { .. })
+    matches!(output, Output::Reply { .. } | Output::Changed | Output::Save(_) | Output::Status { .. })
 }
 
 fn not_connected() -> FpgaError {

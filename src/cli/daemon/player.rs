@@ -6,7 +6,8 @@ use crate::config::dibas::{Bank, Dibas, Severity};
 use crate::config::settings::{Daq, Dialect as DialectSetting, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
 use crate::node::player::board::Board;
-use crate::node::player::work::read_config;
+use crate::node::player::programs::KeepPlace;
+use crate::node::player::work::{self, read_config};
 use crate::node::{NodeConfig, PlayerNode};
 use crate::player::config::{DaqProgram, PlayerConfig};
 use crate::proto::status_cards::Dialect;
@@ -36,12 +37,24 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
     } else {
         guard.lock = Some(hold_instance(settings, &bank)?);
     }
+    let name = instance_name(settings, &bank);
+    let runtime =
+        lock_file::directory().map_err(|e| Refusal::System(format!("no runtime directory: {e}")))?;
+    let outlives = settings.player.keep && !settings.player.simulate;
+    let keep = match outlives {
+        true => Some(KeepPlace { dir: runtime.clone(), name: short(&name), binary: own_binary()? }),
+        false => None,
+    };
+    let state_file = outlives.then(|| runtime.join(format!("appliance-player-{name}.state")));
+    let saved = state_file.as_deref().and_then(work::saved);
     let Status { memory, env, daq_args } = guard.status_memory(settings, &bank);
     let node_config = NodeConfig {
         desk: desk(args, settings, &default_json(settings, &bank), guard.dir.as_deref())?,
         resolve,
         resolve_elsewhere: !settings.player.simulate,
         dibas_conf,
+        keep,
+        state_file,
     };
     let mut player_config = player_config(settings, &bank, env, daq_args)?;
     player_config.status_memory = match &memory {
@@ -60,6 +73,9 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         if settings.player.simulate { ", simulated" } else { "" }
     );
     let mut node = PlayerNode::new(node_config, player_config, dibas, bank, memory, board, clock::now());
+    if let Some(saved) = saved {
+        node.restore(&saved, clock::now());
+    }
     let code = reactor::run(&mut node, Options::default())
         .map_err(|e| Refusal::System(format!("the loop cannot run: {e}")))?;
     guard.leave(node);
@@ -93,10 +109,26 @@ fn read_dibas(settings: &Settings) -> Result<(Dibas, Option<PathBuf>), Refusal> 
 
 /// One player for each instance of a status memory: a second one would overwrite the first one's keys.
 fn hold_instance(settings: &Settings, bank: &Bank) -> Result<lock_file::Held, Refusal> {
-    let installation = key_file(settings).display().to_string().replace('/', "_");
-    lock_file::hold(&format!("player-{}{installation}", bank.instance())).map_err(|e| {
+    lock_file::hold(&format!("player-{}", instance_name(settings, bank))).map_err(|e| {
         Refusal::System(format!("another player seems to run for {} on this host: {e}", bank.name))
     })
+}
+
+/// What distinguishes this player from others on the host.
+fn instance_name(settings: &Settings, bank: &Bank) -> String {
+    let installation = key_file(settings).display().to_string().replace('/', "_");
+    format!("{}{installation}", bank.instance())
+}
+
+/// Paths of sockets have 107 bytes at most.
+fn short(name: &str) -> String {
+    use sha1::Digest;
+    let sum = sha1::Sha1::digest(name.as_bytes());
+    sum.iter().take(6).map(|b| format!("{b:02x}")).collect()
+}
+
+fn own_binary() -> Result<PathBuf, Refusal> {
+    std::env::current_exe().map_err(|e| Refusal::System(format!("cannot find this program: {e}")))
 }
 
 fn key_file(settings: &Settings) -> PathBuf {
@@ -133,8 +165,7 @@ fn player_config(
         }
     };
     let daq = if p.simulate || p.daq == Daq::Builtin {
-        let path =
-            std::env::current_exe().map_err(|e| Refusal::System(format!("cannot find this program: {e}")))?;
+        let path = own_binary()?;
         let mut args = vec!["daq".to_owned(), "--instance".to_owned(), bank.instance().to_string()];
         if settings.shm.dialect == DialectSetting::Guppi {
             args.extend(["--dialect".to_owned(), "legacy".to_owned()]);
@@ -256,8 +287,9 @@ impl Guard {
 
     fn leave(mut self, node: PlayerNode) {
         drop(self.station.take());
+        let memory = node.leave();
         if let Some(dir) = &self.dir {
-            if let Some(memory) = node.into_status()
+            if let Some(memory) = memory
                 && let Err(e) = memory.remove()
             {
                 log::warn!("simulated status memory was not removed: {e}");

@@ -195,7 +195,8 @@ impl ArchonNode {
 
     fn signal(&mut self, request: Request, now: Now) {
         match request {
-            Request::Stop { .. } => {
+            // An exposure is finished in either case: its frame is in a box that nobody else reads out.
+            Request::Stop { .. } | Request::HandOver => {
                 log::info!("stopping");
                 self.role.handle(Input::Shutdown, now);
             }

@@ -1,6 +1,7 @@
 //! The node of a player: board, status memory and programs around [`crate::player`].
 
 pub mod board;
+pub mod programs;
 pub mod status_port;
 pub mod work;
 
@@ -11,25 +12,25 @@ use crate::api::bind::Bound;
 use crate::api::{CallError, Family, Method, Outcome};
 use crate::config::dibas::{Bank, Dibas};
 use crate::fpga::FpgaError;
-use crate::plan::Child;
-use crate::player::bank::{Input, Output, Player, StatusOrder, Ticket};
+use crate::player::bank::{Adopted, Input, Output, Player, StatusOrder, Ticket};
 use crate::player::config::PlayerConfig;
 use crate::player::methods::{self, PlayerCall};
-use crate::reactor::{App, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When};
+use crate::player::saved::Saved;
+use crate::reactor::{App, Effect, Effects, Event, Request, Tag, TimerKey, When};
 use crate::shm::StatusMemory;
 use crate::units::Now;
 use crate::value::Value;
 use board::Board;
+use programs::{KeepPlace, Programs};
 use status_port::StatusPort;
 use std::path::PathBuf;
 
-const DAQ: Tag = Tag(10);
-const FITS_WRITER: Tag = Tag(11);
 const BOARD: Tag = Tag(20);
 const PLAYER_MONO: TimerKey = TimerKey(1);
 const PLAYER_UTC: TimerKey = TimerKey(2);
 const STATUS: TimerKey = TimerKey(3);
 const BOARD_TIMER: TimerKey = TimerKey(4);
+const PROGRAMS: TimerKey = TimerKey(5);
 /// The player works on one bank: its plans and orders wait in one lane.
 const BANK_LANE: usize = 0;
 
@@ -48,6 +49,10 @@ pub struct NodeConfig {
     pub resolve_elsewhere: bool,
     /// The site's configuration file, for reloading; `None`: the built-in example.
     pub dibas_conf: Option<PathBuf>,
+    /// Programs outlive this process: where their keepers are.
+    pub keep: Option<KeepPlace>,
+    /// Where the state is kept for the next process.
+    pub state_file: Option<PathBuf>,
 }
 
 /// A player with everything around it.
@@ -60,6 +65,10 @@ pub struct PlayerNode {
     resolve: Vec<(String, std::net::Ipv4Addr)>,
     resolve_elsewhere: bool,
     dibas_conf: Option<PathBuf>,
+    programs: Programs,
+    state_file: Option<PathBuf>,
+    /// The state that is in its file, or on its way there.
+    saved: Option<Box<Saved>>,
     /// Calls that wait for the configuration to be read.
     readings: Vec<Ticket>,
     timers: Timers,
@@ -93,14 +102,28 @@ impl PlayerNode {
             resolve: config.resolve,
             resolve_elsewhere: config.resolve_elsewhere,
             dibas_conf: config.dibas_conf,
+            programs: Programs::new(config.keep, now),
+            state_file: config.state_file,
+            saved: None,
             readings: Vec::new(),
             timers: Timers::default(),
         }
     }
 
-    /// The status memory, when the node has ended.
-    pub fn into_status(self) -> Option<StatusMemory> {
+    /// When the loop has ended: the state is in its file. The status memory is given back.
+    pub fn leave(self) -> Option<StatusMemory> {
+        if let (Some(path), Some(saved)) = (&self.state_file, &self.saved)
+            && let Err(why) = work::save(path, saved)
+        {
+            log::error!("the state was not saved: {why}");
+        }
         self.status.into_memory()
+    }
+
+    /// Goes on where an earlier process has left off; before the loop.
+    pub fn restore(&mut self, saved: &Saved, now: Now) {
+        let adopted: Vec<Adopted> = self.programs.adopted().collect();
+        self.player.restore(saved, &adopted, now);
     }
 
     /// Passes on everything that has become due, until nothing moves; then sets the timers.
@@ -121,6 +144,10 @@ impl PlayerNode {
                 self.player.handle(Input::Status { key, answer }, now);
                 moved = true;
             }
+            for input in self.programs.tick(now, fx) {
+                self.player.handle(input, now);
+                moved = true;
+            }
             moved |= self.pump_board(now, fx);
             moved |= self.pump_desk(now, fx);
             if !moved {
@@ -137,6 +164,7 @@ impl PlayerNode {
             (PLAYER_UTC, due.utc.map(When::Utc)),
             (STATUS, self.status.deadline().map(When::Mono)),
             (BOARD_TIMER, self.board.as_ref().and_then(Board::deadline).map(When::Mono)),
+            (PROGRAMS, self.programs.deadline().map(When::Mono)),
         ];
         for (key, want) in wanted {
             self.timers.want(key, want, fx);
@@ -173,13 +201,11 @@ impl PlayerNode {
                     self.player.handle(Input::Status { key, answer }, now);
                 }
             }
-            Output::Spawn { child, program } => fx.push(Effect::Spawn { tag: tag_of(child), program }),
-            Output::Line { child, line } => {
-                log::info!("{child} <- {}", line.trim_end());
-                fx.push(Effect::WriteChild { tag: tag_of(child), bytes: line.into_bytes() });
-            }
-            Output::CloseInput { child } => fx.push(Effect::CloseChildInput { tag: tag_of(child) }),
-            Output::Signal { child, signal } => fx.push(Effect::SignalChild { tag: tag_of(child), signal }),
+            Output::Spawn { child, program } => self.programs.spawn(child, program, now, fx),
+            Output::Line { child, line } => self.programs.line(child, line, fx),
+            Output::CloseInput { child } => self.programs.close_input(child, fx),
+            Output::Signal { child, signal } => self.programs.signal(child, signal, fx),
+            Output::Save(saved) => self.save(saved, fx),
             Output::Record(plan) => self.desk.enter_procedure(BANK_LANE, plan, now, fx),
             Output::ReadConfig { ticket } => self.read_config(Some(ticket), now, fx),
             Output::Changed => {
@@ -218,7 +244,20 @@ impl PlayerNode {
                 }
             }
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
+            work::Done::Saved { error: None } => {}
+            work::Done::Saved { error: Some(why) } => {
+                log::error!("the state was not saved, a restart would not know of it: {why}");
+            }
         }
+    }
+
+    /// At the end of the loop there are no workers: [`PlayerNode::leave`] does it then.
+    fn save(&mut self, saved: Box<Saved>, fx: &mut Effects<Job>) {
+        if let Some(path) = self.state_file.clone() {
+            let job = Job::Role(work::Job::Save { path, saved: saved.clone() });
+            fx.push(Effect::Work { worker: work::STATE, job });
+        }
+        self.saved = Some(saved);
     }
 
     fn read_config(&mut self, ticket: Option<Ticket>, now: Now, fx: &mut Effects<Job>) {
@@ -294,7 +333,11 @@ impl PlayerNode {
 
     fn signal(&mut self, request: Request, now: Now, fx: &mut Effects<Job>) {
         match request {
-            Request::Stop { .. } => {
+            Request::HandOver if self.programs.outlive_us() => {
+                log::info!("handing over to the next player");
+                self.player.handle(Input::HandOver, now);
+            }
+            Request::Stop { .. } | Request::HandOver => {
                 log::info!("stopping");
                 self.player.handle(Input::Shutdown, now);
             }
@@ -348,22 +391,6 @@ impl PlayerNode {
                 log::warn!("the wall clock was set to {} UTC", now.utc);
                 self.player.tick(now);
             }
-            Event::ChildStarted { tag, pid } => {
-                self.player.handle(Input::ChildStarted { child: child_of(tag), pid }, now);
-            }
-            Event::SpawnFailed { tag, error } => {
-                self.player.handle(Input::SpawnFailed { child: child_of(tag), error }, now);
-            }
-            Event::ChildLine { tag, stream, line } => {
-                let level = if stream == Stream::Stderr { log::Level::Warn } else { log::Level::Info };
-                log::log!(level, "{}: {}", child_of(tag), String::from_utf8_lossy(line));
-            }
-            Event::ChildInputClosed { tag } => {
-                log::warn!("{} no longer reads commands", child_of(tag));
-            }
-            Event::ChildExited { tag, exit } => {
-                self.player.handle(Input::ChildExited { child: child_of(tag), exit }, now);
-            }
             Event::Done(Ok(node_work::Done::Role(done))) => self.work_done(done, now, fx),
             Event::Done(Err(panic)) => self.work_lost(&panic, now, fx),
             Event::Signal(request) => self.signal(request, now, fx),
@@ -373,7 +400,13 @@ impl PlayerNode {
             | Event::Accepted { .. }
             | Event::Congested { .. }
             | Event::Drained { .. }
-            | Event::Done(Ok(_)) => {}
+            | Event::Done(Ok(_))
+            // The programs' likewise.
+            | Event::ChildStarted { .. }
+            | Event::SpawnFailed { .. }
+            | Event::ChildLine { .. }
+            | Event::ChildInputClosed { .. }
+            | Event::ChildExited { .. } => {}
         }
     }
 }
@@ -396,7 +429,10 @@ impl App for PlayerNode {
 
     fn handle(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
         if let Some(event) = self.desk.handle(event, now, fx) {
-            self.role_event(event, now, fx);
+            match self.programs.handle(event, now, fx) {
+                Ok(facts) => facts.into_iter().for_each(|fact| self.player.handle(fact, now)),
+                Err(event) => self.role_event(event, now, fx),
+            }
         }
         self.settle(now, fx);
     }
@@ -422,17 +458,6 @@ fn lane(output: &Output) -> Option<usize> {
         _ => false,
     };
     hardware.then_some(BANK_LANE)
-}
-
-fn tag_of(child: Child) -> Tag {
-    match child {
-        Child::Daq => DAQ,
-        Child::FitsWriter => FITS_WRITER,
-    }
-}
-
-fn child_of(tag: Tag) -> Child {
-    if tag == FITS_WRITER { Child::FitsWriter } else { Child::Daq }
 }
 
 /// The hosts of the ARP table.

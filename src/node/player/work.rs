@@ -2,12 +2,16 @@
 
 use crate::config::dibas::Dibas;
 use crate::player::bank::Ticket;
+use crate::player::saved::Saved;
 use crate::player::state::Host;
 use crate::sys::resolve;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Worker that looks the board's host up: it does not wait behind names that nobody answers for.
 pub const BOARD_RESOLVER: &str = "board-resolver";
+
+/// Worker that writes the state down, in order.
+pub const STATE: &str = "state";
 
 /// Blocking work.
 #[derive(Debug)]
@@ -28,6 +32,13 @@ pub enum Job {
         path: PathBuf,
         /// The call that waits for it.
         ticket: Option<Ticket>,
+    },
+    /// Replace the file the next process finds our state in.
+    Save {
+        /// The file.
+        path: PathBuf,
+        /// The state.
+        saved: Box<Saved>,
     },
 }
 
@@ -53,6 +64,11 @@ pub enum Done {
         /// What was read.
         result: Result<Box<Dibas>, String>,
     },
+    /// The state is in its file, or why not.
+    Saved {
+        /// In words.
+        error: Option<String>,
+    },
 }
 
 /// Does a job; blocks.
@@ -69,7 +85,25 @@ pub fn work(job: Job) -> Done {
         Job::ReadConfig { path, ticket } => {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
         }
+        Job::Save { path, saved } => Done::Saved { error: save(&path, &saved).err() },
     }
+}
+
+/// Replaces the file at once: whoever reads it finds the old or the new state. It need not survive a reboot, so
+/// nothing is synced.
+pub fn save(path: &Path, saved: &Saved) -> Result<(), String> {
+    let draft = path.with_extension("new");
+    let text = |e: std::io::Error| format!("{}: {e}", path.display());
+    std::fs::write(&draft, saved.text()).map_err(text)?;
+    std::fs::rename(&draft, path).map_err(text)
+}
+
+/// The state an earlier process has left; `None`: there is none, or it is not understood (which is said).
+pub fn saved(path: &Path) -> Option<Saved> {
+    let bytes = std::fs::read(path).ok()?;
+    Saved::parse(&bytes)
+        .inspect_err(|why| log::warn!("{}: {why}; the player begins anew", path.display()))
+        .ok()
 }
 
 /// Reads a `dibas.conf`; the error is one text with all its problems.

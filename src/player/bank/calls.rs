@@ -6,6 +6,7 @@ use super::status::{SCAN_STATUS_KEYS, wanted};
 use crate::api::CallError;
 use crate::player::engine::Engine;
 use crate::player::methods::PlayerCall;
+use crate::player::saved::Change;
 use crate::player::scan;
 use crate::player::state::State;
 use crate::units::Now;
@@ -48,10 +49,12 @@ impl Player {
             PlayerCall::ListModes => {
                 now_is(self.dibas.mode_names().into_iter().map(Value::Str).collect::<Vec<_>>())
             }
-            PlayerCall::SetParam(pairs) => self
-                .engine("Cannot set parameters until a mode is selected")?
-                .set_params(&pairs)
-                .map(Answer::Now),
+            PlayerCall::SetParam(pairs) => {
+                let value =
+                    self.engine("Cannot set parameters until a mode is selected")?.set_params(&pairs)?;
+                pairs.into_iter().for_each(|(name, value)| self.changed(Change::Parameter(name, value)));
+                Ok(Answer::Now(value))
+            }
             PlayerCall::GetParam(name) => self
                 .engine("Cannot get parameters until a mode is selected")?
                 .get_param(name.as_deref())
@@ -96,15 +99,15 @@ impl Player {
             PlayerCall::ClearSwitchingStates => self
                 .engine("Cannot clear switcvhing states until a mode has been selected")?
                 .clear_switching_states()
-                .map(Answer::Now),
+                .map(|value| self.done(Change::ClearStates, value)),
             PlayerCall::AddSwitchingState { duration, blank, cal, sig_ref_1 } => self
                 .engine("Cannot add switching states until a mode has been selected.")?
                 .add_switching_state(duration, blank, cal, sig_ref_1)
-                .map(Answer::Now),
+                .map(|value| self.done(Change::AddState(duration, blank, cal, sig_ref_1), value)),
             PlayerCall::SetGbtSs { period, ss_list } => self
                 .engine("Cannot set switching states until a mode has been selected.")?
                 .set_gbt_ss(period, &ss_list)
-                .map(Answer::Now),
+                .map(|value| self.done(Change::GbtStates(period, ss_list), value)),
             PlayerCall::PlayerState => now_is(self.describe(now)),
             PlayerCall::ReadConfigFile => {
                 self.outputs.push_back(Output::ReadConfig { ticket });
@@ -113,12 +116,23 @@ impl Player {
         }
     }
 
+    fn changed(&mut self, change: Change) {
+        self.changes.push(change);
+        self.unsaved = true;
+    }
+
+    fn done(&mut self, change: Change, value: Value) -> Answer {
+        self.changed(change);
+        Answer::Now(value)
+    }
+
     pub(super) fn engine(&mut self, without_mode: &str) -> Result<&mut Engine, CallError> {
         self.mode.as_mut().map(|m| &mut m.engine).ok_or_else(|| CallError::exception(without_mode))
     }
 
     pub(super) fn set_scan_number(&mut self, ticket: Ticket, n: i64) -> CallResult {
         self.scan_number = n;
+        self.unsaved = true;
         if self.mode.is_none() {
             return now_is(Value::Null);
         }

@@ -86,6 +86,7 @@ impl Player {
                 break;
             }
         }
+        self.save();
     }
 
     pub(super) fn pass_job_order(&mut self, now: Now) -> bool {

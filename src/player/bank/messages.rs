@@ -6,6 +6,7 @@ use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
 use crate::plan::Child;
 use crate::plan::runner::StepId;
 use crate::player::methods::PlayerCall;
+use crate::player::saved::Saved;
 use crate::player::state::{Host, Link};
 use crate::reactor::{ChildSignal, Exit, Program};
 use crate::units::{Mono, Utc};
@@ -120,6 +121,8 @@ pub enum Input {
     },
     /// Orderly end of the process.
     Shutdown,
+    /// Orderly end of the process, which another takes the place of.
+    HandOver,
 }
 
 /// What the player orders.
@@ -179,6 +182,8 @@ pub enum Output {
         /// The call.
         ticket: Ticket,
     },
+    /// To be found by the next process if this one ends.
+    Save(Box<Saved>),
     /// The state changed; subscribers want to know.
     Changed,
     /// Everything has been stopped after [`Input::Shutdown`].

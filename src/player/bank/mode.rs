@@ -12,6 +12,7 @@ use crate::player::compile::{self, Site};
 use crate::player::config::DaqProgram;
 use crate::player::engine::{self, Engine};
 use crate::player::methods::PlayerCall;
+use crate::player::saved::Changes;
 use crate::player::state::{Host, Link, State};
 use crate::units::Now;
 use crate::value::Value;
@@ -61,6 +62,7 @@ impl Player {
             self.end_scan(&format!("ended by set_mode({name})"), now);
         }
         self.mode = None;
+        self.changes = Changes::default();
         self.stale = false;
         self.next_watchdog = None;
         self.run(Kind::SetMode(Box::new(active)), plan, Some(ticket), State::SettingMode(name), now);

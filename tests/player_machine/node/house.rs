@@ -118,6 +118,8 @@ impl House {
             resolve: Vec::new(),
             resolve_elsewhere: plan.resolve_elsewhere,
             dibas_conf: Some("dibas.conf".into()),
+            keep: None,
+            state_file: None,
         };
         let location = Location::File { dir: dir.path().to_owned() };
         let memory = StatusMemory::create(&location, Dialect::Hashpipe, 0).map_err(|e| e.to_string());

@@ -1,0 +1,332 @@
+//! The programs of a player: children of this process, or, where they shall outlive it, of a keeper each.
+
+use crate::keep::look::{Found, look};
+use crate::keep::message::{Inbox, News, Order, line};
+use crate::plan::Child;
+use crate::player::bank::{Adopted, Input};
+use crate::reactor::{
+    Address, ChildSignal, ConnId, ConnectOptions, Effect, Effects, Event, Exit, Program, Stream, Tag,
+};
+use crate::units::{Mono, Now};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Between two tries to reach a keeper that was just started.
+const TRY_EVERY: Duration = Duration::from_millis(20);
+/// A keeper that does not listen by then has failed.
+const REACHED_WITHIN: Duration = Duration::from_secs(4);
+/// A Unix socket answers at once.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+
+/// Where keepers are, and how they are started.
+#[derive(Clone, Debug)]
+pub struct KeepPlace {
+    /// Directory of the sockets.
+    pub dir: PathBuf,
+    /// What distinguishes this player from others on the host.
+    pub name: String,
+    /// This binary.
+    pub binary: PathBuf,
+}
+
+impl KeepPlace {
+    /// Where the keeper of a program listens.
+    pub fn socket(&self, child: Child) -> PathBuf {
+        let child = match child {
+            Child::Daq => "daq",
+            Child::FitsWriter => "fits-writer",
+        };
+        self.dir.join(format!("appliance-keep-{}-{child}.sock", self.name))
+    }
+}
+
+/// How far the way to a keeper is.
+#[derive(Debug)]
+enum Way {
+    None,
+    /// To be tried (again) then; given up at `until`.
+    Trying {
+        next: Mono,
+        until: Mono,
+        connecting: bool,
+    },
+    Open {
+        conn: ConnId,
+        inbox: Inbox,
+    },
+}
+
+#[derive(Debug)]
+struct Slot {
+    child: Child,
+    way: Way,
+    /// The player knows that it runs.
+    runs: bool,
+    /// It ran when we came.
+    found: Option<Found>,
+}
+
+/// The programs of one player.
+#[derive(Debug)]
+pub struct Programs {
+    keep: Option<KeepPlace>,
+    slots: [Slot; 2],
+}
+
+/// The program itself, the keeper as our child, and the connection to the keeper.
+fn tags(child: Child) -> [Tag; 3] {
+    match child {
+        Child::Daq => [Tag(10), Tag(12), Tag(14)],
+        Child::FitsWriter => [Tag(11), Tag(13), Tag(15)],
+    }
+}
+
+impl Programs {
+    /// `keep`: programs outlive this process; those that an earlier one has left running are looked for (which
+    /// blocks shortly: before the loop).
+    pub fn new(keep: Option<KeepPlace>, now: Now) -> Programs {
+        let slot = |child| {
+            let found = keep.as_ref().and_then(|place| look(&place.socket(child)));
+            let way = if found.is_some() { trying(now) } else { Way::None };
+            Slot { child, way, runs: found.is_some(), found }
+        };
+        Programs { slots: [slot(Child::Daq), slot(Child::FitsWriter)], keep }
+    }
+
+    /// What ran already.
+    pub fn adopted(&self) -> impl Iterator<Item = Adopted> + '_ {
+        self.slots.iter().filter_map(|s| {
+            let Found { pid, since } = s.found?;
+            Some(Adopted { child: s.child, pid, since })
+        })
+    }
+
+    fn slot(&mut self, child: Child) -> &mut Slot {
+        &mut self.slots[usize::from(child == Child::FitsWriter)]
+    }
+
+    /// Starts a program.
+    pub fn spawn<J>(&mut self, child: Child, program: Program, now: Now, fx: &mut Effects<J>) {
+        let [own, keeper, _] = tags(child);
+        let Some(place) = &self.keep else { return fx.push(Effect::Spawn { tag: own, program }) };
+        let mut args =
+            vec!["keep".to_owned(), "--socket".to_owned(), place.socket(child).display().to_string()];
+        if program.die_with_parent {
+            args.push("--die-with-parent".into());
+        }
+        args.extend(["--".to_owned(), program.path.display().to_string()]);
+        args.extend(program.args);
+        let path = place.binary.clone();
+        let program = Program { path, args, env: program.env, die_with_parent: false, detached: true };
+        fx.push(Effect::Spawn { tag: keeper, program });
+        self.slot(child).way = trying(now);
+    }
+
+    /// A command line, its end included.
+    pub fn line<J>(&mut self, child: Child, text: String, fx: &mut Effects<J>) {
+        log::info!("{child} <- {}", text.trim_end());
+        let kept = Order::Line(text.trim_end_matches('\n').to_owned());
+        let own = Effect::WriteChild { tag: tags(child)[0], bytes: text.into_bytes() };
+        self.order(child, kept, own, fx);
+    }
+
+    /// Closes a program's standard input.
+    pub fn close_input<J>(&mut self, child: Child, fx: &mut Effects<J>) {
+        self.order(child, Order::CloseInput, Effect::CloseChildInput { tag: tags(child)[0] }, fx);
+    }
+
+    /// Signals a program.
+    pub fn signal<J>(&mut self, child: Child, signal: ChildSignal, fx: &mut Effects<J>) {
+        let own = Effect::SignalChild { tag: tags(child)[0], signal };
+        self.order(child, Order::signal(signal), own, fx);
+    }
+
+    fn order<J>(&mut self, child: Child, kept: Order, own: Effect<J>, fx: &mut Effects<J>) {
+        if !self.outlive_us() {
+            return fx.push(own);
+        }
+        match &self.slot(child).way {
+            Way::Open { conn, .. } => fx.send(*conn, line(&kept)),
+            _ => log::warn!("{child}: its keeper is not reached, {kept:?} is lost"),
+        }
+    }
+
+    /// They have keepers.
+    pub fn outlive_us(&self) -> bool {
+        self.keep.is_some()
+    }
+
+    /// When [`Programs::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Mono> {
+        let due = self.slots.iter().filter_map(|s| match s.way {
+            Way::Trying { next, connecting: false, .. } => Some(next),
+            _ => None,
+        });
+        due.min()
+    }
+
+    /// Tries to reach keepers; the facts that come of it.
+    pub fn tick<J>(&mut self, now: Now, fx: &mut Effects<J>) -> Vec<Input> {
+        let Some(place) = self.keep.clone() else { return Vec::new() };
+        let mut inputs = Vec::new();
+        for slot in &mut self.slots {
+            let Way::Trying { next, until, connecting } = &mut slot.way else { continue };
+            if *connecting || *next > now.mono {
+                continue;
+            }
+            if *until <= now.mono {
+                inputs.push(slot.lost("its keeper does not answer"));
+                continue;
+            }
+            *connecting = true;
+            let address = Address::Unix(place.socket(slot.child));
+            let [_, _, tag] = tags(slot.child);
+            let options = ConnectOptions::default();
+            fx.push(Effect::Connect { tag, address, timeout: CONNECT_WITHIN, options });
+        }
+        inputs
+    }
+
+    /// Takes the events that are about programs; gives the others back.
+    pub fn handle<'a, D, J>(
+        &mut self,
+        event: Event<'a, D>,
+        now: Now,
+        fx: &mut Effects<J>,
+    ) -> Result<Vec<Input>, Event<'a, D>> {
+        let slot_of = |tag: Tag, which: usize| self.slots.iter().position(|s| tags(s.child)[which] == tag);
+        match event {
+            Event::ChildStarted { tag, pid } => Ok(match slot_of(tag, 0) {
+                Some(i) => vec![Input::ChildStarted { child: self.slots[i].child, pid }],
+                None => Vec::new(),
+            }),
+            Event::SpawnFailed { tag, error } => Ok(match slot_of(tag, 0).or(slot_of(tag, 1)) {
+                Some(i) => {
+                    self.slots[i].way = Way::None;
+                    vec![Input::SpawnFailed { child: self.slots[i].child, error }]
+                }
+                None => Vec::new(),
+            }),
+            Event::ChildLine { tag, stream, line } => {
+                if let Some(i) = slot_of(tag, 0) {
+                    say(self.slots[i].child, stream == Stream::Stderr, &String::from_utf8_lossy(line));
+                }
+                Ok(Vec::new())
+            }
+            Event::ChildInputClosed { tag } => {
+                if let Some(i) = slot_of(tag, 0) {
+                    log::warn!("{} no longer reads commands", self.slots[i].child);
+                }
+                Ok(Vec::new())
+            }
+            Event::ChildExited { tag, exit } => Ok(match (slot_of(tag, 0), slot_of(tag, 1)) {
+                (Some(i), _) => vec![Input::ChildExited { child: self.slots[i].child, exit }],
+                (_, Some(i)) if matches!(self.slots[i].way, Way::Trying { .. }) => {
+                    vec![self.slots[i].lost(&format!("its keeper has ended: {exit:?}"))]
+                }
+                _ => Vec::new(),
+            }),
+            Event::Connected { tag, conn } => match slot_of(tag, 2) {
+                Some(i) => {
+                    self.slots[i].way = Way::Open { conn, inbox: Inbox::default() };
+                    Ok(Vec::new())
+                }
+                None => Err(Event::Connected { tag, conn }),
+            },
+            Event::ConnectFailed { tag, error } => match slot_of(tag, 2) {
+                Some(i) => {
+                    if let Way::Trying { next, connecting, .. } = &mut self.slots[i].way {
+                        (*next, *connecting) = (now.mono + TRY_EVERY, false);
+                    }
+                    Ok(Vec::new())
+                }
+                None => Err(Event::ConnectFailed { tag, error }),
+            },
+            Event::Received { conn, bytes } => match self.open(conn) {
+                Some(i) => Ok(self.slots[i].hear(bytes, fx)),
+                None => Err(Event::Received { conn, bytes }),
+            },
+            Event::Closed { conn, reason } => match self.open(conn) {
+                // Its program is told of the keeper's death by the kernel.
+                Some(i) => {
+                    Ok(vec![self.slots[i].lost(&format!("the connection to its keeper is gone: {reason:?}"))])
+                }
+                None => Err(Event::Closed { conn, reason }),
+            },
+            other => Err(other),
+        }
+    }
+
+    fn open(&self, conn: ConnId) -> Option<usize> {
+        self.slots.iter().position(|s| matches!(&s.way, Way::Open { conn: c, .. } if *c == conn))
+    }
+}
+
+impl Slot {
+    /// The program, or the way to it, is gone.
+    fn lost(&mut self, why: &str) -> Input {
+        self.way = Way::None;
+        if std::mem::take(&mut self.runs) {
+            log::error!("{}: {why}", self.child);
+            Input::ChildExited { child: self.child, exit: Exit::Signal(libc::SIGKILL) }
+        } else {
+            Input::SpawnFailed { child: self.child, error: why.to_owned() }
+        }
+    }
+
+    fn hear<J>(&mut self, bytes: &[u8], fx: &mut Effects<J>) -> Vec<Input> {
+        let Way::Open { conn, inbox } = &mut self.way else { return Vec::new() };
+        let conn = *conn;
+        match inbox.feed::<News>(bytes) {
+            Ok(news) => news.into_iter().filter_map(|news| self.take(news, conn, fx)).collect(),
+            Err(why) => {
+                fx.push(Effect::Abort { conn });
+                vec![self.lost(&format!("its keeper is not understood: {why}"))]
+            }
+        }
+    }
+
+    fn take<J>(&mut self, news: News, conn: ConnId, fx: &mut Effects<J>) -> Option<Input> {
+        let child = self.child;
+        let ended = |fx: &mut Effects<J>| {
+            fx.send(conn, line(&Order::End));
+            fx.push(Effect::Close { conn });
+        };
+        match news {
+            News::Hello { pid, .. } => {
+                (!std::mem::replace(&mut self.runs, true)).then_some(Input::ChildStarted { child, pid })
+            }
+            News::SpawnFailed(error) => {
+                ended(fx);
+                self.way = Way::None;
+                Some(Input::SpawnFailed { child, error })
+            }
+            News::Output { error, line } => {
+                say(child, error, &line);
+                None
+            }
+            News::Dropped(lines) => {
+                log::warn!("{child}: {lines} lines it wrote while nobody listened were not kept");
+                None
+            }
+            News::InputClosed => {
+                log::warn!("{child} no longer reads commands");
+                None
+            }
+            News::Exited { code, signal } => {
+                ended(fx);
+                (self.way, self.runs) = (Way::None, false);
+                Some(Input::ChildExited { child, exit: News::exit(code, signal) })
+            }
+        }
+    }
+}
+
+fn trying(now: Now) -> Way {
+    Way::Trying { next: now.mono, until: now.mono + REACHED_WITHIN, connecting: false }
+}
+
+fn say(child: Child, error: bool, line: &str) {
+    let level = if error { log::Level::Warn } else { log::Level::Info };
+    log::log!(level, "{child}: {line}");
+}

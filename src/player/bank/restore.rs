@@ -1,0 +1,167 @@
+//! After a restart: the mode, the programs and the scan of the process before us.
+
+use super::jobs::Kind;
+use super::messages::Output;
+use super::{ActiveMode, Player};
+use crate::api::CallError;
+use crate::plan::Child;
+use crate::player::compile;
+use crate::player::engine::{self, Engine};
+use crate::player::saved::{Change, Saved, SavedScan};
+use crate::player::scan::Scan;
+use crate::player::state::State;
+use crate::units::Now;
+use std::time::Duration;
+
+/// A start that was pending is taken up again if this much time is left until its arm phase.
+const TAKE_UP_AHEAD: Duration = Duration::from_millis(300);
+
+/// A program that runs already.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adopted {
+    /// Which.
+    pub child: Child,
+    /// Its process id.
+    pub pid: u32,
+    /// Since when.
+    pub since: Now,
+}
+
+impl Player {
+    /// What is to be known again if this process ends now.
+    pub fn saved(&self) -> Saved {
+        let scan = self.state.scan().map(SavedScan::of);
+        let mut frequencies: Vec<(String, f64)> =
+            self.frequencies.iter().map(|(m, f)| (m.clone(), *f)).collect();
+        frequencies.sort_by(|a, b| a.0.cmp(&b.0));
+        Saved {
+            bank: self.bank.name.clone(),
+            mode: self.mode.as_ref().map(|m| m.mode.name.clone()),
+            frequencies,
+            last_program: self.last_program.clone(),
+            changes: self.changes.clone(),
+            scan_number: self.scan_number,
+            scan,
+            monitoring: self.state == State::Monitoring,
+        }
+    }
+
+    /// Orders the state to be saved, if it is another one than last time.
+    pub(super) fn save(&mut self) {
+        if !std::mem::take(&mut self.unsaved) {
+            return;
+        }
+        let saved = self.saved();
+        if self.last_saved.as_ref() != Some(&saved) {
+            self.last_saved = Some(saved.clone());
+            self.outputs.push_back(Output::Save(Box::new(saved)));
+        }
+    }
+
+    /// Goes on where another process has left off. Nothing is written to hardware for it.
+    pub fn restore(&mut self, saved: &Saved, adopted: &[Adopted], now: Now) {
+        if saved.bank != self.bank.name {
+            return;
+        }
+        self.scan_number = saved.scan_number;
+        self.frequencies = saved.frequencies.iter().cloned().collect();
+        self.last_program = saved.last_program.clone();
+        for a in adopted {
+            log::info!("{}: the {} (pid {}) still runs and is taken over", self.bank.name, a.child, a.pid);
+            self.slot(a.child).adopt(a.pid, a.since);
+        }
+        let mode = saved.mode.as_ref().map(|name| self.restored_mode(name, saved));
+        match mode {
+            Some(Ok(active)) => {
+                self.mode = Some(active);
+                self.changes = saved.changes.clone();
+                self.probe_due = true;
+                self.enter(State::Ready, now);
+                self.restore_activity(saved, now);
+            }
+            Some(Err(why)) => {
+                self.note_error(format!("after the restart: {why}"), now);
+                self.stop_what_runs(&why, adopted, now);
+            }
+            None => self.stop_what_runs("no mode was set", adopted, now),
+        }
+        self.settle(now);
+    }
+
+    fn restored_mode(&self, name: &str, saved: &Saved) -> Result<ActiveMode, String> {
+        let mode = self.dibas.mode(name).cloned();
+        let mode = mode.ok_or_else(|| format!("mode {name} is no longer in the configuration"))?;
+        let resolve = |host: &str| self.address_of(host);
+        let site = engine::Site {
+            dibas: &self.dibas,
+            resolve: &resolve,
+            dibas_dir: &self.config.dibas_dir,
+            data_root: &self.config.data_root,
+            reference_rounding: self.config.reference_rounding,
+        };
+        let frequency = self.frequencies.get(name).copied();
+        let mut engine = Engine::new(&self.bank, &mode, frequency, &site).map_err(|e| e.message)?;
+        for change in saved.changes.iter() {
+            let outcome = match change {
+                Change::Parameter(key, value) => engine.set_param(key, value),
+                Change::ClearStates => engine.clear_switching_states(),
+                Change::AddState(duration, blank, cal, sig_ref) => {
+                    engine.add_switching_state(*duration, *blank, *cal, *sig_ref)
+                }
+                Change::GbtStates(period, list) => engine.set_gbt_ss(*period, list),
+            };
+            if let Err(error) = outcome {
+                log::warn!("{name}: {change:?} was not taken again: {}", error.message);
+            }
+        }
+        Ok(ActiveMode { mode, engine })
+    }
+
+    fn restore_activity(&mut self, saved: &Saved, now: Now) {
+        let Some(scan) = saved.scan.map(|s| s.scan()) else {
+            if saved.monitoring && self.daq.is_running() {
+                self.enter(State::Monitoring, now);
+            }
+            return;
+        };
+        let number = self.scan_number;
+        if !self.daq.is_running() {
+            let text = format!("scan {number} was lost: the DAQ program ended while the player was away");
+            self.lose_scan(scan, &text, now);
+        } else if scan.ends.is_some() {
+            log::info!("{}: scan {number} goes on, {} s left", self.bank.name, scan.seconds_left(now));
+            self.next_watchdog = Some(now.mono);
+            self.enter(State::Scanning(scan), now);
+        } else if now.utc + TAKE_UP_AHEAD <= scan.arm_at {
+            log::info!("{}: the start at {} is taken up again", self.bank.name, scan.start);
+            self.take_up_start(scan, now);
+        } else {
+            let text = format!("scan {number} was lost: the player was restarted while it was being armed");
+            self.lose_scan(scan, &text, now);
+        }
+    }
+
+    /// The programs have their START, which they ignore the second time; what is left is to wait and to arm.
+    fn take_up_start(&mut self, scan: Scan, now: Now) {
+        let Some(active) = &self.mode else { return };
+        let resolve = |host: &str| self.address_of(host);
+        let plan = compile::start(&self.plan_site(&resolve), &active.mode, scan.start, scan.arm_at, false);
+        let kind = Kind::Start { cancelled: false, writer_again: false };
+        self.run(kind, plan, None, State::Starting(scan), now);
+    }
+
+    fn lose_scan(&mut self, scan: Scan, text: &str, now: Now) {
+        self.enter(State::Scanning(scan), now);
+        self.end_scan(text, now);
+        self.note_error(text.to_owned(), now);
+    }
+
+    /// Programs without a mode are of no use, and would be in the way of the next one.
+    fn stop_what_runs(&mut self, why: &str, adopted: &[Adopted], now: Now) {
+        if !adopted.is_empty() {
+            let error = CallError::exception(why.to_owned());
+            let state = State::SettingMode("none".into());
+            self.run(Kind::Cleanup(error), compile::stop_programs(), None, state, now);
+        }
+    }
+}
