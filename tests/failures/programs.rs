@@ -100,3 +100,57 @@ fn a_daq_program_that_ends_at_once_leaves_no_half_mode() {
     rig.done("set_mode", vec!["MODE1".into()]);
     assert_eq!(rig.state().name(), "READY");
 }
+
+/// Programs as a site has them: they ask for a signal on their parent's death, and read commands from its pipe.
+#[test]
+fn a_sites_programs_go_on_when_the_player_is_killed() {
+    let mut rig = Rig::start().stopped();
+    let site = rig.dir.path().join("site");
+    let exec = site.join("exec/x86_64-linux");
+    std::fs::create_dir_all(&exec).expect("created");
+    let told = |name: &str| rig.dir.path().join(format!("{name}.told"));
+    let reads = |name: &str| {
+        let log = told(name).display().to_string();
+        format!(
+            "exec setpriv --pdeathsig TERM sh -c 'while read line; do echo \"$(date +%s.%N) $line\" >> {log}; \
+             test \"$line\" = quit && exit 0; done; echo \"0 end of input\" >> {log}'"
+        )
+    };
+    script(&exec, "vegas_hpc_server", &reads("daq"));
+    script(&exec, "vegasFitsWriter", &reads("writer"));
+    let logs = [told("daq"), told("writer")];
+    let settings: &[(&str, &Path)] = &[("player.daq", Path::new("site")), ("player.dibas_dir", &site)];
+    rig.restart_player_with(settings);
+    rig.set_mode();
+    rig.set_param(&[("scan_length", 4.0)]);
+    rig.done("prepare", vec![]);
+    let reply = rig.done("start", vec![]).to_string();
+    let before = rig.state();
+    rig.player.kill();
+    rig.restart_player_with(settings);
+    let state = rig.state();
+    assert_eq!((state.name(), state.daq("pid")), ("SCANNING".into(), before.daq("pid")));
+    let state = rig.await_state("READY");
+    assert_eq!(state.last_scan_ended(), "complete");
+    let start = reply.split("starttime=").nth(1).expect("a time").chars().take(19).collect::<String>();
+    let start =
+        std::process::Command::new("date").args(["-u", "+%s", "-d", &start]).output().expect("date runs");
+    let start: f64 = String::from_utf8_lossy(&start.stdout).trim().parse().expect("seconds");
+    for log in &logs {
+        let text = wait_for("both programs are told to stop", PATIENCE, || {
+            std::fs::read_to_string(log).ok().filter(|t| t.contains(" stop"))
+        });
+        let lines: Vec<(&str, &str)> = text.lines().filter_map(|l| l.split_once(' ')).collect();
+        let words: Vec<&str> = lines.iter().map(|(_, word)| *word).collect();
+        assert_eq!(words, ["START", "stop"], "{}", log.display());
+        let late = lines[1].0.parse::<f64>().expect("seconds") - (start + 4.0 + 1.0);
+        assert!((-0.01..2.0).contains(&late), "{}: told {late} s after its time", log.display());
+    }
+    // They obey the new player as they did the old one.
+    rig.player.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(rig.player.exit().success());
+    for log in &logs {
+        let text = std::fs::read_to_string(log).expect("there");
+        assert!(text.trim_end().ends_with("quit"), "{text}");
+    }
+}
