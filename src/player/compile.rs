@@ -8,7 +8,8 @@ use crate::api::{CallError, ErrorClass, Family};
 use crate::config::dibas::{Bank, Dibas, Mode, PhaseStep, RegisterValue, SynthAt};
 use crate::fpga::FpgaOp;
 use crate::plan::{Child, Phase, Plan, Step};
-use crate::player::engine::{FpgaFacts, Prepared};
+use crate::player::engine::Prepared;
+use crate::player::engine::facts::{FpgaFacts, Tap};
 use crate::units::Utc;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -168,26 +169,30 @@ fn program(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Resu
 }
 
 fn network(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Result<(), CallError> {
-    let bank = site.bank;
     let unknown = |host: &str, key: &str| {
         refuse(format!(
-            "{} cannot be set: host '{host}' ({}.{key}) has no known address; add it to /etc/hosts, DNS or [resolve]",
-            mode.name, bank.name
+            "{} cannot be set: host '{host}' ({key}) has no known address; add it to /etc/hosts, DNS or [resolve]",
+            mode.name
         ))
     };
-    let source_host = bank.data_source_host.as_deref().unwrap_or("(not configured)");
-    let (ip, mac) =
-        facts.data_ip.zip(facts.data_mac).ok_or_else(|| unknown(source_host, "data_source_host"))?;
-    let destination =
-        facts.dest_ip.ok_or_else(|| unknown(&bank.data_destination_host, "data_destination_host"))?;
-    let device = &facts.gigabit_interface_name;
-    let tap = FpgaOp::TapStart { tap: "tap0".into(), device: device.clone(), mac, ip, port: facts.data_port };
-    let steps = vec![
-        Step::Fpga(tap),
-        write(&facts.dest_ip_register_name, u32::from(destination)),
-        write(&facts.dest_port_register_name, u32::from(facts.dest_port)),
-        Step::Fpga(FpgaOp::SetArp { device: device.clone(), entries: arp(site) }),
-    ];
+    let source_key = match &mode.cdd {
+        Some(_) => format!("{}.cdd_data_interfaces", mode.name),
+        None => format!("{}.data_source_host", site.bank.name),
+    };
+    let mut steps = Vec::new();
+    for t in &facts.taps {
+        let ip = t.ip.ok_or_else(|| unknown(&t.host, &source_key))?;
+        let (tap, device, port) = (t.tap.clone(), t.device.clone(), t.port);
+        steps.push(Step::Fpga(FpgaOp::TapStart { tap, device, mac: Tap::mac(ip), ip, port }));
+    }
+    for d in &facts.destinations {
+        let ip = d.ip.ok_or_else(|| unknown(&d.host, &format!("{}.data_destination_host", d.bank)))?;
+        steps.push(write(&d.ip_register, u32::from(ip)));
+        steps.push(write(&d.port_register, u32::from(d.port)));
+    }
+    let entries = arp(site);
+    let set_arp = |t: &Tap| Step::Fpga(FpgaOp::SetArp { device: t.device.clone(), entries: entries.clone() });
+    steps.extend(facts.taps.iter().map(set_arp));
     plan.push(Phase::strict("net_config", steps));
     Ok(())
 }

@@ -1,20 +1,19 @@
 //! Area `backends`: configuration and parameter engines.
 
 use crate::dibas_site::{modes_json, site};
+use crate::lbw::Register;
 use crate::report::{GoldenFile, Report};
-use crate::{modes, traces};
+use crate::{lbw, modes, traces};
 use appliance::api::CallError;
 use appliance::config::dibas::{Dibas, RegisterValue};
 use appliance::player::engine::switching::{SsgPhase, Switching};
-use appliance::player::engine::{Engine, Prepared, Site};
+use appliance::player::engine::{self, Engine, Prepared, Site};
 use appliance::value::Value;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 const FORMAT: &str = "dibas-backend-vectors/1";
 const LATER: &str = "engine of a later issue";
-/// Mode families without an engine yet, by `MODENAME`.
-const HBW: [&str; 2] = ["h1k", "h16k"];
 
 /// Runs the cases of a file of this area.
 pub fn run(file: &GoldenFile, report: &mut Report) -> bool {
@@ -29,7 +28,9 @@ pub fn run(file: &GoldenFile, report: &mut Report) -> bool {
         "errors" => each(name, json, report, errors),
         "ssg" => each(name, json, report, |_, case| Verdict::from(ssg(case))),
         "if_bits" => each(name, json, report, |site, case| Verdict::from(if_bits(site, case))),
-        "lbw_lo_frequency" | "lbw_mixer" | "arp" | "i2c_katcp" | "valon_katcp" | "valon_serial" => {
+        "lbw_lo_frequency" => each(name, json, report, |_, case| Verdict::from(lbw::frequency(case))),
+        "lbw_mixer" => each(name, json, report, |_, case| Verdict::from(lbw::mixer(case))),
+        "arp" | "i2c_katcp" | "valon_katcp" | "valon_serial" => {
             each(name, json, report, |_, _| Verdict::Skip(LATER));
         }
         _ => return false,
@@ -74,7 +75,7 @@ impl Place {
 
     fn has_engine(&self, case: &Json) -> bool {
         let mode = self.dibas.mode(case["mode"].as_str().unwrap_or(""));
-        mode.is_none_or(|m| HBW.contains(&m.modename.as_str()))
+        mode.is_none_or(|m| engine::exists_for(&m.modename))
     }
 }
 
@@ -165,7 +166,7 @@ fn params_once(place: &Place, case: &Json, reference: bool) -> Result<(), String
     if reference || exact.is_null() { derived(&prepared, case) } else { Ok(()) }
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, wanted: &T) -> Result<(), String> {
+pub fn equal<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, wanted: &T) -> Result<(), String> {
     if got == wanted { Ok(()) } else { Err(format!("{what}: {got:?}, wanted {wanted:?}")) }
 }
 
@@ -192,22 +193,30 @@ fn status(prepared: &Prepared, case: &Json, exact: &Json) -> Result<(), String> 
 }
 
 fn registers(prepared: &Prepared, case: &Json, exact: &Json) -> Result<(), String> {
-    let mut wanted: BTreeMap<String, RegisterValue> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, Register> = BTreeMap::new();
     for source in [&case["expect_registers"], &exact["registers"]] {
         for (name, v) in source.as_object().into_iter().flatten() {
             wanted.insert(name.clone(), register(v)?);
         }
     }
-    equal("registers", &prepared.registers.iter().cloned().collect(), &wanted)
+    let mut got: BTreeMap<String, Register> = BTreeMap::new();
+    for (name, v) in lbw::tables_as_one(&prepared.registers) {
+        equal(&format!("register {name} given twice"), &got.insert(name, v).is_some(), &false)?;
+    }
+    equal("registers", &got, &wanted)
 }
 
-fn register(v: &Json) -> Result<RegisterValue, String> {
+fn register(v: &Json) -> Result<Register, String> {
     if let Some(hex) = v["hex"].as_str() {
-        return Ok(RegisterValue::Blob(bytes(hex)));
+        return Ok(Register::Plain(RegisterValue::Blob(bytes(hex))));
+    }
+    if v["sha256_concat"].is_string() {
+        return Ok(Register::Table(v.clone()));
     }
     let word =
         v.as_i64().and_then(|i| u32::try_from(i).ok().or_else(|| i32::try_from(i).ok().map(|i| i as u32)));
-    word.map(RegisterValue::Word).ok_or_else(|| format!("the test cannot read register value {v}"))
+    word.map(|w| Register::Plain(RegisterValue::Word(w)))
+        .ok_or_else(|| format!("the test cannot read register value {v}"))
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

@@ -94,6 +94,30 @@ const VEGAS: [Parameter; 5] = [
 /// Parameters of the VEGAS HBW engine.
 pub static VEGAS_HBW: [Parameter; 16] = joined(&COMMON, &VEGAS);
 
+const GAIN: Parameter = p(
+    "gain",
+    Kind::List,
+    "",
+    "0 to 2^32-1 each",
+    "Gain of the quantizer: one whole number per subband, or a number for a single subband.",
+);
+
+/// Parameters of the VEGAS L1LBW engine.
+pub static VEGAS_L1LBW: [Parameter; 17] = joined(&VEGAS_HBW, &[GAIN]);
+
+/// Parameters of the VEGAS L8LBW engine.
+pub static VEGAS_L8LBW: [Parameter; 18] = joined(
+    &VEGAS_L1LBW,
+    &[p(
+        "subband_freq",
+        Kind::List,
+        "Hz",
+        "0 to twice the synthesizer's frequency",
+        "Centres of the subbands as a list, one per subband of the mode, in MHz, or in Hz above 5000; half the \
+         frequency if not given. The nearest the mixer can make is used; status SUB0FREQ to SUB7FREQ.",
+    )],
+);
+
 /// Both tables in one; `C` must be the sum of the lengths (checked when compiled).
 const fn joined<const A: usize, const B: usize, const C: usize>(
     a: &[Parameter; A],
