@@ -7,6 +7,7 @@
 pub mod common;
 pub mod coordinates;
 pub mod facts;
+pub mod guppi;
 pub mod hbw;
 pub mod lbw;
 pub mod lbw_mixer;
@@ -81,6 +82,12 @@ pub trait ParameterEngine: Debug + Send {
     fn vegas_mut(&mut self) -> Option<&mut Vegas> {
         None
     }
+    /// Absolute path of the par file that `prepare` needs the text of; `None`: it needs none.
+    fn par_file_wanted(&self) -> Option<String> {
+        None
+    }
+    /// The text of that file, or why there is none.
+    fn par_file_read(&mut self, _path: &str, _text: Result<&str, String>) {}
     /// A copy.
     fn boxed(&self) -> Box<dyn ParameterEngine>;
 }
@@ -106,6 +113,16 @@ const VEGAS: Conduct = Conduct {
     wipes_counters: true,
 };
 
+const GUPPI: Conduct = Conduct {
+    backend: "GUPPI",
+    fits_writer: false,
+    gpu_init: false,
+    prepare_when_set: false,
+    arm_when_set: true,
+    await_receiving: true,
+    wipes_counters: false,
+};
+
 /// The families there are.
 const FAMILIES: &[EngineFamily] = &[
     EngineFamily {
@@ -122,6 +139,16 @@ const FAMILIES: &[EngineFamily] = &[
         modenames: &["l8/lbw1", "l8/lbw8"],
         conduct: Conduct { gpu_init: true, ..VEGAS },
         make: |bank, mode, frequency, site| Ok(Box::new(lbw::VegasLbw::l8(bank, mode, frequency, site)?)),
+    },
+    EngineFamily {
+        modenames: &["guppi-inco"],
+        conduct: GUPPI,
+        make: |bank, mode, frequency, site| Ok(Box::new(guppi::GuppiInco::new(bank, mode, frequency, site)?)),
+    },
+    EngineFamily {
+        modenames: &["guppi-codd"],
+        conduct: GUPPI,
+        make: |bank, mode, frequency, site| Ok(Box::new(guppi::GuppiCodd::new(bank, mode, frequency, site)?)),
     },
 ];
 
@@ -273,6 +300,16 @@ impl Engine {
     /// Computes everything; changes nothing.
     pub fn prepare(&self) -> Result<Prepared, CallError> {
         self.engine.prepare()
+    }
+
+    /// Absolute path of a file whose text [`Engine::prepare`] needs now; `None`: none.
+    pub fn par_file_wanted(&self) -> Option<String> {
+        self.engine.par_file_wanted()
+    }
+
+    /// The text of that file, or why there is none.
+    pub fn par_file_read(&mut self, path: &str, text: Result<&str, String>) {
+        self.engine.par_file_read(path, text);
     }
 
     /// `scan_length`, s.
