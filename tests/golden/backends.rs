@@ -97,7 +97,7 @@ fn each(name: &str, json: &Json, report: &mut Report, check: impl Fn(&Place, &Js
 
 // ---- steps ----------------------------------------------------------------------------------
 
-fn value(json: &Json) -> Value {
+pub fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::Null,
         Json::Bool(b) => Value::Bool(*b),

@@ -82,14 +82,12 @@ pub struct FpgaFacts {
 
 /// The facts of a mode on a bank.
 pub fn facts(bank: &Bank, mode: &Mode, frequency: f64, conduct: Conduct, site: &Site) -> FpgaFacts {
-    let (taps, destinations, master) = match &mode.cdd {
-        Some(cdd) => {
-            (cdd_taps(cdd, bank, mode, site), cdd_destinations(cdd, mode, site), cdd.master == bank.name)
-        }
-        None => (vec![tap(bank, mode, site)], vec![destination(bank, mode, "", site)], true),
+    let (taps, destinations) = match &mode.cdd {
+        Some(cdd) => (cdd_taps(cdd, bank, mode, site), cdd_destinations(cdd, mode, site)),
+        None => (vec![tap(bank, mode, site)], vec![destination(bank, mode, "", site)]),
     };
     FpgaFacts {
-        drives_board: bank.has_roach && master,
+        drives_board: mode.drives_board(bank),
         valon_mhz: signed_mhz(frequency).abs(),
         taps,
         destinations,
