@@ -118,7 +118,7 @@ fn plan(args: &PlanArgs) -> Result<Plan, String> {
         eprintln!("appliance plan: {warning}");
     }
     match args.procedure {
-        Procedure::Prepare => Ok(compile::prepare(&procedure_site, mode, &prepared)),
+        Procedure::Prepare => Ok(compile::prepare(mode, engine.fpga(), &prepared)),
         Procedure::SetMode => {
             compile::set_mode(&procedure_site, mode, engine.fpga(), &prepared).map_err(|e| e.message)
         }

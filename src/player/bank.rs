@@ -221,14 +221,14 @@ impl Player {
     /// After a reconnect: looks whether the board still runs the mode's design; while a mode is being set there
     /// is none, so that is looked at afterwards.
     fn probe(&mut self) {
-        if self.probe_due && self.mode.is_some() && self.state != State::ShuttingDown {
+        if self.probe_due && self.mode_drives_board() && self.state != State::ShuttingDown {
             self.probe_due = false;
             self.outputs.push_back(Output::Fpga { key: FpgaKey::Probe, op: FpgaOp::Status });
         }
     }
 
     fn probed(&mut self, result: Result<FpgaReply, FpgaError>, now: Now) {
-        if result == Ok(FpgaReply::Flag(false)) && self.mode.is_some() {
+        if result == Ok(FpgaReply::Flag(false)) && self.mode_drives_board() {
             self.stale = true;
             let text = "the FPGA is no longer programmed (the ROACH was restarted): call set_mode again";
             match self.state {

@@ -8,13 +8,23 @@ use crate::api::{CallError, ErrorClass, Family};
 use crate::config::dibas::{Bank, Dibas, Mode, PhaseStep, RegisterValue, SynthAt};
 use crate::fpga::FpgaOp;
 use crate::plan::{Child, Phase, Plan, Step};
-use crate::player::engine::{FpgaFacts, Prepared};
+use crate::player::engine::Prepared;
+use crate::player::engine::facts::{FpgaFacts, Tap};
 use crate::units::Utc;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// How long the DAQ program may take to report its state; after `set_mode` only a warning if it does not.
 const DAQ_READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long the DAQ program may take to set up its GPU.
+const GPU_WITHIN: Duration = Duration::from_secs(75);
+/// The phase that waits for it.
+pub const GPU_PHASE: &str = "gpu_init";
+/// The phase of a start that waits for packets.
+pub const PACKETS_PHASE: &str = "await_packets";
+/// What is left of the arm delay when the wait for packets ends.
+const PACKETS_MARGIN: Duration = Duration::from_millis(1500);
 
 /// What compiling needs to know beside the mode.
 pub struct Site<'a> {
@@ -38,72 +48,106 @@ pub struct Site<'a> {
 /// `set_mode`: from stopping the old programs to the new ones running.
 pub fn set_mode(site: &Site, mode: &Mode, facts: &FpgaFacts, prepared: &Prepared) -> Result<Plan, CallError> {
     let mut plan = Plan::new(format!("set_mode({})", mode.name));
-    let mut stop = vec![Step::StopChild(Child::Daq)];
-    if site.fits_writer {
-        stop.push(Step::StopChild(Child::FitsWriter));
-    }
-    plan.push(Phase::strict("stop_programs", stop));
+    plan.push(Phase::strict("stop_programs", children(site, facts).map(Step::StopChild).collect()));
     if site.clear_status {
         plan.push(Phase::strict("clear_status", vec![Step::ClearStatus]));
     }
-    let mut backend = vec![("BACKEND".to_owned(), "VEGAS".to_owned())];
-    if site.simulate {
-        backend.push(("SIMULATE".into(), "T".into()));
+    // GUPPI announces itself when its board is set up, VEGAS before anything else.
+    let announced_first = facts.conduct.prepare_when_set;
+    if announced_first {
+        plan.push(backend(site, facts));
     }
-    plan.push(Phase::strict("backend", vec![Step::Status(backend)]));
-    if site.bank.has_roach {
+    if facts.drives_board {
         program(site, mode, facts, &mut plan)?;
         network(site, mode, facts, &mut plan)?;
         let registers = mode.roach_regs.iter().map(|(name, value)| set_register(name, value)).collect();
         plan.push(Phase::any("registers", registers));
         plan.push(phase("reset", &mode.reset_phase));
     }
-    push_prepared(site, prepared, &mut plan);
-    let mut start = vec![Step::StartChild(Child::Daq)];
-    if site.fits_writer {
-        start.push(Step::StartChild(Child::FitsWriter));
+    if !announced_first {
+        plan.push(backend(site, facts));
     }
-    plan.push(Phase::strict("start_programs", start));
+    if facts.conduct.prepare_when_set {
+        push_prepared(facts, prepared, &mut plan);
+    }
+    plan.push(Phase::strict("start_programs", children(site, facts).map(Step::StartChild).collect()));
     if site.await_daq {
         let ready =
             Step::WaitStatus { key: "DAQSTATE".into(), value: "stopped".into(), within: DAQ_READY_WITHIN };
         plan.push(Phase::strict("daq_ready", vec![ready]).or_warn());
     }
+    if facts.conduct.gpu_init {
+        plan.push(gpu_init());
+    }
+    if facts.conduct.arm_when_set && facts.drives_board {
+        plan.push(phase("arm", &mode.arm_phase));
+    }
     Ok(plan)
 }
 
+/// The programs of the family.
+fn children(site: &Site, facts: &FpgaFacts) -> impl Iterator<Item = Child> + use<> {
+    let writer = (site.fits_writer && facts.conduct.fits_writer).then_some(Child::FitsWriter);
+    std::iter::once(Child::Daq).chain(writer)
+}
+
+fn backend(site: &Site, facts: &FpgaFacts) -> Phase {
+    let mut backend = vec![("BACKEND".to_owned(), facts.conduct.backend.to_owned())];
+    if site.simulate {
+        backend.push(("SIMULATE".into(), "T".into()));
+    }
+    Phase::strict("backend", vec![Step::Status(backend)])
+}
+
+/// Contexts and memory of the GPU are made once, not when a scan starts.
+fn gpu_init() -> Phase {
+    let steps = vec![
+        Step::Status(vec![("GPUCTXIN".into(), "FALSE".into())]),
+        Step::Command { child: Child::Daq, line: "INIT_GPU".into() },
+        Step::WaitStatus { key: "GPUCTXIN".into(), value: "TRUE".into(), within: GPU_WITHIN },
+    ];
+    Phase::strict(GPU_PHASE, steps)
+}
+
 /// `prepare`: filter bits, status, registers.
-pub fn prepare(site: &Site, mode: &Mode, prepared: &Prepared) -> Plan {
+pub fn prepare(mode: &Mode, facts: &FpgaFacts, prepared: &Prepared) -> Plan {
     let mut plan = Plan::new(format!("prepare({})", mode.name));
-    push_prepared(site, prepared, &mut plan);
+    push_prepared(facts, prepared, &mut plan);
     plan
 }
 
 /// `start`: programs told to start, the wait for the arm time, the arm phase. A program that is `monitoring`
 /// would ignore START.
-pub fn start(site: &Site, mode: &Mode, start: Utc, arm_at: Utc, monitoring: bool) -> Plan {
+pub fn start(site: &Site, mode: &Mode, facts: &FpgaFacts, start: Utc, arm_at: Utc, monitoring: bool) -> Plan {
     let mut plan = Plan::new(format!("start({start})"));
     if monitoring {
         let stop = Step::Command { child: Child::Daq, line: "stop".into() };
         plan.push(Phase::strict("end_monitor", vec![stop]));
     }
-    let children: &[Child] = if site.fits_writer { &[Child::Daq, Child::FitsWriter] } else { &[Child::Daq] };
-    plan.push(Phase::strict("start_programs", children.iter().map(|c| Step::StartChild(*c)).collect()));
+    plan.push(Phase::strict("start_programs", children(site, facts).map(Step::StartChild).collect()));
     // The DAQ program counts time from the commanded second, not from when packets happen to arrive.
     plan.push(Phase::strict(
         "announce_start",
         vec![Step::Status(vec![("STTMJD".into(), format!("{:.10}", start.mjd()))])],
     ));
-    let command = |c: &Child| Step::Command { child: *c, line: "START".into() };
-    plan.push(Phase::strict("start_daq", children.iter().map(command).collect()));
+    let command = |child| Step::Command { child, line: "START".into() };
+    plan.push(Phase::strict("start_daq", children(site, facts).map(command).collect()));
     if site.await_daq {
         plan.push(daq_running());
     }
+    // Simulated boards have no GUPPI packets to send.
+    if facts.conduct.await_receiving && !site.simulate {
+        let within = mode.needed_arm_delay.saturating_sub(PACKETS_MARGIN);
+        let wait = Step::WaitStatus { key: "NETSTAT".into(), value: "receiving".into(), within };
+        plan.push(Phase::strict(PACKETS_PHASE, vec![wait]));
+    }
     plan.push(Phase::strict("await_arm_time", vec![Step::WaitUntil(arm_at)]));
-    if site.bank.has_roach {
+    if facts.drives_board {
         plan.push(phase("arm", &mode.arm_phase));
     }
-    plan.push(Phase::strict("armed", vec![Step::Status(vec![("ACCBLKOU".into(), "-".into())])]));
+    if facts.conduct.wipes_counters {
+        plan.push(Phase::strict("armed", vec![Step::Status(vec![("ACCBLKOU".into(), "-".into())])]));
+    }
     plan
 }
 
@@ -126,9 +170,9 @@ fn daq_running() -> Phase {
 }
 
 /// A phase of the configuration file by hand: `reset`, `arm`, `postarm`.
-pub fn manual(site: &Site, name: &'static str, steps: &[PhaseStep]) -> Plan {
+pub fn manual(facts: &FpgaFacts, name: &'static str, steps: &[PhaseStep]) -> Plan {
     let mut plan = Plan::new(name);
-    if site.bank.has_roach {
+    if facts.drives_board {
         plan.push(phase(name, steps));
     }
     plan
@@ -168,26 +212,30 @@ fn program(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Resu
 }
 
 fn network(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Result<(), CallError> {
-    let bank = site.bank;
     let unknown = |host: &str, key: &str| {
         refuse(format!(
-            "{} cannot be set: host '{host}' ({}.{key}) has no known address; add it to /etc/hosts, DNS or [resolve]",
-            mode.name, bank.name
+            "{} cannot be set: host '{host}' ({key}) has no known address; add it to /etc/hosts, DNS or [resolve]",
+            mode.name
         ))
     };
-    let source_host = bank.data_source_host.as_deref().unwrap_or("(not configured)");
-    let (ip, mac) =
-        facts.data_ip.zip(facts.data_mac).ok_or_else(|| unknown(source_host, "data_source_host"))?;
-    let destination =
-        facts.dest_ip.ok_or_else(|| unknown(&bank.data_destination_host, "data_destination_host"))?;
-    let device = &facts.gigabit_interface_name;
-    let tap = FpgaOp::TapStart { tap: "tap0".into(), device: device.clone(), mac, ip, port: facts.data_port };
-    let steps = vec![
-        Step::Fpga(tap),
-        write(&facts.dest_ip_register_name, u32::from(destination)),
-        write(&facts.dest_port_register_name, u32::from(facts.dest_port)),
-        Step::Fpga(FpgaOp::SetArp { device: device.clone(), entries: arp(site) }),
-    ];
+    let source_key = match &mode.cdd {
+        Some(_) => format!("{}.cdd_data_interfaces", mode.name),
+        None => format!("{}.data_source_host", site.bank.name),
+    };
+    let mut steps = Vec::new();
+    for t in &facts.taps {
+        let ip = t.ip.ok_or_else(|| unknown(&t.host, &source_key))?;
+        let (tap, device, port) = (t.tap.clone(), t.device.clone(), t.port);
+        steps.push(Step::Fpga(FpgaOp::TapStart { tap, device, mac: Tap::mac(ip), ip, port }));
+    }
+    for d in &facts.destinations {
+        let ip = d.ip.ok_or_else(|| unknown(&d.host, &format!("{}.data_destination_host", d.bank)))?;
+        steps.push(write(&d.ip_register, u32::from(ip)));
+        steps.push(write(&d.port_register, u32::from(d.port)));
+    }
+    let entries = arp(site);
+    let set_arp = |t: &Tap| Step::Fpga(FpgaOp::SetArp { device: t.device.clone(), entries: entries.clone() });
+    steps.extend(facts.taps.iter().map(set_arp));
     plan.push(Phase::strict("net_config", steps));
     Ok(())
 }
@@ -201,15 +249,15 @@ fn arp(site: &Site) -> Vec<(u8, u64)> {
     table
 }
 
-fn push_prepared(site: &Site, prepared: &Prepared, plan: &mut Plan) {
-    if site.bank.has_roach {
+fn push_prepared(facts: &FpgaFacts, prepared: &Prepared, plan: &mut Plan) {
+    if facts.drives_board {
         let bits = |(address, data): &(u8, Vec<u8>)| {
             Step::Fpga(FpgaOp::I2cWrite { address: *address, data: data.clone() })
         };
         plan.push(Phase::strict("if_filter", prepared.i2c.iter().map(bits).collect()));
     }
     plan.push(Phase::strict("status", vec![Step::Status(prepared.status.clone())]));
-    if site.bank.has_roach {
+    if facts.drives_board {
         let registers = prepared.registers.iter().map(|(name, value)| set_register(name, value)).collect();
         plan.push(Phase::any("prepare_registers", registers));
     }

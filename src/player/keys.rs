@@ -201,8 +201,17 @@ mod tests {
             await_daq: false,
             simulate: false,
         };
-        for key in status_keys(&compile::start(&site, &dibas.modes[0], Utc::from_seconds(100), Utc(0), true))
-        {
+        let engine_site = Site {
+            dibas: &dibas,
+            resolve: &|_| None,
+            dibas_dir: "",
+            data_root: "",
+            reference_rounding: false,
+        };
+        let mode = &dibas.modes[0];
+        let engine = Engine::new(&dibas.banks[0], mode, None, &engine_site).expect("an engine");
+        let plan = compile::start(&site, mode, engine.fpga(), Utc::from_seconds(100), Utc(0), true);
+        for key in status_keys(&plan) {
             assert!(find(SCAN, &key).is_some(), "{key}");
         }
     }

@@ -10,6 +10,7 @@ mod backends;
 mod daq;
 mod dibas_site;
 mod katcp;
+mod lbw;
 mod modes;
 mod report;
 mod shm;

@@ -1,7 +1,7 @@
 //! `dibas.conf`: what the reader says, and what the engines say about each mode's defaults.
 
 use crate::config::dibas::{Dibas, Finding, Mode, Severity};
-use crate::player::engine::{Engine, Site, hbw};
+use crate::player::engine::{self, Engine, Site};
 
 /// Everything there is to say.
 pub(super) fn check(text: &str, name: &str) -> Vec<Finding> {
@@ -21,8 +21,7 @@ pub(super) fn check(text: &str, name: &str) -> Vec<Finding> {
 /// Lets the mode's engine prepare its defaults on a bank, if there is an engine and a bank.
 fn rehearse(dibas: &Dibas, mode: &Mode) -> Vec<Finding> {
     let bank = dibas.banks.iter().find(|b| b.has_roach && b.usable.is_ok());
-    let Some(bank) = bank.filter(|_| mode.usable.is_ok() && hbw::MODENAMES.contains(&mode.modename.as_str()))
-    else {
+    let Some(bank) = bank.filter(|_| mode.usable.is_ok() && engine::exists_for(&mode.modename)) else {
         return Vec::new();
     };
     let site = Site { dibas, resolve: &|_| None, dibas_dir: "", data_root: "", reference_rounding: false };

@@ -214,6 +214,14 @@ pub struct Mode {
     pub line: usize,
 }
 
+impl Mode {
+    /// This bank programs and arms its board in this mode: it has one, and (CODD) is the master of those that one
+    /// board feeds.
+    pub fn drives_board(&self, bank: &Bank) -> bool {
+        bank.has_roach && self.cdd.as_ref().is_none_or(|cdd| cdd.master == bank.name)
+    }
+}
+
 impl Dibas {
     /// Understands the text of a file. `Err`: the file as a whole is unusable (grammar, `[DEFAULTS]`,
     /// `[HPCMACS]`); all findings are in it. `path` is for messages only.

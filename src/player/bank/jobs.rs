@@ -145,7 +145,7 @@ impl Player {
                 self.reply(job.ticket, Ok(Value::verdict(true, text)));
             }
             (Kind::SetMode(active), Err(failure)) => {
-                let error = step_error(&active.mode.name, &failure);
+                let error = mode_error(&active.mode.name, &failure);
                 self.note_error(error.message.clone(), now);
                 let state = State::SettingMode(active.mode.name.clone());
                 self.run(Kind::Cleanup(error), compile::stop_programs(), job.ticket, state, now);
@@ -203,4 +203,16 @@ pub(super) fn problems_text(failure: &Failure) -> String {
 pub(super) fn step_error(what: &str, failure: &Failure) -> CallError {
     let text = format!("{what} failed at {}: {}", failure.phase, problems_text(failure));
     CallError::new(class_of(failure), Family::Peer, text)
+}
+
+/// Why a mode could not be set. Scripts know the words for a GPU that does not come up.
+fn mode_error(mode: &str, failure: &Failure) -> CallError {
+    match failure.problems.first() {
+        Some(p) if failure.phase == compile::GPU_PHASE => CallError::new(
+            ErrorClass::Exception,
+            Family::Timeout,
+            format!("init_gpu_resources(): {}", p.error),
+        ),
+        _ => step_error(mode, failure),
+    }
 }

@@ -52,7 +52,9 @@ impl Player {
             self.waiting_for_hosts = Some((ticket, call, now.mono + HOSTS_WITHIN));
             return Ok(Answer::Later);
         }
-        self.require_link(false)?;
+        if section.drives_board(&self.bank) {
+            self.require_link(false)?;
+        }
         let frequency = frequency.or_else(|| self.frequencies.get(&name).copied());
         let (active, plan) = self.compile_set_mode(section, frequency)?;
         if let Some(f) = frequency {
@@ -139,9 +141,13 @@ impl Player {
         }
     }
 
-    /// Refuses what needs the board while the board is away, before anything is touched.
+    /// Refuses what needs the board while the board is away, before anything is touched. A mode that leaves the
+    /// bank's board alone needs none.
     pub(super) fn require_link(&self, needs_design: bool) -> Result<(), CallError> {
         let refused = |text| Err(CallError::new(ErrorClass::RuntimeError, Family::Refused, text));
+        if needs_design && !self.mode_drives_board() {
+            return Ok(());
+        }
         match &self.link {
             Link::Down(why) => refused(format!(
                 "No connection to the ROACH of {}: {why}. It is tried again by itself; check power, network and katcp_ip",
@@ -153,6 +159,11 @@ impl Player {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// The mode that is set drives this bank's board.
+    pub(super) fn mode_drives_board(&self) -> bool {
+        self.mode.as_ref().is_some_and(|active| active.engine.fpga().drives_board)
     }
 
     pub(super) fn refuse_while_scanning(&self, what: &str, force: bool) -> Result<(), CallError> {
@@ -177,8 +188,7 @@ impl Player {
         let prepared = active.engine.prepare()?;
         self.require_link(true)?;
         let active = self.mode.as_ref().expect("checked above");
-        let resolve = |host: &str| self.address_of(host);
-        let plan = compile::prepare(&self.plan_site(&resolve), &active.mode, &prepared);
+        let plan = compile::prepare(&active.mode, active.engine.fpga(), &prepared);
         let state = if self.state == State::Monitoring { State::Monitoring } else { State::Preparing };
         self.run(Kind::Prepare, plan, Some(ticket), state, now);
         Ok(Answer::Later)
@@ -193,8 +203,7 @@ impl Player {
             "arm" => &active.mode.arm_phase,
             _ => &active.mode.postarm_phase,
         };
-        let resolve = |host: &str| self.address_of(host);
-        let plan = compile::manual(&self.plan_site(&resolve), phase, steps);
+        let plan = compile::manual(active.engine.fpga(), phase, steps);
         let state = if self.state == State::Monitoring { State::Monitoring } else { State::Operating(phase) };
         self.run(Kind::Manual, plan, Some(ticket), state, now);
         Ok(Answer::Later)

@@ -41,7 +41,14 @@ impl Player {
         let scan = Scan::new(start, length);
         let resolve = |host: &str| self.address_of(host);
         let monitoring = self.state == State::Monitoring;
-        let plan = compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at, monitoring);
+        let plan = compile::start(
+            &self.plan_site(&resolve),
+            &active.mode,
+            active.engine.fpga(),
+            start,
+            scan.arm_at,
+            monitoring,
+        );
         self.after_stop = None;
         let kind = Kind::Start { cancelled: false, writer_again: false };
         self.run(kind, plan, Some(ticket), State::Starting(scan), now);
@@ -105,11 +112,16 @@ impl Player {
         self.tell(&[Child::Daq, Child::FitsWriter], "stop", now);
         // What the disk thread says is read before it is wiped.
         self.read_status(StatusKey::DiskAtEnd, &["DISKSTAT"]);
-        let mut keys = vec![("DISKSTAT".to_owned(), "-".to_owned())];
+        let mut keys = Vec::new();
+        if self.mode.as_ref().is_some_and(|active| active.engine.fpga().conduct.wipes_counters) {
+            keys.push(("DISKSTAT".to_owned(), "-".to_owned()));
+        }
         if reason != "stopped" {
             keys.push(("SCANREM".into(), "scan terminated".into()));
         }
-        self.order_status(StatusKey::Quiet, StatusOrder::Put(keys));
+        if !keys.is_empty() {
+            self.order_status(StatusKey::Quiet, StatusOrder::Put(keys));
+        }
         self.next_watchdog = None;
         self.after_stop = Some((now.mono + WATCHDOG, now.mono + DAQ_STOPPED_WITHIN));
         log::info!("scan {} ended: {reason}", self.scan_number);
@@ -220,7 +232,7 @@ pub(super) fn start_error(failure: &Failure) -> CallError {
     let family = match p.step.as_str() {
         DIED => Family::Environment,
         LATE => Family::Timeout,
-        _ if failure.phase == "await_arm_time" => Family::Timeout,
+        _ if ["await_arm_time", compile::PACKETS_PHASE].contains(&failure.phase) => Family::Timeout,
         _ => return step_error("start()", failure),
     };
     CallError::new(ErrorClass::Exception, family, format!("start(): {}", p.error))

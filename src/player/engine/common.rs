@@ -191,3 +191,20 @@ fn position(value: &Value) -> Result<(String, Position), CallError> {
     let refused = || CallError::new(ErrorClass::Exception, Family::Invalid, POSITION_REFUSED);
     parsed.ok_or_else(refused)
 }
+
+/// Channel and spectrum counts fit 31 bits everywhere they go.
+pub fn positive(name: &str, value: &Value) -> Result<i64, CallError> {
+    let n = whole(name, value)?;
+    if !(1..=i64::from(i32::MAX)).contains(&n) {
+        return Err(out_of_range(name, "at least 1", value));
+    }
+    Ok(n)
+}
+
+/// A finite number above 0, with its kind kept.
+pub fn number_above_zero(name: &str, value: &Value) -> Result<Value, CallError> {
+    number_kept(name, value, f64::MIN_POSITIVE).map_err(|e| match value.as_f64() {
+        Some(_) => out_of_range(name, "a number above 0", value),
+        None => e,
+    })
+}

@@ -1,12 +1,12 @@
 //! VEGAS high bandwidth: `h1k`, `h16k`. The FPGA makes the spectra; the HPC adds them up.
 
-use super::vegas::{Design, Vegas, put};
-use super::{Prepared, Site, signed_mhz};
+use super::common::Set;
+use super::parameters::{self, Parameter};
+use super::vegas::{Design, SUBBAND_CARDS, Vegas};
+use super::{ParameterEngine, Prepared, Site, put, signed_mhz};
 use crate::api::CallError;
 use crate::config::dibas::{Bank, Mode, RegisterValue};
-
-/// `MODENAME`s of this engine.
-pub const MODENAMES: &[&str] = &["h1k", "h16k"];
+use crate::value::Value;
 
 /// Samples per FPGA clock and channel pair.
 const CHANNELS_PER_CLOCK: i64 = 8;
@@ -14,8 +14,7 @@ const CHANNELS_PER_CLOCK: i64 = 8;
 /// A VEGAS HBW engine.
 #[derive(Clone, Debug)]
 pub struct VegasHbw {
-    /// The shared part.
-    pub vegas: Vegas,
+    vegas: Vegas,
 }
 
 impl VegasHbw {
@@ -23,14 +22,6 @@ impl VegasHbw {
     pub fn new(bank: &Bank, mode: &Mode, frequency: f64, site: &Site) -> Result<VegasHbw, CallError> {
         let vegas = Vegas::new(bank, mode, frequency, design(mode.nchan, signed_mhz(frequency)), site)?;
         Ok(VegasHbw { vegas })
-    }
-
-    /// Everything `prepare` sends.
-    pub fn prepare(&self) -> Result<Prepared, CallError> {
-        let mut prepared = self.vegas.prepare()?;
-        put(&mut prepared.registers, "acc_len", RegisterValue::Word(self.vegas.acc_len));
-        prepared.warnings.extend(self.sync_warning(&prepared));
-        Ok(prepared)
     }
 
     /// `sg_period` must hold a whole number of accumulations, or arming drifts against them.
@@ -50,6 +41,43 @@ impl VegasHbw {
     }
 }
 
+impl ParameterEngine for VegasHbw {
+    fn set(&mut self, name: &str, value: &Value) -> Result<Set, CallError> {
+        self.vegas.set(name, value)
+    }
+
+    fn get(&self, name: &str) -> Option<Value> {
+        self.vegas.get(name)
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        &parameters::VEGAS_HBW
+    }
+
+    fn prepare(&self) -> Result<Prepared, CallError> {
+        let mut prepared = self.vegas.prepare(&[self.vegas.centre_hz(); SUBBAND_CARDS])?;
+        put(&mut prepared.registers, "acc_len", RegisterValue::Word(self.vegas.acc_len));
+        prepared.warnings.extend(self.sync_warning(&prepared));
+        Ok(prepared)
+    }
+
+    fn scan_length_s(&self) -> f64 {
+        self.vegas.common.scan_length_s()
+    }
+
+    fn vegas(&self) -> Option<&Vegas> {
+        Some(&self.vegas)
+    }
+
+    fn vegas_mut(&mut self) -> Option<&mut Vegas> {
+        Some(&mut self.vegas)
+    }
+
+    fn boxed(&self) -> Box<dyn ParameterEngine> {
+        Box::new(self.clone())
+    }
+}
+
 fn design(nchan: i64, signed_mhz: f64) -> Design {
     Design {
         spec_tick_s: nchan as f64 / (signed_mhz.abs() * 1e6),
@@ -58,5 +86,6 @@ fn design(nchan: i64, signed_mhz: f64) -> Design {
         bw_mode: "high",
         obs_mode: "HBW",
         subbands: 1,
+        channels_per_tick: None,
     }
 }

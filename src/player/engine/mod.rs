@@ -6,8 +6,13 @@
 
 pub mod common;
 pub mod coordinates;
+pub mod facts;
+pub mod guppi;
 pub mod hbw;
+pub mod lbw;
+pub mod lbw_mixer;
 pub mod parameters;
+pub mod place;
 pub mod status;
 pub mod switching;
 #[cfg(test)]
@@ -15,13 +20,15 @@ mod tests;
 pub mod vegas;
 
 use crate::api::{CallError, ErrorClass, Family, Outcome};
-use crate::config::dibas::{Bank, Dibas, Mode, PhaseStep, RegisterValue};
+use crate::config::dibas::{Bank, Dibas, Mode, RegisterValue};
 use crate::value::Value;
 use common::Set;
+pub use facts::{Conduct, FpgaFacts};
 pub use parameters::Parameter;
+use std::fmt::Debug;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 use switching::SsgPhase;
+use vegas::Vegas;
 
 /// What an engine needs to know about the place it runs at.
 pub struct Site<'a> {
@@ -52,70 +59,137 @@ pub struct Prepared {
     pub warnings: Vec<String>,
 }
 
-/// What the player needs for programming and networking; fixed when the engine is made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FpgaFacts {
-    /// FPGA image.
-    pub bof_file: String,
-    /// Synthesizer A, MHz, positive.
-    pub valon_mhz: f64,
-    /// 10 GbE core.
-    pub gigabit_interface_name: String,
-    /// Address of that core; `None` when the bank has none or its name is unknown.
-    pub data_ip: Option<Ipv4Addr>,
-    /// UDP port of that core.
-    pub data_port: u16,
-    /// 48-bit MAC of that core: `02:02` and the four bytes of `data_ip`.
-    pub data_mac: Option<u64>,
-    /// Address of the HPC; `None` when its name is unknown.
-    pub dest_ip: Option<Ipv4Addr>,
-    /// UDP port of the HPC.
-    pub dest_port: u16,
-    /// Register of `dest_ip`.
-    pub dest_ip_register_name: String,
-    /// Register of `dest_port`.
-    pub dest_port_register_name: String,
-    /// Registers from the configuration, written before the reset phase.
-    pub config_registers: Vec<(String, RegisterValue)>,
-    /// Run after programming.
-    pub reset_phase: Vec<PhaseStep>,
-    /// Run 0.9 s before the start.
-    pub arm_phase: Vec<PhaseStep>,
-    /// Run by `disarm_roach`.
-    pub postarm_phase: Vec<PhaseStep>,
-    /// Time the hardware needs before a start.
-    pub needed_arm_delay: Duration,
-    /// Status pairs to be written before anything else (`BACKEND`).
-    pub first_status: Vec<(String, String)>,
-}
-
-/// Upper half of the MAC of every 10 GbE core; the lower 32 bits are its IPv4 address.
-const MAC_BASE: u64 = 0x0202_0000_0000;
-
 /// Frequencies above this are in Hz, others in MHz.
 const MHZ_MAX: f64 = 5000.0;
 
+/// What a family of engines computes.
+pub trait ParameterEngine: Debug + Send {
+    /// Stores a parameter.
+    fn set(&mut self, name: &str, value: &Value) -> Result<Set, CallError>;
+    /// Current value; `None`: there is no such parameter.
+    fn get(&self, name: &str) -> Option<Value>;
+    /// The parameters there are.
+    fn parameters(&self) -> &'static [Parameter];
+    /// Computes everything; changes nothing.
+    fn prepare(&self) -> Result<Prepared, CallError>;
+    /// `scan_length`, s.
+    fn scan_length_s(&self) -> f64;
+    /// The VEGAS part, which has the switching states; `None`: this family has none.
+    fn vegas(&self) -> Option<&Vegas> {
+        None
+    }
+    /// The same, to be changed.
+    fn vegas_mut(&mut self) -> Option<&mut Vegas> {
+        None
+    }
+    /// Absolute path of the par file that `prepare` needs the text of; `None`: it needs none.
+    fn par_file_wanted(&self) -> Option<String> {
+        None
+    }
+    /// The text of that file, or why there is none.
+    fn par_file_read(&mut self, _path: &str, _text: Result<&str, String>) {}
+    /// A copy.
+    fn boxed(&self) -> Box<dyn ParameterEngine>;
+}
+
+/// Makes an engine for a mode on a bank; the frequency in MHz, or Hz above 5000.
+type Make = fn(&Bank, &Mode, f64, &Site) -> Result<Box<dyn ParameterEngine>, CallError>;
+
+/// A family of engines.
+struct EngineFamily {
+    /// `MODENAME`s, lower case.
+    modenames: &'static [&'static str],
+    conduct: Conduct,
+    make: Make,
+}
+
+const VEGAS: Conduct = Conduct {
+    backend: "VEGAS",
+    fits_writer: true,
+    gpu_init: false,
+    prepare_when_set: true,
+    arm_when_set: false,
+    await_receiving: false,
+    wipes_counters: true,
+};
+
+const GUPPI: Conduct = Conduct {
+    backend: "GUPPI",
+    fits_writer: false,
+    gpu_init: false,
+    prepare_when_set: false,
+    arm_when_set: true,
+    await_receiving: true,
+    wipes_counters: false,
+};
+
+/// The families there are.
+const FAMILIES: &[EngineFamily] = &[
+    EngineFamily {
+        modenames: &["h1k", "h16k"],
+        conduct: VEGAS,
+        make: |bank, mode, frequency, site| Ok(Box::new(hbw::VegasHbw::new(bank, mode, frequency, site)?)),
+    },
+    EngineFamily {
+        modenames: &["l1/lbw1"],
+        conduct: Conduct { gpu_init: true, ..VEGAS },
+        make: |bank, mode, frequency, site| Ok(Box::new(lbw::VegasLbw::l1(bank, mode, frequency, site)?)),
+    },
+    EngineFamily {
+        modenames: &["l8/lbw1", "l8/lbw8"],
+        conduct: Conduct { gpu_init: true, ..VEGAS },
+        make: |bank, mode, frequency, site| Ok(Box::new(lbw::VegasLbw::l8(bank, mode, frequency, site)?)),
+    },
+    EngineFamily {
+        modenames: &["guppi-inco"],
+        conduct: GUPPI,
+        make: |bank, mode, frequency, site| Ok(Box::new(guppi::GuppiInco::new(bank, mode, frequency, site)?)),
+    },
+    EngineFamily {
+        modenames: &["guppi-codd"],
+        conduct: GUPPI,
+        make: |bank, mode, frequency, site| Ok(Box::new(guppi::GuppiCodd::new(bank, mode, frequency, site)?)),
+    },
+];
+
+fn family_of(modename: &str) -> Option<&'static EngineFamily> {
+    FAMILIES.iter().find(|family| family.modenames.contains(&modename))
+}
+
+/// Is there an engine for this `MODENAME` (lower case)?
+pub fn exists_for(modename: &str) -> bool {
+    family_of(modename).is_some()
+}
+
 /// A parameter engine together with what the player needs to know about its FPGA.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Engine {
-    family: EngineFamily,
+    engine: Box<dyn ParameterEngine>,
+    mode: Mode,
+    frequency_mhz: f64,
     fpga: FpgaFacts,
     initial: Prepared,
 }
 
-/// The engines there are.
-#[derive(Clone, Debug)]
-enum EngineFamily {
-    /// `h1k`, `h16k`.
-    VegasHbw(hbw::VegasHbw),
+impl Clone for Engine {
+    fn clone(&self) -> Engine {
+        Engine {
+            engine: self.engine.boxed(),
+            mode: self.mode.clone(),
+            frequency_mhz: self.frequency_mhz,
+            fpga: self.fpga.clone(),
+            initial: self.initial.clone(),
+        }
+    }
 }
 
 impl Engine {
     /// The engine for `mode` on `bank`. `frequency_override` replaces the mode's frequency
     /// (`set_mode(bandwidth=...)`), MHz, or Hz above 5000.
     ///
-    /// As the old Player did, the first `prepare` runs on the single switching phase of no length (its
-    /// result is [`Engine::initial`]); then one phase of 1 s is defined, to be prepared by the user.
+    /// As the old Player did, what a VEGAS engine prepares when it is made (see [`Engine::initial`]) is what it was
+    /// made with: HBW a single switching phase of no length. One phase of 1 s is there afterwards, to be prepared by
+    /// the user.
     pub fn new(
         bank: &Bank,
         mode: &Mode,
@@ -124,20 +198,24 @@ impl Engine {
     ) -> Result<Engine, CallError> {
         let frequency = frequency_override.unwrap_or(mode.frequency);
         check_usable(bank, mode, frequency)?;
-        let (mut family, initial) = match mode.modename.as_str() {
-            name if hbw::MODENAMES.contains(&name) => {
-                let engine = hbw::VegasHbw::new(bank, mode, frequency, site)?;
-                let initial = engine.prepare()?;
-                (EngineFamily::VegasHbw(engine), initial)
-            }
-            other => return Err(no_engine(mode, other)),
-        };
-        family.vegas_mut().switching.clear();
-        family.vegas_mut().add_switching_state(1.0, SsgPhase::default())?;
-        Ok(Engine { family, fpga: facts(bank, mode, frequency, site), initial })
+        let family = family_of(&mode.modename).ok_or_else(|| no_engine(mode))?;
+        let mut engine = (family.make)(bank, mode, frequency, site)?;
+        let conduct = family.conduct;
+        let initial = if conduct.prepare_when_set { engine.prepare()? } else { Prepared::default() };
+        if let Some(vegas) = engine.vegas_mut() {
+            vegas.switching.clear();
+            vegas.add_switching_state(1.0, SsgPhase::default())?;
+        }
+        Ok(Engine {
+            engine,
+            mode: mode.clone(),
+            frequency_mhz: signed_mhz(frequency),
+            fpga: facts::facts(bank, mode, frequency, conduct, site),
+            initial,
+        })
     }
 
-    /// What the construction prepares, before the 1 s phase is defined.
+    /// What setting the mode prepares; empty where that prepares nothing.
     pub fn initial(&self) -> &Prepared {
         &self.initial
     }
@@ -153,21 +231,21 @@ impl Engine {
         if pairs.is_empty() {
             return Ok(Value::Null);
         }
-        let mut next = self.family.clone();
+        let mut next = self.engine.boxed();
         for (name, value) in pairs {
-            match next.vegas_mut().set(name, value)? {
+            match next.set(name, value)? {
                 Set::Done => {}
                 Set::Refused(reply) => return Ok(reply),
                 Set::Unknown => return Err(self.no_such_parameter(name)),
             }
         }
-        self.family = next;
+        self.engine = next;
         Ok(Value::Bool(true))
     }
 
     /// Current value; `Null` for an unknown name or a value never given; a map of all for `None`.
     pub fn get_param(&self, name: Option<&str>) -> Outcome {
-        let get = |name: &str| self.family.vegas().get(name).unwrap_or_default();
+        let get = |name: &str| self.engine.get(name).unwrap_or_default();
         Ok(match name {
             Some(name) => get(name),
             None => Value::Map(self.parameters().iter().map(|p| (p.name.to_owned(), get(p.name))).collect()),
@@ -188,9 +266,7 @@ impl Engine {
 
     /// The parameters of this engine.
     pub fn parameters(&self) -> &'static [Parameter] {
-        match self.family {
-            EngineFamily::VegasHbw(_) => &parameters::VEGAS_HBW,
-        }
+        self.engine.parameters()
     }
 
     fn no_such_parameter(&self, name: &str) -> CallError {
@@ -200,42 +276,55 @@ impl Engine {
         CallError::new(ErrorClass::Exception, Family::Invalid, text)
     }
 
+    fn switching(&mut self) -> Result<&mut Vegas, CallError> {
+        let without = || CallError::exception("This backend does not support switching signals.");
+        self.engine.vegas_mut().ok_or_else(without)
+    }
+
     /// Forgets all switching phases: `[true, 0]`.
     pub fn clear_switching_states(&mut self) -> Outcome {
-        Ok(self.family.vegas_mut().clear_switching_states())
+        self.switching().map(Vegas::clear_switching_states)
     }
 
     /// Appends a phase of `duration` seconds: `[true, n]`.
     pub fn add_switching_state(&mut self, duration: f64, blank: bool, cal: bool, sig_ref_1: bool) -> Outcome {
         let flags = SsgPhase { blanking: blank, cal, sig_ref_1, ..SsgPhase::default() };
-        self.family.vegas_mut().add_switching_state(duration, flags)
+        self.switching()?.add_switching_state(duration, flags)
     }
 
     /// Replaces all phases by a GBT cycle; `ss_list` rows are (start fraction, sig_ref, cal, blanking s).
     pub fn set_gbt_ss(&mut self, period: f64, ss_list: &Value) -> Outcome {
-        self.family.vegas_mut().set_gbt_ss(period, ss_list)
+        self.switching()?.set_gbt_ss(period, ss_list)
     }
 
     /// Computes everything; changes nothing.
     pub fn prepare(&self) -> Result<Prepared, CallError> {
-        match &self.family {
-            EngineFamily::VegasHbw(engine) => engine.prepare(),
-        }
+        self.engine.prepare()
+    }
+
+    /// Absolute path of a file whose text [`Engine::prepare`] needs now; `None`: none.
+    pub fn par_file_wanted(&self) -> Option<String> {
+        self.engine.par_file_wanted()
+    }
+
+    /// The text of that file, or why there is none.
+    pub fn par_file_read(&mut self, path: &str, text: Result<&str, String>) {
+        self.engine.par_file_read(path, text);
     }
 
     /// `scan_length`, s.
     pub fn scan_length(&self) -> f64 {
-        self.family.vegas().common.scan_length_s()
+        self.engine.scan_length_s()
     }
 
     /// The frequency in effect, MHz, with its sign.
     pub fn frequency_mhz(&self) -> f64 {
-        self.family.vegas().frequency_mhz
+        self.frequency_mhz
     }
 
     /// The mode this engine was made for, as configured.
     pub fn mode(&self) -> &Mode {
-        &self.family.vegas().mode
+        &self.mode
     }
 
     /// What programming and networking need.
@@ -243,23 +332,17 @@ impl Engine {
         &self.fpga
     }
 
-    /// The switching phases.
+    /// The switching phases; none where there are no switching signals.
     pub fn phases(&self) -> &[SsgPhase] {
-        self.family.vegas().switching.phases()
+        self.engine.vegas().map_or(&[], |vegas| vegas.switching.phases())
     }
 }
 
-impl EngineFamily {
-    fn vegas(&self) -> &vegas::Vegas {
-        match self {
-            EngineFamily::VegasHbw(engine) => &engine.vegas,
-        }
-    }
-
-    fn vegas_mut(&mut self) -> &mut vegas::Vegas {
-        match self {
-            EngineFamily::VegasHbw(engine) => &mut engine.vegas,
-        }
+/// Replaces or appends a register.
+pub fn put(registers: &mut Vec<(String, RegisterValue)>, name: &str, value: RegisterValue) {
+    match registers.iter_mut().find(|(n, _)| n == name) {
+        Some(entry) => entry.1 = value,
+        None => registers.push((name.to_owned(), value)),
     }
 }
 
@@ -287,32 +370,12 @@ fn check_usable(bank: &Bank, mode: &Mode, frequency: f64) -> Result<(), CallErro
     Ok(())
 }
 
-fn no_engine(mode: &Mode, modename: &str) -> CallError {
+fn no_engine(mode: &Mode) -> CallError {
+    let known: Vec<&str> = FAMILIES.iter().flat_map(|family| family.modenames).copied().collect();
     CallError::exception(format!(
-        "Mode {} is not usable: this version has no engine for MODENAME '{modename}' (it has: {})",
+        "Mode {} is not usable: there is no engine for MODENAME '{}' (there are: {})",
         mode.name,
-        hbw::MODENAMES.join(", ")
+        mode.modename,
+        known.join(", ")
     ))
-}
-
-fn facts(bank: &Bank, mode: &Mode, frequency: f64, site: &Site) -> FpgaFacts {
-    let data_ip = bank.data_source_host.as_deref().and_then(|host| address(host, site));
-    FpgaFacts {
-        bof_file: mode.bof_file.clone(),
-        valon_mhz: signed_mhz(frequency).abs(),
-        gigabit_interface_name: mode.gigabit_interface_name.clone(),
-        data_ip,
-        data_port: bank.data_source_port,
-        data_mac: data_ip.map(|ip| MAC_BASE | u64::from(u32::from(ip))),
-        dest_ip: address(&bank.data_destination_host, site),
-        dest_port: bank.data_destination_port,
-        dest_ip_register_name: mode.dest_ip_register_name.clone(),
-        dest_port_register_name: mode.dest_port_register_name.clone(),
-        config_registers: mode.roach_regs.clone(),
-        reset_phase: mode.reset_phase.clone(),
-        arm_phase: mode.arm_phase.clone(),
-        postarm_phase: mode.postarm_phase.clone(),
-        needed_arm_delay: mode.needed_arm_delay,
-        first_status: vec![("BACKEND".to_owned(), "VEGAS".to_owned())],
-    }
 }

@@ -49,10 +49,11 @@ fn facts_for_programming() {
     let engine = engine_of("MODE1", Some(-1.2e9), false).expect("engine");
     let fpga = engine.fpga();
     assert_eq!((engine.frequency_mhz(), fpga.valon_mhz), (-1200.0, 1200.0));
-    assert_eq!(fpga.data_ip, Some(Ipv4Addr::new(127, 0, 17, 64)));
-    assert_eq!(fpga.data_mac, Some(0x0202_7f00_1140));
-    assert_eq!((fpga.dest_ip, fpga.dest_port), (Some(Ipv4Addr::new(127, 0, 17, 1)), 60000));
-    assert_eq!(fpga.first_status, [("BACKEND".to_owned(), "VEGAS".to_owned())]);
+    let ip = fpga.taps[0].ip.expect("a dotted quad");
+    assert_eq!((ip, facts::Tap::mac(ip)), (Ipv4Addr::new(127, 0, 17, 64), 0x0202_7f00_1140));
+    let destination = &fpga.destinations[0];
+    assert_eq!((destination.ip, destination.port), (Some(Ipv4Addr::new(127, 0, 17, 1)), 60000));
+    assert_eq!(fpga.conduct.backend, "VEGAS");
     let prepared = engine.prepare().expect("prepares");
     assert_eq!(status(&prepared, "CHAN_BW"), "-1171875.0");
     assert_eq!(status(&prepared, "FPGACLK"), "150000000.0");
@@ -83,7 +84,7 @@ fn every_parameter_of_the_table_can_be_read_and_explained() {
     let Ok(Value::Map(help)) = engine.help_param(None) else { panic!("a map") };
     assert_eq!((all.len(), help.len()), (engine.parameters().len(), engine.parameters().len()));
     for p in engine.parameters() {
-        let known = engine.family.vegas().get(p.name);
+        let known = engine.engine.get(p.name);
         assert!(known.is_some(), "{} has no getter", p.name);
         assert_eq!(engine.help_param(Some(p.name)), Ok(p.help.into()));
     }
@@ -127,12 +128,12 @@ fn nonsense_values_are_refused_and_change_nothing() {
 #[test]
 fn unusable_modes_and_frequencies_are_refused() {
     let mut dibas = dibas();
-    dibas.modes[0].modename = "l8/lbw8".into();
+    dibas.modes[0].modename = "l9/lbw9".into();
     dibas.modes[1].usable = Err("Bad keys found".into());
     let site =
         Site { dibas: &dibas, resolve: &|_| None, dibas_dir: "", data_root: "", reference_rounding: false };
     let refusal = |mode: &Mode, f| Engine::new(&dibas.banks[0], mode, f, &site).expect_err("refused").message;
-    assert!(refusal(&dibas.modes[0], None).contains("no engine for MODENAME 'l8/lbw8'"));
+    assert!(refusal(&dibas.modes[0], None).contains("no engine for MODENAME 'l9/lbw9'"));
     assert_eq!(refusal(&dibas.modes[1], None), "Mode MODE2 is not usable: Bad keys found");
     assert!(refusal(&dibas.modes[2], Some(0.0)).contains("not a frequency"));
     assert!(refusal(&dibas.modes[2], Some(f64::NAN)).contains("not a frequency"));
