@@ -241,7 +241,7 @@ impl World {
             }
             Output::Reply { outcome, .. } => self.reply = Some(outcome),
             Output::Finished => return Ok(true),
-            Output::CloseInput { .. } | Output::Record(_) | Output::Changed => {}
+            Output::CloseInput { .. } | Output::Record(_) | Output::Save(_) | Output::Changed => {}
             other => return Err(format!("unexpected order {other:?}")),
         }
         Ok(false)

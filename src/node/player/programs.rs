@@ -64,6 +64,12 @@ struct Slot {
     runs: bool,
     /// It ran when we came.
     found: Option<Found>,
+    /// The keeper to be started, until it is heard.
+    launch: Option<Program>,
+    /// A keeper is our child; the next one waits for its end.
+    keeper_runs: bool,
+    /// A program that was started before is not the one that was ordered.
+    not_before: Mono,
 }
 
 /// The programs of one player.
@@ -88,7 +94,8 @@ impl Programs {
         let slot = |child| {
             let found = keep.as_ref().and_then(|place| look(&place.socket(child)));
             let way = if found.is_some() { trying(now) } else { Way::None };
-            Slot { child, way, runs: found.is_some(), found }
+            let runs = found.is_some();
+            Slot { child, way, runs, found, launch: None, keeper_runs: false, not_before: Mono(0) }
         };
         Programs { slots: [slot(Child::Daq), slot(Child::FitsWriter)], keep }
     }
@@ -107,7 +114,7 @@ impl Programs {
 
     /// Starts a program.
     pub fn spawn<J>(&mut self, child: Child, program: Program, now: Now, fx: &mut Effects<J>) {
-        let [own, keeper, _] = tags(child);
+        let [own, ..] = tags(child);
         let Some(place) = &self.keep else { return fx.push(Effect::Spawn { tag: own, program }) };
         let mut args =
             vec!["keep".to_owned(), "--socket".to_owned(), place.socket(child).display().to_string()];
@@ -118,8 +125,8 @@ impl Programs {
         args.extend(program.args);
         let path = place.binary.clone();
         let program = Program { path, args, env: program.env, die_with_parent: false, detached: true };
-        fx.push(Effect::Spawn { tag: keeper, program });
-        self.slot(child).way = trying(now);
+        let slot = self.slot(child);
+        (slot.launch, slot.way, slot.not_before) = (Some(program), trying(now), now.mono);
     }
 
     /// A command line, its end included.
@@ -178,6 +185,13 @@ impl Programs {
                 inputs.push(slot.lost("its keeper does not answer"));
                 continue;
             }
+            if let (Some(program), false) = (&slot.launch, slot.keeper_runs) {
+                let [_, tag, _] = tags(slot.child);
+                fx.push(Effect::Spawn { tag, program: program.clone() });
+                slot.keeper_runs = true;
+                *next = now.mono + TRY_EVERY;
+                continue;
+            }
             *connecting = true;
             let address = Address::Unix(place.socket(slot.child));
             let [_, _, tag] = tags(slot.child);
@@ -202,7 +216,8 @@ impl Programs {
             }),
             Event::SpawnFailed { tag, error } => Ok(match slot_of(tag, 0).or(slot_of(tag, 1)) {
                 Some(i) => {
-                    self.slots[i].way = Way::None;
+                    (self.slots[i].way, self.slots[i].launch) = (Way::None, None);
+                    self.slots[i].keeper_runs = false;
                     vec![Input::SpawnFailed { child: self.slots[i].child, error }]
                 }
                 None => Vec::new(),
@@ -221,8 +236,13 @@ impl Programs {
             }
             Event::ChildExited { tag, exit } => Ok(match (slot_of(tag, 0), slot_of(tag, 1)) {
                 (Some(i), _) => vec![Input::ChildExited { child: self.slots[i].child, exit }],
-                (_, Some(i)) if matches!(self.slots[i].way, Way::Trying { .. }) => {
-                    vec![self.slots[i].lost(&format!("its keeper has ended: {exit:?}"))]
+                (_, Some(i)) => {
+                    // The one before, or one that found the socket of the one before: the next is started.
+                    self.slots[i].keeper_runs = false;
+                    if let Way::Trying { next, connecting: false, .. } = &mut self.slots[i].way {
+                        *next = now.mono + TRY_EVERY;
+                    }
+                    Vec::new()
                 }
                 _ => Vec::new(),
             }),
@@ -243,7 +263,7 @@ impl Programs {
                 None => Err(Event::ConnectFailed { tag, error }),
             },
             Event::Received { conn, bytes } => match self.open(conn) {
-                Some(i) => Ok(self.slots[i].hear(bytes, fx)),
+                Some(i) => Ok(self.slots[i].hear(bytes, now, fx)),
                 None => Err(Event::Received { conn, bytes }),
             },
             Event::Closed { conn, reason } => match self.open(conn) {
@@ -265,7 +285,7 @@ impl Programs {
 impl Slot {
     /// The program, or the way to it, is gone.
     fn lost(&mut self, why: &str) -> Input {
-        self.way = Way::None;
+        (self.way, self.launch) = (Way::None, None);
         if std::mem::take(&mut self.runs) {
             log::error!("{}: {why}", self.child);
             Input::ChildExited { child: self.child, exit: Exit::Signal(libc::SIGKILL) }
@@ -274,16 +294,26 @@ impl Slot {
         }
     }
 
-    fn hear<J>(&mut self, bytes: &[u8], fx: &mut Effects<J>) -> Vec<Input> {
+    fn hear<J>(&mut self, bytes: &[u8], now: Now, fx: &mut Effects<J>) -> Vec<Input> {
         let Way::Open { conn, inbox } = &mut self.way else { return Vec::new() };
         let conn = *conn;
         match inbox.feed::<News>(bytes) {
+            Ok(news) if self.is_of_the_one_before(&news) => {
+                fx.push(Effect::Abort { conn });
+                self.way = trying(now);
+                Vec::new()
+            }
             Ok(news) => news.into_iter().filter_map(|news| self.take(news, conn, fx)).collect(),
             Err(why) => {
                 fx.push(Effect::Abort { conn });
                 vec![self.lost(&format!("its keeper is not understood: {why}"))]
             }
         }
+    }
+
+    /// A keeper that is about to end still answers.
+    fn is_of_the_one_before(&self, news: &[News]) -> bool {
+        matches!(news.first(), Some(News::Hello { mono_ns, .. }) if *mono_ns < self.not_before.0)
     }
 
     fn take<J>(&mut self, news: News, conn: ConnId, fx: &mut Effects<J>) -> Option<Input> {
@@ -294,11 +324,12 @@ impl Slot {
         };
         match news {
             News::Hello { pid, .. } => {
+                self.launch = None;
                 (!std::mem::replace(&mut self.runs, true)).then_some(Input::ChildStarted { child, pid })
             }
             News::SpawnFailed(error) => {
                 ended(fx);
-                self.way = Way::None;
+                (self.way, self.launch) = (Way::None, None);
                 Some(Input::SpawnFailed { child, error })
             }
             News::Output { error, line } => {
@@ -329,4 +360,100 @@ fn trying(now: Now) -> Way {
 fn say(child: Child, error: bool, line: &str) {
     let level = if error { log::Level::Warn } else { log::Level::Info };
     log::log!(level, "{child}: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Utc;
+
+    fn at(ms: u64) -> Now {
+        Now { mono: Mono(ms * 1_000_000), utc: Utc(0) }
+    }
+
+    fn programs(dir: &std::path::Path) -> Programs {
+        let place = KeepPlace { dir: dir.to_owned(), name: "0".into(), binary: "/bin/appliance".into() };
+        Programs::new(Some(place), at(0))
+    }
+
+    fn hello(pid: u32, now: Now) -> Vec<u8> {
+        line(&News::hello(pid, now))
+    }
+
+    fn orders(fx: &mut Effects<()>) -> Vec<String> {
+        let name = |e: Effect<()>| match e {
+            Effect::Spawn { program, .. } => format!("spawn {}", program.args.join(" ")),
+            Effect::Connect { .. } => "connect".into(),
+            Effect::Send { bytes, .. } => String::from_utf8_lossy(&bytes).trim().to_owned(),
+            Effect::Close { .. } => "close".into(),
+            Effect::Abort { .. } => "abort".into(),
+            other => format!("{other:?}"),
+        };
+        fx.drain().map(name).collect()
+    }
+
+    fn event(p: &mut Programs, event: Event<'_, ()>, now: Now, fx: &mut Effects<()>) -> String {
+        format!("{:?}", p.handle(event, now, fx).expect("about a program"))
+    }
+
+    fn daq() -> Program {
+        Program { path: "/site/daq".into(), die_with_parent: true, ..Program::default() }
+    }
+
+    #[test]
+    fn a_program_is_started_through_its_keeper_and_the_next_one_waits_for_the_end_of_that() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut p, mut fx) = (programs(dir.path()), Effects::default());
+        let [_, keeper, link] = tags(Child::Daq);
+        let conn = ConnId(7);
+        p.spawn(Child::Daq, daq(), at(10), &mut fx);
+        p.tick(at(10), &mut fx);
+        let socket = dir.path().join("appliance-keep-0-daq.sock");
+        let started = format!("spawn keep --socket {} --die-with-parent -- /site/daq", socket.display());
+        assert_eq!(orders(&mut fx), [started.clone()]);
+        p.tick(at(30), &mut fx);
+        assert_eq!(orders(&mut fx), ["connect"]);
+        event(&mut p, Event::ConnectFailed { tag: link, error: "not yet".into() }, at(30), &mut fx);
+        p.tick(at(50), &mut fx);
+        assert_eq!(orders(&mut fx), ["connect"]);
+        event(&mut p, Event::Connected { tag: link, conn }, at(51), &mut fx);
+        let facts = event(&mut p, Event::Received { conn, bytes: &hello(42, at(40)) }, at(52), &mut fx);
+        assert_eq!(facts, "[ChildStarted { child: Daq, pid: 42 }]");
+        p.line(Child::Daq, "START\n".into(), &mut fx);
+        assert_eq!(orders(&mut fx), [r#"{"line":"START"}"#]);
+
+        let exited = line(&News::exited(Exit::Code(0)));
+        let facts = event(&mut p, Event::Received { conn, bytes: &exited }, at(100), &mut fx);
+        assert_eq!(facts, "[ChildExited { child: Daq, exit: Code(0) }]");
+        assert_eq!(orders(&mut fx), ["\"end\"", "close"]);
+        // Its keeper takes a moment to go.
+        p.spawn(Child::Daq, daq(), at(101), &mut fx);
+        p.tick(at(101), &mut fx);
+        assert_eq!(orders(&mut fx), ["connect"], "nothing is started beside it");
+        event(&mut p, Event::Connected { tag: link, conn: ConnId(8) }, at(102), &mut fx);
+        let old = hello(42, at(40));
+        let facts = event(&mut p, Event::Received { conn: ConnId(8), bytes: &old }, at(103), &mut fx);
+        assert_eq!((facts.as_str(), orders(&mut fx)), ("[]", vec!["abort".to_owned()]));
+        event(&mut p, Event::ChildExited { tag: keeper, exit: Exit::Code(0) }, at(104), &mut fx);
+        p.tick(at(130), &mut fx);
+        assert_eq!(orders(&mut fx), [started]);
+    }
+
+    #[test]
+    fn a_keeper_that_is_never_heard_is_a_program_that_did_not_start() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut p, mut fx) = (programs(dir.path()), Effects::<()>::default());
+        p.spawn(Child::FitsWriter, daq(), at(0), &mut fx);
+        let mut facts = Vec::new();
+        for ms in (0..5000).step_by(20) {
+            facts.extend(p.tick(at(ms), &mut fx));
+            if fx.drain().any(|e| matches!(e, Effect::Connect { .. })) {
+                let tag = tags(Child::FitsWriter)[2];
+                event(&mut p, Event::ConnectFailed { tag, error: "no".into() }, at(ms), &mut fx);
+            }
+        }
+        assert_eq!(facts.len(), 1);
+        assert!(format!("{facts:?}").contains("SpawnFailed"), "{facts:?}");
+        assert_eq!(p.deadline(), None);
+    }
 }

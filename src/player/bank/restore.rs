@@ -145,7 +145,14 @@ impl Player {
     fn take_up_start(&mut self, scan: Scan, now: Now) {
         let Some(active) = &self.mode else { return };
         let resolve = |host: &str| self.address_of(host);
-        let plan = compile::start(&self.plan_site(&resolve), &active.mode, active.engine.fpga(), scan.start, scan.arm_at, false);
+        let plan = compile::start(
+            &self.plan_site(&resolve),
+            &active.mode,
+            active.engine.fpga(),
+            scan.start,
+            scan.arm_at,
+            false,
+        );
         let kind = Kind::Start { cancelled: false, writer_again: false };
         self.run(kind, plan, None, State::Starting(scan), now);
     }
