@@ -82,6 +82,13 @@ fn an_exposure_from_configuration_to_files() {
 
 /// Every call that changed something, and every procedure with the controller it was for.
 fn the_record_is_complete(house: &House) {
+    // The reply leaves before its entry is written: only what changes something waits for the record.
+    let reply = r#""kind": "reply", "id": "#;
+    let began = std::time::Instant::now();
+    while house.record().lines().filter(|l| l.contains(reply) && l.contains("archon.expose")).count() == 0 {
+        assert!(began.elapsed() < house::WITHIN, "{}", house.record());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let record = house.record();
     let entries: Vec<Value> =
         record.lines().map(|l| appliance::proto::json::read(l.as_bytes()).expect("JSON")).collect();
