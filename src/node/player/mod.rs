@@ -181,6 +181,10 @@ impl PlayerNode {
             Output::CloseInput { child } => fx.push(Effect::CloseChildInput { tag: tag_of(child) }),
             Output::Signal { child, signal } => fx.push(Effect::SignalChild { tag: tag_of(child), signal }),
             Output::Record(plan) => self.desk.enter_procedure(BANK_LANE, plan, now, fx),
+            Output::ReadParFile { path } => {
+                let job = Job::Role(work::Job::ReadParFile { path });
+                fx.push(Effect::Work { worker: node_work::CLERK, job });
+            }
             Output::ReadConfig { ticket } => self.read_config(Some(ticket), now, fx),
             Output::Changed => {
                 let player = &self.player;
@@ -217,6 +221,7 @@ impl PlayerNode {
                     board.resolved(&host, address, BOARD, now, fx);
                 }
             }
+            work::Done::ParFileRead { path, text } => self.player.handle(Input::ParFile { path, text }, now),
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
         }
     }

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 /// Worker that looks the board's host up: it does not wait behind names that nobody answers for.
 pub const BOARD_RESOLVER: &str = "board-resolver";
 
+/// Longest par file read, bytes; real ones have a few thousand.
+const PAR_FILE_BYTES_MAX: u64 = 1 << 20;
+
 /// Blocking work.
 #[derive(Debug)]
 pub enum Job {
@@ -28,6 +31,11 @@ pub enum Job {
         path: PathBuf,
         /// The call that waits for it.
         ticket: Option<Ticket>,
+    },
+    /// Read a par file.
+    ReadParFile {
+        /// The file.
+        path: String,
     },
 }
 
@@ -53,6 +61,13 @@ pub enum Done {
         /// What was read.
         result: Result<Box<Dibas>, String>,
     },
+    /// A par file, or why it cannot be read.
+    ParFileRead {
+        /// The file.
+        path: String,
+        /// What was read.
+        text: Result<String, String>,
+    },
 }
 
 /// Does a job; blocks.
@@ -69,7 +84,18 @@ pub fn work(job: Job) -> Done {
         Job::ReadConfig { path, ticket } => {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
         }
+        Job::ReadParFile { path } => Done::ParFileRead { text: read_par_file(&path), path },
     }
+}
+
+/// Nobody can name a device or a pipe here, which might never end; a file of a few lines is all that is wanted.
+fn read_par_file(path: &str) -> Result<String, String> {
+    let meta = std::fs::metadata(path).map_err(|e| e.to_string())?;
+    if !meta.is_file() || meta.len() > PAR_FILE_BYTES_MAX {
+        return Err(format!("it is no file of at most {PAR_FILE_BYTES_MAX} bytes"));
+    }
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Reads a `dibas.conf`; the error is one text with all its problems.

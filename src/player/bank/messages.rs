@@ -111,6 +111,13 @@ pub enum Input {
     Link(Link),
     /// Addresses of hosts that were asked for.
     Hosts(Vec<Host>),
+    /// Answer to [`Output::ReadParFile`].
+    ParFile {
+        /// The file.
+        path: String,
+        /// Its text, or why there is none.
+        text: Result<String, String>,
+    },
     /// The configuration was read again.
     Reloaded(Box<Dibas>),
     /// The client of a pending `start` withdraws it.
@@ -178,6 +185,11 @@ pub enum Output {
     ReadConfig {
         /// The call.
         ticket: Ticket,
+    },
+    /// Read a text file and say so with [`Input::ParFile`].
+    ReadParFile {
+        /// The file, an absolute path.
+        path: String,
     },
     /// The state changed; subscribers want to know.
     Changed,
