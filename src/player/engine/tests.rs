@@ -319,7 +319,7 @@ fn only_the_master_of_a_coherent_mode_drives_its_board() {
     assert!(master.fpga().drives_board && !slave.fpga().drives_board);
     let taps: Vec<&str> = master.fpga().taps.iter().map(|t| t.device.as_str()).collect();
     let registers: Vec<&str> = master.fpga().destinations.iter().map(|d| d.ip_register.as_str()).collect();
-    assert_eq!((taps, registers), (vec!["tge0", "tge1"], vec!["IP_0", "IP_1"]));
+    assert_eq!((taps, registers), (vec!["tGX8_tGv20", "tGX8_tGv21"], vec!["IP_0", "IP_1"]));
     let prepared = slave.prepare().expect("prepares");
     assert_eq!((status(&prepared, "BANKNUM"), status(&prepared, "DATAHOST")), ("1", "127.0.17.65"));
     assert_eq!(prepared.i2c, []);
