@@ -88,8 +88,9 @@ pub fn work(job: Job) -> Done {
     }
 }
 
-/// Nobody can name a device or a pipe here, which might never end; a file of a few lines is all that is wanted.
-fn read_par_file(path: &str) -> Result<String, String> {
+/// The text of a par file. Nobody can name a device or a pipe here, which might never end; a file of a few lines is
+/// all that is wanted.
+pub fn read_par_file(path: &str) -> Result<String, String> {
     let meta = std::fs::metadata(path).map_err(|e| e.to_string())?;
     if !meta.is_file() || meta.len() > PAR_FILE_BYTES_MAX {
         return Err(format!("it is no file of at most {PAR_FILE_BYTES_MAX} bytes"));
