@@ -1,7 +1,7 @@
 //! `appliance plan`: what `prepare` (or a whole `set_mode`) would do, without doing it.
 
 use super::bank_choice;
-use crate::node::player::work::read_config;
+use crate::node::player::work::{read_config, read_par_file};
 use crate::plan::Plan;
 use crate::player::compile;
 use crate::player::engine::{self, Engine};
@@ -103,6 +103,9 @@ fn plan(args: &PlanArgs) -> Result<Plan, String> {
         Ok(Value::List(refusal)) => return Err(refusal.last().map(Value::to_string).unwrap_or_default()),
         Ok(_) => {}
         Err(e) => return Err(e.message),
+    }
+    if let Some(path) = engine.par_file_wanted() {
+        engine.par_file_read(&path, read_par_file(&path).as_deref().map_err(Clone::clone));
     }
     let procedure_site = compile::Site {
         dibas: &dibas,

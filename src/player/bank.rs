@@ -18,6 +18,7 @@ mod describe;
 mod jobs;
 mod messages;
 mod mode;
+mod par_file;
 mod programs;
 mod restore;
 mod scans;
@@ -63,6 +64,7 @@ pub struct Player {
     hosts: HashMap<String, Option<Ipv4Addr>>,
     hosts_awaited: bool,
     waiting_for_hosts: Option<(Ticket, PlayerCall, Mono)>,
+    waiting_for_par_file: Option<par_file::Waiting>,
     state: State,
     since: Now,
     mode: Option<ActiveMode>,
@@ -107,6 +109,7 @@ impl Player {
             hosts: HashMap::new(),
             hosts_awaited,
             waiting_for_hosts: None,
+            waiting_for_par_file: None,
             state: State::NoMode,
             since: now,
             mode: None,
@@ -140,6 +143,7 @@ impl Player {
             Input::ChildExited { child, exit } => self.slot(child).exited(exit),
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
+            Input::ParFile { path, text } => self.par_file_read(&path, text, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
             Input::Cancel { ticket } => self.cancel(ticket),
             Input::Shutdown => self.shutdown(now),
@@ -158,6 +162,7 @@ impl Player {
         if matches!(&self.waiting_for_hosts, Some((_, _, until)) if *until <= now.mono) {
             self.hosts_known(Vec::new(), now);
         }
+        self.par_file_overdue(now);
         self.watchdog(now);
         self.watch_daq_stop(now);
         self.settle(now);
@@ -178,6 +183,7 @@ impl Player {
             self.scan_end(),
             self.after_stop.map(|(next, _)| next),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
+            self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {
                 Some(When::Mono(m)) => Some(m),
                 _ => None,
@@ -192,7 +198,8 @@ impl Player {
 
     /// A job is at work: further writes have to wait. Not while shutting down: they are refused then.
     pub fn is_busy(&self) -> bool {
-        self.state != State::ShuttingDown && (self.job.is_some() || self.waiting_for_hosts.is_some())
+        let waiting = self.waiting_for_hosts.is_some() || self.waiting_for_par_file.is_some();
+        self.state != State::ShuttingDown && (self.job.is_some() || waiting)
     }
 
     /// What the running job is, for messages: `set_mode(MODE1)`.
@@ -256,6 +263,9 @@ impl Player {
         }
         if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
             self.reply(Some(ticket), Err(shutting_down()));
+        }
+        if let Some(waiting) = self.waiting_for_par_file.take() {
+            self.reply(Some(waiting.ticket), Err(shutting_down()));
         }
         if let Some(mut job) = self.job.take() {
             job.runner.cancel();

@@ -24,25 +24,30 @@ pub const GROUPS: &[KeyGroup] = &[
 
 /// Written by `set_mode` and `prepare`.
 pub const PREPARED: &[KeyDoc] = &[
-    key("BACKEND", "", "`VEGAS`", "family of the mode; written before anything else"),
+    key("BACKEND", "", "`VEGAS`, `GUPPI`", "family of the mode; written apart from the others"),
     key("SIMULATE", "", "`T`", "only with `player.simulate`: no sky in these data"),
     key("BANKNAM", "", "text", "bank, a section of `dibas.conf`"),
     key("MODENUM", "", "text", "mode, a section of `dibas.conf`"),
     key("BOFFILE", "", "text", "FPGA image of the mode"),
-    key("BW_MODE", "", "`high`", "class of the design; the DAQ program writes it again at START"),
-    key("OBS_MODE", "", "`HBW`", "what the DAQ program does with packets"),
-    key("PKTFMT", "", "`SPEAD`", "packet format"),
+    key("BW_MODE", "", "`high`, `low`", "class of the design; the DAQ program writes it again at START"),
+    key(
+        "OBS_MODE",
+        "",
+        "`HBW`, `LBW`",
+        "what the DAQ program does with packets; GUPPI: parameter `obs_mode`",
+    ),
+    key("PKTFMT", "", "`SPEAD`, `1SFA`, `FAST4K`", "packet format"),
     key("SWMASTER", "", "`VEGAS`", "who makes the switching signals"),
     key("NBITS", "bit", "8", "of a sample"),
     key("NBITSADC", "bit", "8", "of the sampler"),
-    key("NPOL", "", "2", "antenna polarisations"),
-    key("NSUBBAND", "", "1", "sub-bands in a spectrum"),
+    key("NPOL", "", "2", "antenna polarisations; GUPPI: products in a packet, 4 or 1"),
+    key("NSUBBAND", "", "1, 8", "sub-bands in a spectrum"),
     key("NCHAN", "", "number", "channels of a sub-band"),
     key("OBSNCHAN", "", "number", "the same"),
     key("POLARIZE", "", "`CROSS`, `SELF`, `SELF1`, `SELF2`", "parameter `polarization`"),
     key("NMSTOKES", "", "4, 2, 1", "polarisation products of `POLARIZE`"),
-    key("CHAN_BW", "Hz", "number", "channel width; negative with an inverted sideband"),
-    key("OBSBW", "Hz", "number", "bandwidth: `CHAN_BW` x `NCHAN`; the DAQ program refuses 0"),
+    key("CHAN_BW", "Hz", "number", "channel width; negative with an inverted sideband; GUPPI: MHz"),
+    key("OBSBW", "Hz", "number", "bandwidth: `CHAN_BW` x `NCHAN`; the DAQ program refuses 0; GUPPI: MHz"),
     key("CRPIX1", "channel", "number", "reference channel, from 1: the centre"),
     key("EFSAMPFR", "Hz", "number", "effective sampling frequency, with the sign of the sideband"),
     key("FPGACLK", "Hz", "number", "clock of the FPGA: counts time in packets"),
@@ -91,15 +96,45 @@ pub const PREPARED: &[KeyDoc] = &[
     key("DEC_STR", "d:m:s", "text", "declination"),
     key("CAL_FREQ", "Hz", "number", "parameter `cal_freq`"),
     key("CAL_DCYC", "", "`unspecified`", "for others to set: duty cycle of the cal signal"),
-    key("CAL_MODE", "", "`unspecified`", "for others to set: cal mode (OFF, SYNC, EXT1, EXT2)"),
+    key(
+        "CAL_MODE",
+        "",
+        "`unspecified`",
+        "for others to set: cal mode (OFF, SYNC, EXT1, EXT2); GUPPI: `ON` in the CAL modes, else `OFF`",
+    ),
     key("CAL_PHS", "", "`unspecified`", "for others to set: phase of the cal signal"),
-    key("OBSFREQ", "", "`unspecified`", "for others to set: centre frequency on the sky"),
+    key(
+        "OBSFREQ",
+        "",
+        "`unspecified`",
+        "for others to set: centre frequency on the sky; GUPPI: that of the node's band, MHz",
+    ),
     key("OBSID", "", "`unspecified`", "for others to set: identifier of the observation"),
     key("FILENUM", "", "`unspecified`", "until the DAQ program opens a file"),
     key("NPKT", "", "`unspecified`", "until the DAQ program counts packets"),
     key("SWVER", "", "`unspecified`", "until the DAQ program says its version"),
     key("M_STTMJD", "d", "0", "until the first packet comes"),
     key("M_STTOFF", "s", "0", "until the first packet comes"),
+    key("EXPOCLKS", "", "number", "LBW: FPGA clocks in an exposure"),
+    key("GPUCTXIN", "", "`FALSE`", "LBW: until the DAQ program has set up its GPU"),
+    key("ACC_LEN", "", "number", "GUPPI: spectra accumulated by the FPGA"),
+    key("BANKNUM", "", "0 to 7", "GUPPI, coherent: which eighth of the band"),
+    key("BLOCSIZE", "byte", "number", "GUPPI: a block of data"),
+    key("CHAN_DM", "pc cm^-3", "number", "GUPPI: dispersion measure, parameter `dm` or the par file's"),
+    key("DS_TIME", "", "number", "GUPPI: samples summed by the HPC"),
+    key("FD_POLN", "", "`LIN`, `CIRC`", "GUPPI: parameter `feed_polarization`"),
+    key("FFTLEN", "", "number", "GUPPI: length of the dedispersing FFT"),
+    key("NBIN", "", "number", "GUPPI: parameter `nbin`"),
+    key("NRCVR", "", "2", "GUPPI: receiver channels"),
+    key("OFFSET#", "", "0.0", "GUPPI: offset of product # (0 to 3)"),
+    key("ONLY_I", "", "0, 1", "GUPPI: parameter `only_i`, when searching"),
+    key("OVERLAP", "", "number", "GUPPI: samples that two FFTs have in common"),
+    key("PARFILE", "", "path", "GUPPI: parameter `par_file`"),
+    key("PFB_OVER", "", "12", "GUPPI: taps of the filter bank"),
+    key("POL_TYPE", "", "`IQUV`, `AA+BB`, `AABBCRCI`", "GUPPI: products in a packet"),
+    key("SCALE#", "", "1.0", "GUPPI: scale of product # (0 to 3)"),
+    key("TBIN", "s", "number", "GUPPI: one sample"),
+    key("TFOLD", "s", "number", "GUPPI: parameter `tfold`"),
 ];
 
 /// In a fresh status memory.
@@ -179,12 +214,14 @@ mod tests {
                 await_daq: true,
                 simulate: true,
             };
-            let plan =
-                compile::set_mode(&compiling, mode, engine.fpga(), &engine.prepare().expect("prepares"));
+            let prepared = engine.prepare().expect("prepares");
+            let plan = compile::set_mode(&compiling, mode, engine.fpga(), &prepared);
+            let prepare = compile::prepare(mode, engine.fpga(), &prepared);
             let site_keys: BTreeSet<_> =
                 mode.shm_keys.iter().map(|(key, _)| key.to_ascii_uppercase()).collect();
             let of_mode = |key: &String| site_keys.contains(key) && find(PREPARED, key).is_none();
-            written.extend(status_keys(&plan.expect("a plan")).into_iter().filter(|key| !of_mode(key)));
+            let keys = status_keys(&plan.expect("a plan")).into_iter().chain(status_keys(&prepare));
+            written.extend(keys.filter(|key| !of_mode(key)));
         }
         same(PREPARED, &written);
     }

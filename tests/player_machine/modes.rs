@@ -86,7 +86,7 @@ fn a_refusal_leaves_the_old_mode() {
     for mode in &mut conf.modes {
         match mode.name.as_str() {
             "MODE2" => mode.usable = Err("line 90: nchan is missing".into()),
-            "MODE3" => mode.modename = "l8/lbw1".into(),
+            "MODE3" => mode.modename = "l9/lbw9".into(),
             _ => {}
         }
     }
@@ -102,7 +102,7 @@ fn a_refusal_leaves_the_old_mode() {
     let broken = Value::verdict(false, "Mode MODE2 is not usable: line 90: nchan is missing");
     assert_eq!(world.ask_ok(set_mode("MODE2")), broken);
     let no_engine = world.ask_err(set_mode("MODE3"));
-    assert!(no_engine.message.contains("no engine for MODENAME 'l8/lbw1'"), "{no_engine}");
+    assert!(no_engine.message.contains("no engine for MODENAME 'l9/lbw9'"), "{no_engine}");
     world.drop_link();
     let no_link = world.ask_err(force_mode("MODE1"));
     assert_eq!(no_link.class, ErrorClass::RuntimeError);
@@ -295,4 +295,56 @@ fn a_reloaded_configuration_leaves_the_mode_in_force() {
     assert_eq!(world.ask_ok(PlayerCall::GetMode), "MODE1".into());
     assert_eq!(world.ask_ok(set_mode("MODE2")), Value::verdict(false, "Mode MODE2 is not supported."));
     world.ask_ok(PlayerCall::Prepare);
+}
+
+/// Every mode of the example is set, explains its parameters, and is prepared.
+#[test]
+fn every_mode_of_the_example_can_be_set() {
+    let mut world = World::new();
+    for mode in dibas().mode_names() {
+        let reply = world.ask_ok(set_mode(&mode));
+        assert_eq!(reply, Value::verdict(true, format!("New mode {mode} set!")));
+        assert_eq!(world.ask_ok(PlayerCall::Prepare), Value::Null, "{mode}");
+        assert!(world.status.contains_key("CHAN_BW"), "{mode}");
+        assert_eq!(world.state(), "READY");
+    }
+    assert!(world.registers.contains_key("s7_lo_15_lo_ram"), "the mixers of MODE6");
+    assert!(world.registers.contains_key("N_CHAN"), "BANKA is the master of CODD_MODE_64");
+}
+
+#[test]
+fn guppi_has_no_fits_writer_and_is_armed_when_it_is_set() {
+    let mut world = World::new();
+    world.ask_ok(set_mode("INCO_MODE_64"));
+    assert!(world.is_alive(Child::Daq) && !world.is_alive(Child::FitsWriter));
+    assert_eq!(world.registers.get("ARM").map(Vec::as_slice), Some(&[0, 0, 0, 0][..]));
+    assert_eq!(world.status.get("BACKEND").map(String::as_str), Some("GUPPI"));
+    let refused = world.ask_err(PlayerCall::ClearSwitchingStates);
+    assert_eq!(refused.message, "This backend does not support switching signals.");
+    let late = world.ask_err(PlayerCall::Start(Value::Null));
+    assert!(late.message.starts_with("start(): timed out waiting for 'NETSTAT=receiving'"), "{late}");
+    world.status.insert("NETSTAT".into(), "receiving".into());
+    world.ask_ok(PlayerCall::Start(Value::Null));
+    assert_eq!(world.state(), "SCANNING");
+}
+
+#[test]
+fn a_fold_takes_its_dispersion_from_the_par_file_at_every_prepare() {
+    let mut world = World::new();
+    world.ask_ok(set_mode("CODD_MODE_64"));
+    let pairs = vec![("obs_mode".into(), "COHERENT_FOLD".into()), ("par_file".into(), "/p/1937.par".into())];
+    world.ask_ok(PlayerCall::SetParam(pairs));
+    for (text, dm) in [("DM 71.0237\n", "71.0237"), ("PSR x\nDM 3 1\n", "3.0")] {
+        world.par_file = Some(Ok(text.into()));
+        assert_eq!(world.ask_ok(PlayerCall::Prepare), Value::Null);
+        assert_eq!(world.status.get("CHAN_DM").map(String::as_str), Some(dm));
+    }
+    assert!(world.ordered("read /p/1937.par"));
+    world.par_file = Some(Err("No such file or directory".into()));
+    let error = world.ask_err(PlayerCall::Prepare);
+    assert!(error.message.contains("/p/1937.par: No such file"), "{error}");
+    world.par_file = None;
+    let error = world.ask_err(PlayerCall::Prepare);
+    assert!(error.message.contains("could not be read within 5 s"), "{error}");
+    assert_eq!(world.state(), "READY");
 }

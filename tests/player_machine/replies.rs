@@ -26,7 +26,14 @@ fn without_a_mode_calls_answer_the_fixed_values() {
     let mut world = World::new();
     let table = [
         (PlayerCall::GetMode, Value::Null),
-        (PlayerCall::ListModes, Value::List(vec!["MODE1".into(), "MODE2".into(), "MODE3".into()])),
+        (
+            PlayerCall::ListModes,
+            Value::List(
+                ["CODD_MODE_64", "INCO_MODE_64", "MODE1", "MODE2", "MODE3", "MODE4", "MODE5", "MODE6"]
+                    .map(Value::from)
+                    .to_vec(),
+            ),
+        ),
         (PlayerCall::Start(Value::Null), Value::Null),
         (PlayerCall::Stop, no_backend()),
         (PlayerCall::Monitor, no_backend()),

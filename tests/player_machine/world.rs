@@ -97,6 +97,8 @@ pub struct World {
     pub status_fails: bool,
     pub status: BTreeMap<String, String>,
     pub programmed: Option<String>,
+    /// What a read of a par file gives; `None`: it never comes.
+    pub par_file: Option<Result<String, String>>,
     pub registers: BTreeMap<String, Vec<u8>>,
     pub answers: BTreeMap<u64, Option<Outcome>>,
     /// Every order in words.
@@ -162,6 +164,7 @@ impl World {
             status_fails: false,
             status: BTreeMap::new(),
             programmed: None,
+            par_file: None,
             registers: BTreeMap::new(),
             answers: BTreeMap::new(),
             log: Vec::new(),
@@ -439,6 +442,12 @@ impl World {
                 }
             }
             Output::CloseInput { .. } | Output::Changed | Output::Save(_) | Output::Record(_) => {}
+            Output::ReadParFile { path } => {
+                self.log.push(format!("read {path}"));
+                if let Some(text) = self.par_file.clone() {
+                    self.tell(Input::ParFile { path, text });
+                }
+            }
             Output::ReadConfig { ticket } => {
                 self.tell(Input::Reloaded(Box::new(dibas())));
                 self.carry_out(Output::Reply { ticket, outcome: Ok("config file loaded.".into()) });
@@ -581,6 +590,7 @@ impl World {
             (Child::Daq, "start" | "monitor") => {
                 drop(self.status.insert("DAQSTATE".into(), "running".into()))
             }
+            (Child::Daq, "init_gpu") => drop(self.status.insert("GPUCTXIN".into(), "TRUE".into())),
             (Child::Daq, "stop") => drop(self.status.insert("DAQSTATE".into(), "stopped".into())),
             // The FITS writer of the sites ends on `stop`, too.
             (_, "quit") | (Child::FitsWriter, "stop") if self.temper == Temper::Good => {

@@ -207,6 +207,10 @@ impl PlayerNode {
             Output::Signal { child, signal } => self.programs.signal(child, signal, fx),
             Output::Save(saved) => self.save(saved, fx),
             Output::Record(plan) => self.desk.enter_procedure(BANK_LANE, plan, now, fx),
+            Output::ReadParFile { path } => {
+                let job = Job::Role(work::Job::ReadParFile { path });
+                fx.push(Effect::Work { worker: node_work::CLERK, job });
+            }
             Output::ReadConfig { ticket } => self.read_config(Some(ticket), now, fx),
             Output::Changed => {
                 let player = &self.player;
@@ -243,6 +247,7 @@ impl PlayerNode {
                     board.resolved(&host, address, BOARD, now, fx);
                 }
             }
+            work::Done::ParFileRead { path, text } => self.player.handle(Input::ParFile { path, text }, now),
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
             work::Done::Saved { error: None } => {}
             work::Done::Saved { error: Some(why) } => {

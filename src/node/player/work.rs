@@ -12,6 +12,8 @@ pub const BOARD_RESOLVER: &str = "board-resolver";
 
 /// Worker that writes the state down, in order.
 pub const STATE: &str = "state";
+/// Longest par file read, bytes; real ones have a few thousand.
+const PAR_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Blocking work.
 #[derive(Debug)]
@@ -39,6 +41,11 @@ pub enum Job {
         path: PathBuf,
         /// The state.
         saved: Box<Saved>,
+    },
+    /// Read a par file.
+    ReadParFile {
+        /// The file.
+        path: String,
     },
 }
 
@@ -69,6 +76,13 @@ pub enum Done {
         /// In words.
         error: Option<String>,
     },
+    /// A par file, or why it cannot be read.
+    ParFileRead {
+        /// The file.
+        path: String,
+        /// What was read.
+        text: Result<String, String>,
+    },
 }
 
 /// Does a job; blocks.
@@ -86,6 +100,7 @@ pub fn work(job: Job) -> Done {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
         }
         Job::Save { path, saved } => Done::Saved { error: save(&path, &saved).err() },
+        Job::ReadParFile { path } => Done::ParFileRead { text: read_par_file(&path), path },
     }
 }
 
@@ -104,6 +119,17 @@ pub fn saved(path: &Path) -> Option<Saved> {
     Saved::parse(&bytes)
         .inspect_err(|why| log::warn!("{}: {why}; the player begins anew", path.display()))
         .ok()
+}
+
+/// The text of a par file. Nobody can name a device or a pipe here, which might never end; a file of a few lines is
+/// all that is wanted.
+pub fn read_par_file(path: &str) -> Result<String, String> {
+    let meta = std::fs::metadata(path).map_err(|e| e.to_string())?;
+    if !meta.is_file() || meta.len() > PAR_FILE_BYTES_MAX {
+        return Err(format!("it is no file of at most {PAR_FILE_BYTES_MAX} bytes"));
+    }
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Reads a `dibas.conf`; the error is one text with all its problems.

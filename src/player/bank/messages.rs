@@ -112,6 +112,13 @@ pub enum Input {
     Link(Link),
     /// Addresses of hosts that were asked for.
     Hosts(Vec<Host>),
+    /// Answer to [`Output::ReadParFile`].
+    ParFile {
+        /// The file.
+        path: String,
+        /// Its text, or why there is none.
+        text: Result<String, String>,
+    },
     /// The configuration was read again.
     Reloaded(Box<Dibas>),
     /// The client of a pending `start` withdraws it.
@@ -184,6 +191,11 @@ pub enum Output {
     },
     /// To be found by the next process if this one ends.
     Save(Box<Saved>),
+    /// Read a text file and say so with [`Input::ParFile`].
+    ReadParFile {
+        /// The file, an absolute path.
+        path: String,
+    },
     /// The state changed; subscribers want to know.
     Changed,
     /// Everything has been stopped after [`Input::Shutdown`].

@@ -180,14 +180,21 @@ impl Player {
 
     pub(super) fn prepare(&mut self, ticket: Ticket, now: Now) -> CallResult {
         let without = "Cannot prepare until a mode is selected";
-        let active = self.mode.as_mut().ok_or_else(|| CallError::exception(without))?;
+        if self.mode.is_none() {
+            return Err(CallError::exception(without));
+        }
         if matches!(self.state, State::Starting(_) | State::Scanning(_)) {
             self.refuse_while_scanning("prepare", false)?;
             return now_is(Value::Null);
         }
+        self.read_par_file(ticket, now).unwrap_or_else(|| self.prepare_now(ticket, now))
+    }
+
+    /// Everything the engine needs is there.
+    pub(super) fn prepare_now(&mut self, ticket: Ticket, now: Now) -> CallResult {
+        let Some(active) = &self.mode else { return now_is(Value::Null) };
         let prepared = active.engine.prepare()?;
         self.require_link(true)?;
-        let active = self.mode.as_ref().expect("checked above");
         let plan = compile::prepare(&active.mode, active.engine.fpga(), &prepared);
         let state = if self.state == State::Monitoring { State::Monitoring } else { State::Preparing };
         self.run(Kind::Prepare, plan, Some(ticket), state, now);

@@ -249,3 +249,79 @@ fn the_master_bank_drives_its_own_signals() {
     assert_eq!(words[0], (Some(RegisterValue::Word(0)), ["1".to_owned(), "0".to_owned()]));
     assert_eq!(words[1], (Some(RegisterValue::Word(14)), ["0".to_owned(), "1".to_owned()]));
 }
+
+#[test]
+fn every_engine_explains_its_parameters_and_reads_them_back() {
+    for mode in dibas().mode_names() {
+        let mut engine = engine(&mode);
+        for p in engine.parameters() {
+            assert!(!p.help.is_empty() && p.help.ends_with('.'), "{mode} {}", p.name);
+            let value =
+                engine.engine.get(p.name).unwrap_or_else(|| panic!("{mode}: {} has no getter", p.name));
+            // What is read can be set again, apart from what was never given.
+            let given = value != Value::Null && value != "unspecified".into();
+            if given {
+                assert_eq!(engine.set_param(p.name, &value), Ok(Value::Bool(true)), "{mode} {}", p.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn values_that_no_register_holds_are_refused() {
+    for (mode, name, value) in [
+        ("MODE4", "gain", Value::Int(-1)),
+        ("MODE6", "gain", Value::List(vec![1024i64.into(); 7])),
+        ("MODE4", "subband_freq", Value::List(vec![750i64.into()])),
+        ("MODE5", "subband_freq", Value::List(vec![750i64.into(); 8])),
+        ("MODE6", "subband_freq", Value::List(vec![Value::Float(-1.0); 8])),
+        ("INCO_MODE_64", "scale", Value::Float(65_536.0)),
+        ("INCO_MODE_64", "scale_q", Value::Float(-0.5)),
+        ("INCO_MODE_64", "obs_mode", "COHERENT_FOLD".into()),
+        ("INCO_MODE_64", "only_i", Value::Int(2)),
+        ("INCO_MODE_64", "par_file", "".into()),
+        ("INCO_MODE_64", "dm", Value::Float(1.0)),
+        ("CODD_MODE_64", "dm", Value::Float(-1.0)),
+        ("CODD_MODE_64", "num_channels", Value::Int(12)),
+        ("CODD_MODE_64", "_node_number", Value::Int(8)),
+    ] {
+        engine(mode).set_param(name, &value).expect_err(name);
+    }
+    let mut inco = engine("INCO_MODE_64");
+    inco.set_param("scale", &Value::Float(0.5)).expect("set");
+    assert_eq!(inco.get_param(Some("scale_v")), Ok(Value::Float(0.5)));
+    inco.set_param("integration_time", &Value::Float(1e-9)).expect("set");
+    assert!(inco.prepare().expect_err("nothing").message.starts_with("Integration time too short"));
+    let mut codd = engine("CODD_MODE_64");
+    codd.set_param("dm", &Value::Float(1e9)).expect("set");
+    assert!(codd.prepare().expect_err("too much").message.contains("smears"));
+    let mut mirror = engine("MODE5");
+    mirror.set_param("subband_freq", &Value::List(vec![Value::Float(1600.0)])).expect("set");
+    assert!(mirror.prepare().expect("prepares").warnings[0].contains("mirror image of 1400"), "1600 of 3000");
+}
+
+#[test]
+fn only_the_master_of_a_coherent_mode_drives_its_board() {
+    let mut dibas = dibas();
+    let mut second = dibas.banks[0].clone();
+    second.name = "BANKB".into();
+    second.data_destination_host = "127.0.17.2".into();
+    dibas.banks.push(second);
+    let codd = dibas.modes.iter_mut().find(|m| m.name == "CODD_MODE_64").expect("in the example");
+    let cdd = codd.cdd.as_mut().expect("coherent");
+    cdd.hpcs.push("BANKB".into());
+    cdd.data_interfaces.push("127.0.17.65".into());
+    let site =
+        Site { dibas: &dibas, resolve: &|_| None, dibas_dir: "", data_root: "", reference_rounding: false };
+    let mode = dibas.mode("CODD_MODE_64").expect("in the example");
+    let of = |bank: usize| Engine::new(&dibas.banks[bank], mode, None, &site).expect("engine");
+    let (master, slave) = (of(0), of(1));
+    assert!(master.fpga().drives_board && !slave.fpga().drives_board);
+    let taps: Vec<&str> = master.fpga().taps.iter().map(|t| t.device.as_str()).collect();
+    let registers: Vec<&str> = master.fpga().destinations.iter().map(|d| d.ip_register.as_str()).collect();
+    assert_eq!((taps, registers), (vec!["tGX8_tGv20", "tGX8_tGv21"], vec!["IP_0", "IP_1"]));
+    let prepared = slave.prepare().expect("prepares");
+    assert_eq!((status(&prepared, "BANKNUM"), status(&prepared, "DATAHOST")), ("1", "127.0.17.65"));
+    assert_eq!(prepared.i2c, []);
+    assert_eq!(status(&prepared, "OBSFREQ"), "1173.75");
+}
