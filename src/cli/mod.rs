@@ -11,6 +11,7 @@ pub mod gen_docs;
 pub mod keep;
 pub mod logging;
 pub mod plan;
+pub mod preflight;
 pub mod shm;
 pub mod sim;
 pub mod sim_archon;
@@ -46,6 +47,8 @@ pub enum Command {
     Daq(daq::DaqArgs),
     /// Say what is wrong or odd in configuration files, line by line
     Check(check::CheckArgs),
+    /// Look, without touching anything, whether tonight's observation would find what it needs
+    Preflight(preflight::PreflightArgs),
     /// Print what prepare or set_mode would do
     Plan(plan::PlanArgs),
     /// Be the parent of a program that outlives the daemon (started by the player)
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Plan(args)) => plan::run(args),
+        Some(Command::Preflight(args)) => preflight::run(args),
         Some(Command::Keep(args)) => keep::run(args),
         Some(Command::Shm(args)) => shm::run(args),
         Some(Command::Sim(args)) => sim::run(args),

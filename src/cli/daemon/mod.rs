@@ -60,7 +60,8 @@ pub enum Refusal {
 /// Runs the daemon.
 pub fn run(args: DaemonArgs) -> ExitCode {
     logging::init();
-    let outcome = read_settings(&args).and_then(|settings| match settings.role {
+    let read = read_settings(args.config.as_deref(), args.role.as_deref(), &args.overrides);
+    let outcome = read.and_then(|settings| match settings.role {
         Role::Player => player::run(&args, &settings),
         Role::Archon => archon::run(&args, &settings),
         Role::DealerProxy => Err(Refusal::Config(
@@ -80,17 +81,22 @@ pub fn run(args: DaemonArgs) -> ExitCode {
     }
 }
 
-fn read_settings(args: &DaemonArgs) -> Result<Settings, Refusal> {
+/// The configuration: the file, or the default one if it exists, with what the command line overrides.
+pub(super) fn read_settings(
+    config: Option<&Path>,
+    role: Option<&str>,
+    set: &[String],
+) -> Result<Settings, Refusal> {
     let default = Path::new(DEFAULT_CONFIG);
-    let path = args.config.as_deref().or_else(|| default.exists().then_some(default));
+    let path = config.or_else(|| default.exists().then_some(default));
     let text = match path {
         None => String::new(),
         Some(p) => {
             std::fs::read_to_string(p).map_err(|e| Refusal::Config(format!("{}: {e}", p.display())))?
         }
     };
-    let mut overrides: Vec<String> = args.role.iter().map(|r| format!("role={r}")).collect();
-    overrides.extend(args.overrides.iter().cloned());
+    let mut overrides: Vec<String> = role.iter().map(|r| format!("role={r}")).collect();
+    overrides.extend(set.iter().cloned());
     let name = path.map_or_else(|| "(no file)".to_owned(), |p| p.display().to_string());
     settings::load(&text, &name, &overrides).map_err(Refusal::Config)
 }

@@ -83,7 +83,7 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
 }
 
 /// The configuration, and its file unless it is built in.
-fn read_dibas(settings: &Settings) -> Result<(Dibas, Option<PathBuf>), Refusal> {
+pub(in crate::cli) fn read_dibas(settings: &Settings) -> Result<(Dibas, Option<PathBuf>), Refusal> {
     let mut path = settings.player.dibas_conf.clone();
     if path.as_os_str().is_empty() {
         match std::env::var_os("DIBAS_DIR") {
@@ -136,7 +136,7 @@ fn key_file(settings: &Settings) -> PathBuf {
     keys::key_file(configured, &keys::process_env)
 }
 
-fn choose_bank(settings: &Settings, dibas: &Dibas) -> Result<Bank, Refusal> {
+pub(in crate::cli) fn choose_bank(settings: &Settings, dibas: &Dibas) -> Result<Bank, Refusal> {
     let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
     let bank = bank_choice::choose(dibas, &settings.player.bank, &host, settings.player.simulate)
         .map_err(Refusal::Config)?;
@@ -150,6 +150,25 @@ fn default_json(settings: &Settings, bank: &Bank) -> String {
     format!("tcp://127.0.0.1:{}", if settings.player.simulate { 0 } else { bank.player_port })
 }
 
+/// What is configured, else what the environment says as it does for the reference.
+fn or_env(path: &Path, name: &str, default: &str) -> String {
+    if path.as_os_str().is_empty() {
+        std::env::var(name).unwrap_or_else(|_| default.to_owned())
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// Program root.
+pub(in crate::cli) fn dibas_dir(settings: &Settings) -> String {
+    or_env(&settings.player.dibas_dir, "DIBAS_DIR", "")
+}
+
+/// Data root.
+pub(in crate::cli) fn data_root(settings: &Settings) -> PathBuf {
+    PathBuf::from(or_env(&settings.player.data_root, "DIBAS_DATA", "/tmp"))
+}
+
 fn player_config(
     settings: &Settings,
     bank: &Bank,
@@ -157,13 +176,6 @@ fn player_config(
     daq_args: Vec<String>,
 ) -> Result<PlayerConfig, Refusal> {
     let p = &settings.player;
-    let or_env = |path: &Path, name: &str, default: &str| {
-        if path.as_os_str().is_empty() {
-            std::env::var(name).unwrap_or_else(|_| default.to_owned())
-        } else {
-            path.display().to_string()
-        }
-    };
     let daq = if p.simulate || p.daq == Daq::Builtin {
         let path = own_binary()?;
         let mut args = vec!["daq".to_owned(), "--instance".to_owned(), bank.instance().to_string()];
@@ -176,8 +188,8 @@ fn player_config(
         DaqProgram::Site
     };
     Ok(PlayerConfig {
-        dibas_dir: or_env(&p.dibas_dir, "DIBAS_DIR", ""),
-        data_root: or_env(&p.data_root, "DIBAS_DATA", "/tmp"),
+        dibas_dir: dibas_dir(settings),
+        data_root: data_root(settings).display().to_string(),
         simulate: p.simulate,
         reference_rounding: p.reference_rounding,
         set_mode_always_reloads: p.set_mode_always_reloads,

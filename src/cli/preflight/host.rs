@@ -1,0 +1,112 @@
+//! What the host brings: clock, disk, names, shared memory.
+
+use super::Check;
+use crate::config::dibas::{Bank, Dibas};
+use crate::config::settings::{Daq, Settings};
+use crate::sys::{realtime, resolve};
+use std::path::Path;
+use std::time::Duration;
+
+/// The ROACH starts on a pulse of this clock: more than that, and it may be the wrong one.
+const CLOCK_ERROR_MAX: Duration = Duration::from_millis(100);
+/// An hour of a VEGAS bank at full rate.
+const SPACE: u64 = 10 << 30;
+/// The data buffers of the VEGAS programs: 32 and 32 of 32 MiB, 24 of 16 MiB.
+const BUFFERS: u64 = (64 * 32 + 24 * 16) << 20;
+
+/// Is the wall clock kept?
+pub(super) fn clock() -> Vec<Check> {
+    let what = "clock";
+    let remedy = "see `chronyc tracking` or `timedatectl`; start() is refused until it is";
+    vec![match realtime::quality() {
+        Err(e) => Check::warning(what, format!("the kernel does not tell: {e}"), remedy),
+        Ok(q) if !q.synchronised => Check::failure(what, "not synchronised", remedy),
+        Ok(q) if q.error_max > CLOCK_ERROR_MAX => {
+            Check::failure(what, format!("may be off by {} ms", q.error_max.as_millis()), remedy)
+        }
+        Ok(q) if q.leap_pending => {
+            let found = "synchronised; a leap second comes at the end of this UTC day";
+            Check::warning(what, found, "do not begin a scan in its minute")
+        }
+        Ok(q) => Check::ok(what, format!("synchronised within {} us", q.error_max.as_micros())),
+    }]
+}
+
+/// Is there a place for the data?
+pub(super) fn data_root(root: &Path) -> Vec<Check> {
+    let what = "data root";
+    let shown = root.display();
+    let made = "create or mount it; it is never created here";
+    if !root.is_dir() {
+        return vec![Check::failure(what, format!("{shown} is no directory"), made)];
+    }
+    if let Err(e) = nix::unistd::access(root, nix::unistd::AccessFlags::W_OK) {
+        return vec![Check::failure(
+            what,
+            format!("{shown} cannot be written: {e}"),
+            "see User= of the service",
+        )];
+    }
+    let stat = match nix::sys::statvfs::statvfs(root) {
+        Ok(stat) => stat,
+        Err(e) => return vec![Check::failure(what, format!("{shown}: {e}"), made)],
+    };
+    // The types of the fields differ between platforms.
+    #[allow(clippy::unnecessary_cast)]
+    let free = (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64);
+    let found = format!("{shown}: {:.1} GB free", free as f64 / 1e9);
+    vec![match free {
+        free if free < SPACE => Check::warning(what, found, "free space for the night"),
+        _ => Check::ok(what, found),
+    }]
+}
+
+/// Are all host names known that modes need?
+pub(super) fn addresses(settings: &Settings, dibas: &Dibas, bank: &Bank) -> Vec<Check> {
+    let known = |host: &str| {
+        let given = settings.resolve.keys().any(|name| name.eq_ignore_ascii_case(host));
+        given || resolve::ipv4_of(host).is_some()
+    };
+    let own = bank.data_source_host.iter().chain([&bank.data_destination_host]);
+    let missing = |hosts: Vec<&str>| {
+        hosts.into_iter().filter(|h| !h.is_empty() && !known(h)).collect::<Vec<_>>().join(", ")
+    };
+    let needed = missing(own.map(String::as_str).collect());
+    let arp = missing(dibas.hpc_macs.iter().map(|m| m.host.as_str()).collect());
+    let remedy = "add them to /etc/hosts, DNS or [resolve]";
+    vec![if !needed.is_empty() {
+        Check::failure("host names", format!("without an address: {needed}; set_mode will refuse"), remedy)
+    } else if !arp.is_empty() {
+        Check::warning("host names", format!("not in the ARP table, having no address: {arp}"), remedy)
+    } else {
+        Check::ok("host names", "all have addresses")
+    }]
+}
+
+/// May a site's programs have their buffers?
+pub(super) fn shared_memory(settings: &Settings) -> Vec<Check> {
+    if settings.player.daq != Daq::Site || settings.player.simulate {
+        return Vec::new();
+    }
+    let read = |name: &str| {
+        let path = format!("/proc/sys/kernel/{name}");
+        std::fs::read_to_string(path).ok().and_then(|t| t.trim().parse::<u64>().ok())
+    };
+    let (Some(segment), Some(pages)) = (read("shmmax"), read("shmall")) else {
+        let remedy = "mount /proc";
+        return vec![Check::warning("shared memory", "the kernel's limits cannot be read", remedy)];
+    };
+    let all = pages.saturating_mul(4096);
+    let gigabytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let found = format!(
+        "limits: {:.1} GiB a segment, {:.1} GiB in all; data buffers need {:.1} GiB",
+        gigabytes(segment).min(1e6),
+        gigabytes(all).min(1e6),
+        gigabytes(BUFFERS)
+    );
+    vec![if segment < 1 << 30 || all < BUFFERS {
+        Check::failure("shared memory", found, "raise kernel.shmmax and kernel.shmall (sysctl)")
+    } else {
+        Check::ok("shared memory", found)
+    }]
+}
