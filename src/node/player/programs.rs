@@ -410,7 +410,7 @@ mod tests {
         p.tick(at(10), &mut fx);
         let socket = dir.path().join("appliance-keep-0-daq.sock");
         let started = format!("spawn keep --socket {} --die-with-parent -- /site/daq", socket.display());
-        assert_eq!(orders(&mut fx), [started.clone()]);
+        assert_eq!(orders(&mut fx), std::slice::from_ref(&started));
         p.tick(at(30), &mut fx);
         assert_eq!(orders(&mut fx), ["connect"]);
         event(&mut p, Event::ConnectFailed { tag: link, error: "not yet".into() }, at(30), &mut fx);
