@@ -20,10 +20,14 @@ pub struct Bound {
 ///
 /// `TypeError`, naming method and argument, for too many, missing, doubled or unknown arguments and for
 /// wrong types. `null` is accepted where the default is `None`.
-pub fn bind(method: &'static Method, call: Call) -> Result<Bound, CallError> {
+pub fn bind(method: &'static Method, mut call: Call) -> Result<Bound, CallError> {
     // Said in errors only: a call that binds does not pay for it.
     let place = || format!("{}.{}()", method.interface, method.name);
     let most = method.args.len();
+    if method.args.last().is_some_and(|a| a.kind == Kind::Rest) && call.args.len() + 1 >= most {
+        let rest = call.args.split_off(most - 1);
+        call.args.push(Value::List(rest));
+    }
     if call.args.len() > most {
         let given = call.args.len();
         return Err(CallError::type_error(format!(
@@ -78,9 +82,16 @@ fn check(kind: Kind, value: Value) -> Result<Value, Value> {
         | (Kind::Int, value @ Value::Int(_))
         | (Kind::Number, value @ (Value::Int(_) | Value::Float(_)))
         | (Kind::Str, value @ Value::Str(_))
-        | (Kind::List, value @ Value::List(_)) => Ok(value),
+        | (Kind::List | Kind::Rest, value @ Value::List(_))
+        | (Kind::Bytes, value @ Value::Bytes(_)) => Ok(value),
+        (Kind::Bytes, Value::Str(text)) => bytes_of(&text).map(Value::Bytes).ok_or(Value::Str(text)),
         (_, value) => Err(value),
     }
+}
+
+/// One byte per character; `None` if one is above U+00FF.
+pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }
 
 /// A default of the method table as a value: `None`, `True`, `10`, `10.0`, `[]`, `'text'` or bare text.
@@ -109,6 +120,8 @@ impl Kind {
             Kind::Number => "number",
             Kind::Str => "str",
             Kind::List => "list",
+            Kind::Bytes => "bytes (characters U+0000 to U+00FF)",
+            Kind::Rest => "any number of values",
         }
     }
 }
@@ -163,6 +176,14 @@ impl Bound {
     pub fn list(&self, name: &str) -> Option<&[Value]> {
         match self.value(name) {
             Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// An argument of [`Kind::Bytes`].
+    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
+        match self.value(name) {
+            Value::Bytes(bytes) => Some(bytes),
             _ => None,
         }
     }
@@ -237,6 +258,28 @@ mod tests {
         ] {
             assert_eq!(got, Err(want.to_owned()));
         }
+    }
+
+    #[test]
+    fn the_last_argument_can_take_all_the_rest() {
+        const REST: Arg = Arg { name: "rest", kind: Kind::Rest, ..X };
+        static MANY: Method = Method { args: &[X, REST], ..ADD };
+        for n in 1..4 {
+            let args: Vec<Value> = (0..n).map(Value::Int).collect();
+            let bound = call(&MANY, &args, &[]).expect("binds");
+            assert_eq!((bound.int("x"), bound.list("rest")), (Some(0), Some(&args[1..])));
+        }
+        assert_eq!(call(&MANY, &[], &[]), Err("bank.add() misses argument 'x'".into()));
+    }
+
+    #[test]
+    fn text_is_bytes_one_for_each_character() {
+        const DATA: Arg = Arg { name: "data", kind: Kind::Bytes, ..X };
+        static WRITE: Method = Method { args: &[DATA], ..ADD };
+        let bound = call(&WRITE, &["\0\u{ff}".into()], &[]).expect("binds");
+        assert_eq!(bound.bytes("data"), Some(&[0, 0xFF][..]));
+        let error = call(&WRITE, &["\u{100}".into()], &[]).expect_err("no byte");
+        assert!(error.contains("U+0000 to U+00FF"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{CallError, ErrorClass, Family};
 
-const CLASSES: [(ErrorClass, &str); 7] = [
+const CLASSES: [(ErrorClass, &str); 8] = [
     (ErrorClass::KeyError, "KeyError"),
     (ErrorClass::TypeError, "TypeError"),
     (ErrorClass::ValueError, "ValueError"),
@@ -10,6 +10,7 @@ const CLASSES: [(ErrorClass, &str); 7] = [
     (ErrorClass::Exception, "Exception"),
     (ErrorClass::RuntimeError, "RuntimeError"),
     (ErrorClass::ValonException, "ValonException"),
+    (ErrorClass::NotImplementedError, "NotImplementedError"),
 ];
 
 const FAMILIES: [(Family, &str); 5] = [
@@ -38,7 +39,7 @@ impl ErrorClass {
             | ErrorClass::TypeError
             | ErrorClass::ValueError
             | ErrorClass::AttributeError => Family::Invalid,
-            ErrorClass::Exception => Family::Refused,
+            ErrorClass::Exception | ErrorClass::NotImplementedError => Family::Refused,
             ErrorClass::RuntimeError | ErrorClass::ValonException => Family::Peer,
         }
     }

@@ -51,6 +51,10 @@ pub enum Kind {
     Str,
     /// list
     List,
+    /// bytes; text counts as one byte per character, U+0000 to U+00FF
+    Bytes,
+    /// every further positional argument, as a list; the last argument of a method only
+    Rest,
 }
 
 /// One argument of a method.
@@ -125,6 +129,8 @@ pub enum ErrorClass {
     RuntimeError,
     /// synthesizer failures
     ValonException,
+    /// a method that exists in name only
+    NotImplementedError,
 }
 
 /// Which of the five families an error belongs to; new faces show it.

@@ -1,6 +1,6 @@
 //! [`Table`]: the methods of a role by interface and name.
 
-use super::{CallError, Method};
+use super::{CallError, ErrorClass, Method};
 use crate::value::Value;
 
 /// Names a client's proxy object uses itself: a method so called would break the client.
@@ -14,6 +14,10 @@ const RESERVED: &str = "list_methods";
 pub struct Table {
     methods: Vec<&'static Method>,
     interfaces: Vec<&'static str>,
+    /// Found by name, but in no list.
+    unlisted: Vec<&'static Method>,
+    /// Interface and names that exist elsewhere and cannot be called here.
+    plumbing: Vec<(&'static str, &'static [&'static str])>,
 }
 
 /// A table that must not be published.
@@ -41,7 +45,7 @@ impl Table {
         }
         let mut interfaces: Vec<&'static str> = methods.iter().map(|m| m.interface).collect();
         interfaces.dedup();
-        Ok(Table { methods, interfaces })
+        Ok(Table { methods, interfaces, ..Table::default() })
     }
 
     /// Adds an interface that exists although it has no methods (`bank.roach` without a ROACH).
@@ -49,6 +53,18 @@ impl Table {
         if let Err(at) = self.interfaces.binary_search(&name) {
             self.interfaces.insert(at, name);
         }
+        self
+    }
+
+    /// Adds methods that clients call although no list has them (`_request`).
+    pub fn with_unlisted(mut self, methods: &'static [Method]) -> Table {
+        self.unlisted.extend(methods);
+        self
+    }
+
+    /// Adds names that a client of the reference may know: a call is told that there is no such thing here.
+    pub fn with_plumbing(mut self, interface: &'static str, names: &'static [&'static str]) -> Table {
+        self.plumbing.push((interface, names));
         self
     }
 
@@ -74,7 +90,24 @@ impl Table {
     pub fn find(&self, interface: &str, method: &str) -> Result<&'static Method, CallError> {
         let methods = self.of_interface(interface).ok_or_else(|| CallError::key_error(interface))?;
         let at = methods.binary_search_by_key(&method, |m| m.name);
-        at.map(|i| methods[i]).map_err(|_| CallError::key_error(method))
+        match at {
+            Ok(i) => Ok(methods[i]),
+            Err(_) => self.find_unlisted(interface, method),
+        }
+    }
+
+    fn find_unlisted(&self, interface: &str, method: &str) -> Result<&'static Method, CallError> {
+        if let Some(found) = self.unlisted.iter().find(|m| m.interface == interface && m.name == method) {
+            return Ok(found);
+        }
+        let is_plumbing = |(of, names): &(&str, &[&str])| *of == interface && names.contains(&method);
+        if self.plumbing.iter().any(is_plumbing) {
+            let class = ErrorClass::NotImplementedError;
+            let text =
+                format!("{interface}.{method} works on Python objects and cannot be called from outside");
+            return Err(CallError::new(class, class.usual_family(), text));
+        }
+        Err(CallError::key_error(method))
     }
 
     /// The reply to `list_methods`: `[[name, doc], ..]`, or the pair clients know for a wrong interface.
@@ -139,6 +172,18 @@ mod tests {
             let error = table().find(interface, name).expect_err("not there");
             assert_eq!((error.class, error.message.as_str()), (ErrorClass::KeyError, text));
         }
+    }
+
+    #[test]
+    fn unlisted_methods_and_plumbing_are_found_by_name_only() {
+        static HIDDEN: &[Method] = &[method("bank.roach", "_request", "")];
+        let table = table().with_unlisted(HIDDEN).with_plumbing("bank.roach", &["join"]);
+        assert_eq!(table.find("bank.roach", "_request").map(|m| m.name), Ok("_request"));
+        assert_eq!(table.list_methods("bank.roach"), Value::List(vec![]));
+        let class = |name| table.find("bank.roach", name).expect_err("not callable").class;
+        assert_eq!(class("join"), ErrorClass::NotImplementedError);
+        assert_eq!(class("nope"), ErrorClass::KeyError);
+        assert_eq!(table.find("bank", "join").expect_err("elsewhere").class, ErrorClass::KeyError);
     }
 
     #[test]

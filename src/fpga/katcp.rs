@@ -13,7 +13,7 @@ mod tests;
 use super::{Fpga, FpgaError, FpgaOp, FpgaReply, OpId};
 use crate::proto::katcp::{Message, printable};
 use crate::session::katcp_client::{
-    Answer, Config, Counters, KatcpClient, LinkState, Output, RequestError, RequestId,
+    Answer, Config, Counters, KatcpClient, LinkState, Output, Protocol, RequestError, RequestId,
 };
 use crate::units::{Mono, Now};
 use requests::{Ask, Collected};
@@ -176,6 +176,10 @@ impl KatcpFpga {
     }
 
     fn begin(&mut self, id: OpId, op: FpgaOp, now: Now) {
+        if op == FpgaOp::CountsMilliseconds {
+            let answer = self.counts_milliseconds();
+            return self.done.push_back((id, answer));
+        }
         match Rounds::of(&op, &self.config.unverified) {
             Some(mut rounds) => {
                 let asks = rounds.first();
@@ -186,6 +190,17 @@ impl KatcpFpga {
                 Ok(asks) => self.ask(id, asks, None, now),
                 Err(error) => self.done.push_back((id, Err(error))),
             },
+        }
+    }
+
+    fn counts_milliseconds(&self) -> Result<FpgaReply, FpgaError> {
+        match self.client.state() {
+            LinkState::Up(protocol) => Ok(FpgaReply::Flag(protocol == Protocol::V4)),
+            _ => Err(FpgaError::NotConnected {
+                op: "convert_seconds".into(),
+                board: self.config.board.clone(),
+                why: "its protocol is not known yet".into(),
+            }),
         }
     }
 

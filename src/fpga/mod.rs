@@ -27,6 +27,8 @@ pub enum FpgaOp {
     Status,
     /// Is the server alive?
     Ping,
+    /// Does the server count times in milliseconds (KATCP 4) or in seconds? Nothing is sent.
+    CountsMilliseconds,
     /// Read bytes.
     Read {
         /// Register name.

@@ -35,6 +35,7 @@ impl Access {
         let right = match (&peer.address, peer.credentials) {
             (Address::Unix(_), Some(c)) if c.uid == 0 || c.uid == self.own_uid => Right::Write,
             (Address::Unix(_), _) => Right::Read,
+            (Address::Serial(_), _) => Right::Nothing,
             (Address::Tcp(from), _) => self.network_right(canonical(from.ip())),
         };
         match right {
@@ -68,6 +69,7 @@ pub fn peer_name(peer: &Peer) -> String {
     match (&peer.address, peer.credentials) {
         (Address::Tcp(a), _) => format!("tcp://{a}"),
         (Address::Unix(_), Some(c)) => format!("unix:pid={},uid={}", c.pid, c.uid),
+        (Address::Serial(path), _) => format!("serial:{}", path.display()),
         (Address::Unix(path), None) => format!("unix:{}", path.display()),
     }
 }

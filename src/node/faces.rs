@@ -39,6 +39,7 @@ impl Port {
         match (self.protocol, bound) {
             (Protocol::Json, Address::Tcp(a)) => format!("json=tcp://{a}"),
             (Protocol::Binary, Address::Tcp(a)) => format!("rpc=rpc://{a}"),
+            (_, Address::Serial(p)) => format!("serial={}", p.display()),
             (_, Address::Unix(p)) => format!("rpc=unix:{}", p.display()),
         }
     }

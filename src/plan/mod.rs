@@ -45,7 +45,8 @@ pub enum Step {
         /// Wanted value.
         value: u32,
     },
-    /// Set the frequency of a synthesizer channel behind the board's server.
+    /// Set the frequency of a synthesizer channel and wait for its lock, within a second; that it does not lock is
+    /// only warned about.
     SynthFrequency {
         /// 0 = A, 8 = B.
         channel: u8,

@@ -13,6 +13,7 @@
 //!                       MONITORING            READY ◄───────────────────┘
 //! ```
 
+mod board_calls;
 mod calls;
 mod describe;
 mod jobs;
@@ -26,8 +27,9 @@ mod status;
 
 pub use restore::Adopted;
 
+pub use board_calls::MOST_CALLS;
 pub use messages::{
-    Deadlines, FpgaKey, Input, Output, StatusAnswer, StatusKey, StatusOrder, StepKey, Ticket,
+    Deadlines, FpgaKey, Input, Output, StatusAnswer, StatusKey, StatusOrder, StepKey, Ticket, WorkId,
 };
 
 use super::children::ChildSlot;
@@ -38,7 +40,7 @@ use super::methods::PlayerCall;
 use super::saved::{Changes, Saved};
 use super::state::{Link, State};
 use crate::api::{CallError, Outcome};
-use crate::config::dibas::{Bank, Dibas, Mode};
+use crate::config::dibas::{Bank, Dibas, Mode, SynthAt};
 use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
 use crate::plan::Child;
 use crate::plan::runner::Done;
@@ -89,6 +91,10 @@ pub struct Player {
     /// Something that is saved may have changed.
     unsaved: bool,
     last_saved: Option<Saved>,
+    procedures: Vec<board_calls::Running>,
+    last_work: u64,
+    /// The way to the synthesizer has opened and it has not been set up since.
+    synth_due: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -127,6 +133,9 @@ impl Player {
             changes: Changes::default(),
             unsaved: false,
             last_saved: None,
+            procedures: Vec::new(),
+            last_work: 0,
+            synth_due: false,
             outputs: VecDeque::new(),
         }
     }
@@ -137,6 +146,9 @@ impl Player {
             Input::Call { ticket, call } => self.call(ticket, call, now),
             Input::Fpga { key: FpgaKey::Plan(key), result } => self.step_done(key, Done::Fpga(result), now),
             Input::Fpga { key: FpgaKey::Probe, result } => self.probed(result, now),
+            Input::Fpga { key: FpgaKey::Work(id), result } => self.board_answered(id, result, now),
+            Input::Synth { id, result } => self.synth_answered(id, result, now),
+            Input::SynthLine(state) => self.synth_line(state, now),
             Input::Status { key, answer } => self.status_answered(key, answer, now),
             Input::ChildStarted { child, pid } => self.child_started(child, pid, now),
             Input::SpawnFailed { child, error } => self.spawn_failed(child, &error),
@@ -145,7 +157,10 @@ impl Player {
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
             Input::ParFile { path, text } => self.par_file_read(&path, text, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
-            Input::Cancel { ticket } => self.cancel(ticket),
+            Input::Cancel { ticket } => {
+                self.cancel(ticket);
+                self.end_calls(Some(ticket), &CallError::exception("cancelled"), now);
+            }
             Input::Shutdown => self.shutdown(now),
             Input::HandOver => self.hand_over(now),
         }
@@ -163,6 +178,7 @@ impl Player {
             self.hosts_known(Vec::new(), now);
         }
         self.par_file_overdue(now);
+        self.wake_procedures(now);
         self.watchdog(now);
         self.watch_daq_stop(now);
         self.settle(now);
@@ -182,6 +198,7 @@ impl Player {
             self.next_watchdog,
             self.scan_end(),
             self.after_stop.map(|(next, _)| next),
+            self.procedures_deadline(),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
             self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {
@@ -196,10 +213,11 @@ impl Player {
         Deadlines { mono: mono.into_iter().flatten().min(), utc }
     }
 
-    /// A job is at work: further writes have to wait. Not while shutting down: they are refused then.
+    /// A job, or a call that changes the board, is at work: further writes have to wait. Not while shutting down: they are refused then.
     pub fn is_busy(&self) -> bool {
         let waiting = self.waiting_for_hosts.is_some() || self.waiting_for_par_file.is_some();
-        self.state != State::ShuttingDown && (self.job.is_some() || waiting)
+        let at_work = self.job.is_some() || self.hardware_is_changing();
+        self.state != State::ShuttingDown && (at_work || waiting)
     }
 
     /// What the running job is, for messages: `set_mode(MODE1)`.
@@ -221,7 +239,10 @@ impl Player {
         }
         self.link = link;
         self.probe_due = self.link == Link::Up && (self.mode.is_some() || self.job.is_some());
+        let behind_board = self.bank.synth.as_ref().is_some_and(|s| s.where_ == SynthAt::Katcp);
+        self.synth_due |= self.link == Link::Up && behind_board;
         self.probe();
+        self.wake_procedures(now);
         self.outputs.push_back(Output::Changed);
     }
 
@@ -267,6 +288,7 @@ impl Player {
         if let Some(waiting) = self.waiting_for_par_file.take() {
             self.reply(Some(waiting.ticket), Err(shutting_down()));
         }
+        self.end_calls(None, &shutting_down(), now);
         if let Some(mut job) = self.job.take() {
             job.runner.cancel();
             self.reply(job.ticket, Err(shutting_down()));

@@ -5,7 +5,7 @@
 //! replaced by waits on a state.
 
 use crate::api::{CallError, ErrorClass, Family};
-use crate::config::dibas::{Bank, Dibas, Mode, PhaseStep, RegisterValue, SynthAt};
+use crate::config::dibas::{Bank, Dibas, Mode, PhaseStep, RegisterValue};
 use crate::fpga::FpgaOp;
 use crate::plan::{Child, Phase, Plan, Step};
 use crate::player::engine::Prepared;
@@ -189,20 +189,9 @@ pub fn stop_programs() -> Plan {
 }
 
 fn program(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Result<(), CallError> {
-    match site.bank.synth.as_ref().map(|s| s.where_) {
-        Some(SynthAt::Katcp) => {
-            plan.push(Phase::strict(
-                "synthesizer",
-                vec![Step::SynthFrequency { channel: 0, mhz: facts.valon_mhz }],
-            ));
-        }
-        Some(SynthAt::Local) => {
-            return Err(refuse(format!(
-                "Mode {} needs the synthesizer of {}, which is configured as 'local' (serial port); this version drives synthesizers through the ROACH (synth = katcp) only",
-                mode.name, site.bank.name
-            )));
-        }
-        None => {}
+    if site.bank.synth.is_some() {
+        let clock = Step::SynthFrequency { channel: 0, mhz: facts.valon_mhz };
+        plan.push(Phase::strict("synthesizer", vec![clock]));
     }
     let deprogram = Step::Fpga(FpgaOp::Program { image: None });
     plan.push(Phase::strict("deprogram", vec![deprogram]).or_warn());

@@ -6,6 +6,8 @@
 use crate::api::bind::Bound;
 use crate::api::table::Table;
 use crate::api::{Arg, CallError, Class, Effect, Kind, Method, builtin};
+use crate::player::board::{self, BoardCall};
+use crate::player::synth;
 use crate::value::Value;
 
 /// A call of the interface `bank`, arguments bound and typed.
@@ -80,6 +82,8 @@ pub enum PlayerCall {
     PlayerState,
     /// `read_config_file`
     ReadConfigFile,
+    /// A method of `bank.roach` or `bank.valon`.
+    Board(Box<BoardCall>),
 }
 
 const fn arg(
@@ -359,11 +363,26 @@ pub static BANK: &[Method] = &[
     ),
 ];
 
+static ROACH: [Method; board::ROACH.len()] = board::methods(board::ROACH);
+static VALON: [Method; synth::VALON.len()] = board::methods(synth::VALON);
+static ROACH_UNLISTED: [Method; board::UNLISTED.len()] = board::methods(board::UNLISTED);
+
 /// Everything a player publishes. The interfaces `bank.roach` and `bank.valon` exist without methods: a Dealer asks
 /// for their lists before it does anything else.
 pub fn table() -> Table {
-    let table = Table::new(&[BANK, builtin::METHODS]).expect("a unit test builds this table");
-    table.with_interface("bank.roach").with_interface("bank.valon")
+    table_of(true, true)
+}
+
+/// What the player of a bank publishes that has a ROACH, a synthesizer, or neither.
+pub fn table_of(roach: bool, synth: bool) -> Table {
+    let by_hand: &[Method] = if roach { &ROACH } else { &[] };
+    let valon: &[Method] = if synth { &VALON } else { &[] };
+    let table = Table::new(&[BANK, by_hand, valon, builtin::METHODS]).expect("a unit test builds this table");
+    let table = table.with_interface("bank.roach").with_interface("bank.valon");
+    match roach {
+        true => table.with_unlisted(&ROACH_UNLISTED).with_plumbing("bank.roach", board::PLUMBING),
+        false => table,
+    }
 }
 
 impl PlayerCall {
@@ -380,11 +399,20 @@ impl PlayerCall {
                 | ArmRoach
                 | DisarmRoach
                 | ReadConfigFile
+                | Board(_)
         )
     }
 
     /// The call of a method of the table, its arguments bound and checked.
-    pub fn from_bound(method: &str, bound: &Bound) -> Result<PlayerCall, CallError> {
+    pub fn from_bound(method: &Method, bound: &Bound) -> Result<PlayerCall, CallError> {
+        match method.interface {
+            "bank.roach" => Ok(PlayerCall::Board(Box::new(BoardCall::from_bound(method.name, bound)?))),
+            "bank.valon" => Ok(PlayerCall::Board(Box::new(synth::valon_call(method.name, bound)?))),
+            _ => PlayerCall::of_bank(method.name, bound),
+        }
+    }
+
+    fn of_bank(method: &str, bound: &Bound) -> Result<PlayerCall, CallError> {
         let any = |name| bound.value(name).clone();
         let text = |name| bound.text(name).map(str::to_owned);
         let flag = |name| bound.flag(name).unwrap_or(false);
@@ -453,7 +481,7 @@ mod tests {
                 kwargs: vec![],
             };
             let bound = bind(m, call).expect(m.name);
-            PlayerCall::from_bound(m.name, &bound).expect(m.name);
+            PlayerCall::from_bound(m, &bound).expect(m.name);
         }
     }
 }

@@ -13,4 +13,5 @@ pub mod katcp;
 pub mod rpc_frame;
 pub mod spead;
 pub mod status_cards;
+pub mod valon;
 pub mod zmtp;

@@ -1,23 +1,27 @@
 //! One stream connection: its socket, what it waits for, and the bytes queued for the peer.
 
 use super::{Address, ConnectOptions, Tag};
+use crate::sys::serial::SerialPort;
 use crate::sys::sockopt;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
+use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 
 /// Pieces handed to one `writev`.
 const SLICES_MAX: usize = 64;
 /// Reads spent on input nobody wants before a connection is closed.
 const DISCARDS_MAX: usize = 64;
 
-/// A stream of either kind.
+/// A stream of any kind.
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Serial(SerialPort),
 }
 
 /// The same call on whichever stream it is.
@@ -26,6 +30,7 @@ macro_rules! either {
         match $self {
             Socket::Tcp($s) => $body,
             Socket::Unix($s) => $body,
+            Socket::Serial($s) => $body,
         }
     };
 }
@@ -36,6 +41,7 @@ impl Socket {
         match address {
             Address::Tcp(to) => TcpStream::connect(*to).map(Socket::Tcp),
             Address::Unix(path) => UnixStream::connect(path).map(Socket::Unix),
+            Address::Serial(path) => SerialPort::open(path).map(Socket::Serial),
         }
     }
 
@@ -53,23 +59,33 @@ impl Socket {
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
-        either!(self, s => s.register(registry, token, both))
+        match self {
+            Socket::Tcp(s) => s.register(registry, token, both),
+            Socket::Unix(s) => s.register(registry, token, both),
+            Socket::Serial(s) => SourceFd(&s.as_raw_fd()).register(registry, token, both),
+        }
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) {
         // Closing the descriptor would do the same; failing here has no consequence.
-        let _ = either!(self, s => s.deregister(registry));
+        let _ = match self {
+            Socket::Tcp(s) => s.deregister(registry),
+            Socket::Unix(s) => s.deregister(registry),
+            Socket::Serial(s) => SourceFd(&s.as_raw_fd()).deregister(registry),
+        };
     }
 
     /// `Ok(false)` while the connection is still being made.
     pub(super) fn established(&self) -> io::Result<bool> {
-        if let Some(error) = either!(self, s => s.take_error())? {
+        let (error, peer) = match self {
+            Socket::Tcp(s) => (s.take_error()?, s.peer_addr().map(drop)),
+            Socket::Unix(s) => (s.take_error()?, s.peer_addr().map(drop)),
+            // It was opened or it was not.
+            Socket::Serial(_) => return Ok(true),
+        };
+        if let Some(error) = error {
             return Err(error);
         }
-        let peer = match self {
-            Socket::Tcp(s) => s.peer_addr().map(drop),
-            Socket::Unix(s) => s.peer_addr().map(drop),
-        };
         match peer {
             Ok(()) => Ok(true),
             Err(e) if e.kind() == ErrorKind::NotConnected => Ok(false),
@@ -96,7 +112,12 @@ impl Socket {
     }
 
     pub(super) fn finish_writing(&self) {
-        let _ = either!(self, s => s.shutdown(Shutdown::Write));
+        let _ = match self {
+            Socket::Tcp(s) => s.shutdown(Shutdown::Write),
+            Socket::Unix(s) => s.shutdown(Shutdown::Write),
+            // A serial line has no end that its peer could see.
+            Socket::Serial(_) => Ok(()),
+        };
     }
 }
 

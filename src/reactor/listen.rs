@@ -49,6 +49,7 @@ impl Listener {
                 registry.register(&mut socket, token, Interest::READABLE)?;
                 Ok(Listener { tag, address: address.clone(), socket: ListenSocket::Unix { socket, file } })
             }
+            Address::Serial(_) => Err(io::Error::other("nobody can listen on a serial port")),
         }
     }
 

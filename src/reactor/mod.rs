@@ -51,6 +51,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A Unix stream socket; created mode 0660, a stale socket file is replaced.
     Unix(PathBuf),
+    /// A serial port, 9600 8N1, raw; to connect to only.
+    Serial(PathBuf),
 }
 
 /// Who is at the other end.

@@ -8,6 +8,7 @@ pub mod liveness;
 pub mod rpc_client;
 pub mod rpc_link;
 pub mod rpc_server;
+pub mod valon_line;
 pub mod zmq_rep;
 pub mod zmq_req;
 pub mod zmtp_link;

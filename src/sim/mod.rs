@@ -7,3 +7,4 @@ pub mod packets;
 pub mod roach2;
 pub mod roach_app;
 pub mod station;
+pub mod valon;

@@ -116,7 +116,7 @@ impl RoachApp {
 fn name_of(peer: &Peer) -> String {
     match &peer.address {
         Address::Tcp(address) => address.to_string(),
-        Address::Unix(path) => path.display().to_string(),
+        Address::Unix(path) | Address::Serial(path) => path.display().to_string(),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod private_dir;
 pub mod realtime;
 pub mod region;
 pub mod resolve;
+pub mod serial;
 pub mod sockopt;
 pub mod stream;
 pub mod sysv_shm;

@@ -4,10 +4,13 @@
 //! and presence, the free text of the greeting not at all; everything else is exact.
 
 use crate::report::{GoldenFile, Report};
+use appliance::api::bind;
 use appliance::fpga::model::{BoardConfig, Catalogue, Design, numbered_registers};
+use appliance::player::methods;
 use appliance::proto::bof::{Bof, Endian};
 use appliance::proto::fpg::Fpg;
 use appliance::proto::gateware::{Access, Register};
+use appliance::proto::json;
 use appliance::proto::katcp::{Decoder, Kind, Message, printable};
 use appliance::session::katcp_client::{Class, Config, KatcpClient, Output as LinkOutput};
 use appliance::sim::roach2::{ClientId, Output, Roach, RoachConfig, Speaks};
@@ -41,11 +44,38 @@ pub fn run(file: &GoldenFile, report: &mut Report) -> bool {
     if let Some(methods) = json.get("methods").and_then(Value::as_array) {
         for method in methods {
             let name = format!("{}: {}", file.name, method["name"].as_str().unwrap_or("?"));
-            report.skip(&name, "the bank.roach interface is not part of this version");
+            report.check(&name, roach_method(method));
+        }
+        let unlisted = json["also_listed"].as_array().map_or(&[][..], |v| v);
+        for name in unlisted.iter().filter_map(Value::as_str) {
+            report.check(&format!("{}: {name} is not offered", file.name), not_offered(name));
         }
         return !methods.is_empty();
     }
     false
+}
+
+/// Name, arguments in their order, and defaults of a method of the table.
+fn roach_method(case: &Value) -> Result<(), String> {
+    let name = case["name"].as_str().ok_or("no name")?;
+    let table = methods::table();
+    let method = table.find("bank.roach", name).map_err(|e| e.to_string())?;
+    let wanted = case["args"].as_array().ok_or("no args")?;
+    let names: Vec<&str> = wanted.iter().filter_map(|a| a["name"].as_str()).collect();
+    same("arguments", method.args.iter().map(|a| a.name).collect(), names)?;
+    for (arg, wanted) in method.args.iter().zip(wanted) {
+        let default = arg.default.map(|d| json::to_text(&bind::python_literal(d)).map_err(|e| e.to_string()));
+        let wanted = wanted.get("default").map(Value::to_string);
+        same(&format!("default of {}", arg.name), default.transpose()?, wanted)?;
+    }
+    same("a doc", method.doc.is_empty(), false)
+}
+
+fn not_offered(name: &str) -> Result<(), String> {
+    match methods::table().find("bank.roach", name) {
+        Ok(_) => Err("is in the table".into()),
+        Err(error) => same("class", error.class.name(), "NotImplementedError"),
+    }
 }
 
 fn run_list(file: &GoldenFile, cases: &[Value], report: &mut Report) -> bool {

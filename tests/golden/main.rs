@@ -7,6 +7,7 @@
 
 mod archon;
 mod backends;
+mod board_link;
 mod daq;
 mod dibas_site;
 mod katcp;
@@ -15,6 +16,7 @@ mod modes;
 mod report;
 mod shm;
 mod traces;
+mod valon;
 
 use report::{GoldenFile, Report};
 use std::path::PathBuf;

@@ -7,6 +7,7 @@
 //! - `random`: any calls, facts and times in any order;
 //! - `node`: the node around the player, spoken to in bytes.
 
+mod by_hand;
 mod links;
 mod matrix;
 mod modes;
@@ -15,4 +16,5 @@ mod programs;
 mod random;
 mod replies;
 mod scans;
+mod simulated_board;
 mod world;

@@ -54,6 +54,8 @@ fn without_a_mode_calls_answer_the_fixed_values() {
         assert_eq!(world.ask(call), Ok(want), "{what}");
     }
     assert_eq!(world.shown("scan_number"), "8", "counted although nothing is written");
+    // The synthesizer gets what the configuration says as soon as the board is there, without any call.
+    world.log.retain(|order| !order.contains("valon-"));
     assert!(world.status.is_empty() && world.log.is_empty(), "nothing is touched: {:?}", world.log);
 }
 

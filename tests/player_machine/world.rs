@@ -448,6 +448,7 @@ impl World {
                     self.tell(Input::ParFile { path, text });
                 }
             }
+            Output::Synth { order, .. } => panic!("the example has no serial synthesizer: {order}"),
             Output::ReadConfig { ticket } => {
                 self.tell(Input::Reloaded(Box::new(dibas())));
                 self.carry_out(Output::Reply { ticket, outcome: Ok("config file loaded.".into()) });

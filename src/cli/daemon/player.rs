@@ -2,11 +2,12 @@
 
 use super::super::bank_choice;
 use super::{DaemonArgs, Refusal, desk};
-use crate::config::dibas::{Bank, Dibas, Severity};
+use crate::config::dibas::{Bank, Dibas, Severity, SynthAt};
 use crate::config::settings::{Daq, Dialect as DialectSetting, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
 use crate::node::player::board::Board;
 use crate::node::player::programs::KeepPlace;
+use crate::node::player::synth_port::{Place, SynthPort};
 use crate::node::player::work::{self, read_config};
 use crate::node::{NodeConfig, PlayerNode};
 use crate::player::config::{DaqProgram, PlayerConfig};
@@ -72,7 +73,11 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         bank.instance(),
         if settings.player.simulate { ", simulated" } else { "" }
     );
+    let synth = synth_port(settings, &bank);
     let mut node = PlayerNode::new(node_config, player_config, dibas, bank, memory, board, clock::now());
+    if let Some(synth) = synth {
+        node = node.with_synth(synth);
+    }
     if let Some(saved) = saved {
         node.restore(&saved, clock::now());
     }
@@ -198,6 +203,15 @@ fn player_config(
         daq,
         env,
     })
+}
+
+/// The synthesizer, if it hangs on this host and not on the ROACH.
+fn synth_port(settings: &Settings, bank: &Bank) -> Option<SynthPort> {
+    let local = bank.synth.as_ref().filter(|s| s.where_ == SynthAt::Local)?;
+    Some(SynthPort::new(match settings.player.simulate {
+        true => Place::Simulated(Box::default()),
+        false => Place::Serial(PathBuf::from(&local.port)),
+    }))
 }
 
 fn board_config(settings: &Settings, board: String) -> KatcpFpgaConfig {

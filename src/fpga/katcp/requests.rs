@@ -203,7 +203,7 @@ pub(super) fn script(op: FpgaOp, unverified: &[String]) -> Result<Vec<Ask>, Fpga
         FpgaOp::I2cWrite { address, data } => vec![i2c_write(address, data)],
         FpgaOp::I2cRead { address, len } => vec![i2c_read(address, len)],
         FpgaOp::Raw { name, args } => vec![raw_request(&name, args)?],
-        FpgaOp::SetArp { .. } | FpgaOp::WriteChanged { .. } => {
+        FpgaOp::SetArp { .. } | FpgaOp::WriteChanged { .. } | FpgaOp::CountsMilliseconds => {
             return Err(FpgaError::Unsupported("one round of an operation of several".into()));
         }
     })

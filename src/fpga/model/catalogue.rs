@@ -70,7 +70,10 @@ pub fn dibas_registers() -> RegisterMap {
         .flat_map(|(prefix, count, suffix)| (0..*count).map(move |n| (format!("{prefix}{n}{suffix}"), 4)));
     let lo_tables = (0..8).flat_map(|s| (0..16).map(move |n| (format!("s{s}_lo_{n}_lo_ram"), LO_TABLE)));
     let blocks = BLOCKS.iter().map(|(n, size)| ((*n).to_owned(), *size));
-    let all = singles.chain(numbered).chain(lo_tables).chain(blocks);
+    let snapshots = SNAPSHOTS
+        .iter()
+        .flat_map(|s| SNAPSHOT.iter().map(move |(part, size)| (format!("{s}_{part}"), *size)));
+    let all = singles.chain(numbered).chain(lo_tables).chain(blocks).chain(snapshots);
     RegisterMap::new(placed(all)).expect("the names of the tables below are unique")
 }
 
@@ -139,6 +142,20 @@ const NUMBERED: &[(&str, u32, &str)] = &[
     ("PT_", 8, ""),
     ("part2_x_id", 20, ""),
     ("part2_x_ip", 20, ""),
+];
+
+/// Snapshot blocks of the converters.
+const SNAPSHOTS: &[&str] = &["adcsnap0", "adcsnap1"];
+
+/// Registers of a snapshot block, of the older and the newer kind.
+const SNAPSHOT: &[(&str, u32)] = &[
+    ("ctrl", 4),
+    ("status", 4),
+    ("addr", 4),
+    ("trig_offset", 4),
+    ("tr_en_cnt", 4),
+    ("val", 4),
+    ("bram", 8192),
 ];
 
 /// Blocks: the switching-signal table and the 10 GbE cores.

@@ -4,7 +4,7 @@
 //! S_ctrl 0->1   S_status = 1<<31                       running
 //! a while later S_bram = start, start+1, ... (32 bit)  S_status = bytes, S_tr_en_cnt = bytes + offset
 //! ```
-//! The trigger always comes at once and every sample is valid, whatever bits 1 to 3 of `S_ctrl` ask for.
+//! Older clients look at `S_addr`, which has the last word written instead of the bytes. The trigger always comes at once and every sample is valid, whatever bits 1 to 3 of `S_ctrl` ask for.
 
 use super::Board;
 use super::cells::Cells;
@@ -42,6 +42,7 @@ impl Board {
     pub(super) fn capture(&mut self, block: SnapshotBlock, now: Utc) {
         self.captures.retain(|c| c.block != block);
         self.poke(&block.part("status"), 0, &RUNNING.to_be_bytes());
+        self.poke(&block.part("addr"), 0, &RUNNING.to_be_bytes());
         let nanos = i64::try_from(self.config.snapshot_time.as_nanos()).unwrap_or(i64::MAX);
         self.captures.push(Capture { block, done: Utc(now.0.saturating_add(nanos)) });
         self.finish_captures(now);
@@ -68,6 +69,8 @@ impl Board {
         let offset = self.word(&block.part("trig_offset"));
         self.poke(&block.part("tr_en_cnt"), 0, &cell.size.wrapping_add(offset).to_be_bytes());
         self.poke(&block.part("status"), 0, &cell.size.to_be_bytes());
+        let last = (cell.size / 4).saturating_sub(1);
+        self.poke(&block.part("addr"), 0, &last.to_be_bytes());
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod board;
 pub mod programs;
 pub mod status_port;
+pub mod synth_port;
 pub mod work;
 
 use super::desk::{Ask, Desk, DeskConfig, Trade};
@@ -10,12 +11,13 @@ use super::timers::Timers;
 use super::work as node_work;
 use crate::api::bind::Bound;
 use crate::api::{CallError, Family, Method, Outcome};
-use crate::config::dibas::{Bank, Dibas};
+use crate::config::dibas::{Bank, Dibas, SynthAt};
 use crate::fpga::FpgaError;
 use crate::player::bank::{Adopted, Input, Output, Player, StatusOrder, Ticket};
 use crate::player::config::PlayerConfig;
 use crate::player::methods::{self, PlayerCall};
 use crate::player::saved::Saved;
+use crate::proto::valon::order::SynthError;
 use crate::reactor::{App, Effect, Effects, Event, Request, Tag, TimerKey, When};
 use crate::shm::StatusMemory;
 use crate::units::Now;
@@ -24,13 +26,16 @@ use board::Board;
 use programs::{KeepPlace, Programs};
 use status_port::StatusPort;
 use std::path::PathBuf;
+use synth_port::SynthPort;
 
 const BOARD: Tag = Tag(20);
+const SYNTH: Tag = Tag(21);
 const PLAYER_MONO: TimerKey = TimerKey(1);
 const PLAYER_UTC: TimerKey = TimerKey(2);
 const STATUS: TimerKey = TimerKey(3);
 const BOARD_TIMER: TimerKey = TimerKey(4);
 const PROGRAMS: TimerKey = TimerKey(5);
+const SYNTH_TIMER: TimerKey = TimerKey(6);
 /// The player works on one bank: its plans and orders wait in one lane.
 const BANK_LANE: usize = 0;
 
@@ -61,6 +66,7 @@ pub struct PlayerNode {
     player: Player,
     status: StatusPort,
     board: Option<Board>,
+    synth: Option<SynthPort>,
     hosts: Vec<String>,
     resolve: Vec<(String, std::net::Ipv4Addr)>,
     resolve_elsewhere: bool,
@@ -88,7 +94,7 @@ impl PlayerNode {
         let trade = Trade {
             role: "player",
             node: bank.name.clone(),
-            table: methods::table(),
+            table: methods::table_of(bank.has_roach, has_synth(&bank)),
             understand,
             lane_of: lane,
         };
@@ -98,6 +104,7 @@ impl PlayerNode {
             player: Player::new(player_config, dibas, bank, true, now),
             status: StatusPort::new(status),
             board,
+            synth: None,
             hosts,
             resolve: config.resolve,
             resolve_elsewhere: config.resolve_elsewhere,
@@ -108,6 +115,12 @@ impl PlayerNode {
             readings: Vec::new(),
             timers: Timers::default(),
         }
+    }
+
+    /// The same node with its synthesizer on a serial line.
+    pub fn with_synth(mut self, synth: SynthPort) -> PlayerNode {
+        self.synth = Some(synth);
+        self
     }
 
     /// When the loop has ended: the state is in its file. The status memory is given back.
@@ -149,6 +162,7 @@ impl PlayerNode {
                 moved = true;
             }
             moved |= self.pump_board(now, fx);
+            moved |= self.pump_synth(now, fx);
             moved |= self.pump_desk(now, fx);
             if !moved {
                 break;
@@ -165,6 +179,7 @@ impl PlayerNode {
             (STATUS, self.status.deadline().map(When::Mono)),
             (BOARD_TIMER, self.board.as_ref().and_then(Board::deadline).map(When::Mono)),
             (PROGRAMS, self.programs.deadline().map(When::Mono)),
+            (SYNTH_TIMER, self.synth.as_ref().and_then(SynthPort::deadline).map(When::Mono)),
         ];
         for (key, want) in wanted {
             self.timers.want(key, want, fx);
@@ -196,6 +211,13 @@ impl PlayerNode {
                     self.player.handle(Input::Fpga { key, result }, now);
                 }
             },
+            Output::Synth { id, order } => match &mut self.synth {
+                Some(synth) => synth.submit(id, order, now),
+                None => {
+                    let result = Err(SynthError::Unreachable("this bank has no serial synthesizer".into()));
+                    self.player.handle(Input::Synth { id, result }, now);
+                }
+            },
             Output::Status { key, order } => {
                 if let Some((key, answer)) = self.status.order(key, order, now) {
                     self.player.handle(Input::Status { key, answer }, now);
@@ -223,6 +245,16 @@ impl PlayerNode {
     fn pump_board(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
         let Some(board) = &mut self.board else { return false };
         let inputs = board.pump(BOARD, &self.resolve, now, fx);
+        let moved = !inputs.is_empty();
+        for input in inputs {
+            self.player.handle(input, now);
+        }
+        moved
+    }
+
+    fn pump_synth(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
+        let Some(synth) = &mut self.synth else { return false };
+        let inputs = synth.pump(SYNTH, now, fx);
         let moved = !inputs.is_empty();
         for input in inputs {
             self.player.handle(input, now);
@@ -363,6 +395,11 @@ impl PlayerNode {
                     board.tick(now);
                 }
             }
+            SYNTH_TIMER => {
+                if let Some(synth) = &mut self.synth {
+                    synth.tick(now);
+                }
+            }
             // Orders that wait for the lock are tried again by `settle`.
             _ => {}
         }
@@ -375,10 +412,26 @@ impl PlayerNode {
                 if let Some(board) = &mut self.board {
                     board.received(conn, bytes, now);
                 }
+                if let Some(synth) = &mut self.synth {
+                    synth.received(conn, bytes, now);
+                }
             }
             Event::Closed { conn, reason } => {
                 if let Some(board) = &mut self.board {
                     board.closed(conn, &reason, now);
+                }
+                if let Some(synth) = &mut self.synth {
+                    synth.closed(conn, &reason, now);
+                }
+            }
+            Event::Connected { conn, tag: SYNTH } => {
+                if let Some(conn) = self.synth.as_mut().and_then(|synth| synth.opened(conn, now)) {
+                    fx.push(Effect::Abort { conn });
+                }
+            }
+            Event::ConnectFailed { error, tag: SYNTH } => {
+                if let Some(synth) = &mut self.synth {
+                    synth.open_failed(&error, now);
                 }
             }
             Event::Connected { conn, .. } => {
@@ -429,6 +482,9 @@ impl App for PlayerNode {
         if let Some(board) = &mut self.board {
             board.start(now);
         }
+        if let Some(synth) = &mut self.synth {
+            synth.tick(now);
+        }
         self.settle(now, fx);
     }
 
@@ -448,13 +504,14 @@ impl App for PlayerNode {
 }
 
 fn understand(method: &'static Method, bound: Bound) -> Result<PlayerCall, CallError> {
-    PlayerCall::from_bound(method.name, &bound)
+    PlayerCall::from_bound(method, &bound)
 }
 
 /// Orders that change hardware wait for the plan's entry in the record.
 fn lane(output: &Output) -> Option<usize> {
     let hardware = match output {
         Output::Fpga { .. }
+        | Output::Synth { .. }
         | Output::Spawn { .. }
         | Output::Line { .. }
         | Output::CloseInput { .. }
@@ -463,6 +520,11 @@ fn lane(output: &Output) -> Option<usize> {
         _ => false,
     };
     hardware.then_some(BANK_LANE)
+}
+
+/// A synthesizer behind the board needs the board.
+fn has_synth(bank: &Bank) -> bool {
+    bank.synth.as_ref().is_some_and(|s| bank.has_roach || s.where_ == SynthAt::Local)
 }
 
 /// The hosts of the ARP table.

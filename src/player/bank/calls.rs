@@ -109,6 +109,7 @@ impl Player {
                 .set_gbt_ss(period, &ss_list)
                 .map(|value| self.done(Change::GbtStates(period, ss_list), value)),
             PlayerCall::PlayerState => now_is(self.describe(now)),
+            PlayerCall::Board(call) => self.board_call(ticket, *call, now),
             PlayerCall::ReadConfigFile => {
                 self.outputs.push_back(Output::ReadConfig { ticket });
                 Ok(Answer::Later)

@@ -3,7 +3,6 @@
 use super::messages::{FpgaKey, Output, StatusKey, StatusOrder, StepKey, Ticket};
 use super::{ActiveMode, Player, scans};
 use crate::api::{CallError, ErrorClass, Family};
-use crate::fpga::FpgaOp;
 use crate::plan::runner::{Done, Failure, Order, Runner};
 use crate::plan::{Child, Plan, Step};
 use crate::player::compile;
@@ -86,6 +85,7 @@ impl Player {
                 break;
             }
         }
+        self.set_up_synth(now);
         self.save();
     }
 
@@ -114,8 +114,7 @@ impl Player {
             Step::Status(pairs) => self.order_status(StatusKey::Plan(key), StatusOrder::Put(pairs)),
             Step::ClearStatus => self.order_status(StatusKey::Plan(key), StatusOrder::Clear),
             Step::SynthFrequency { channel, mhz } => {
-                let op = synthesizer_request(channel, mhz);
-                self.outputs.push_back(Output::Fpga { key: FpgaKey::Plan(key), op });
+                self.set_frequency(key, channel, mhz, now);
             }
             Step::StartChild(child) => self.slot(child).start(key, now),
             Step::StopChild(child) => self.slot(child).stop(key, now),
@@ -180,12 +179,6 @@ impl Player {
             self.enter(State::Ready, now);
         }
     }
-}
-
-pub(super) fn synthesizer_request(channel: u8, mhz: f64) -> FpgaOp {
-    let name = if channel == 0 { "synth_a" } else { "synth_b" };
-    let args = [name.to_owned(), format!("{mhz:?}"), "10.0".to_owned()];
-    FpgaOp::Raw { name: "valon-set-frequency".into(), args: args.map(String::into_bytes).to_vec() }
 }
 
 pub(super) fn class_of(failure: &Failure) -> ErrorClass {

@@ -8,6 +8,7 @@ use crate::plan::runner::StepId;
 use crate::player::methods::PlayerCall;
 use crate::player::saved::Saved;
 use crate::player::state::{Host, Link};
+use crate::proto::valon::order::{Answer, Order, SynthError};
 use crate::reactor::{ChildSignal, Exit, Program};
 use crate::units::{Mono, Utc};
 use crate::value::Value;
@@ -21,11 +22,17 @@ pub struct StepKey {
     pub(super) id: StepId,
 }
 
+/// Names a procedure on the board or the synthesizer that is no plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WorkId(pub u64);
+
 /// Names an FPGA order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FpgaKey {
     /// A step of the running plan.
     Plan(StepKey),
+    /// A procedure beside the plans.
+    Work(WorkId),
     /// Our own look whether the board still runs the mode's design.
     Probe,
 }
@@ -80,6 +87,15 @@ pub enum Input {
         /// How it ended.
         result: Result<FpgaReply, FpgaError>,
     },
+    /// Completion of an order to the synthesizer on the serial line.
+    Synth {
+        /// The procedure.
+        id: WorkId,
+        /// How it ended.
+        result: Result<Answer, SynthError>,
+    },
+    /// The serial line to the synthesizer is open, or is not for this reason.
+    SynthLine(Result<(), String>),
     /// Completion of a status order.
     Status {
         /// Names the order.
@@ -148,6 +164,13 @@ pub enum Output {
         key: FpgaKey,
         /// The operation.
         op: FpgaOp,
+    },
+    /// Give to the synthesizer on the serial line of this node.
+    Synth {
+        /// The procedure.
+        id: WorkId,
+        /// The order.
+        order: Order,
     },
     /// Touch the status memory; orders are carried out in order.
     Status {
