@@ -18,6 +18,8 @@ use crate::value::Value;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// What a hook was told it finishes within this.
+const END_WITHIN: Duration = Duration::from_secs(5);
 /// First pause before a program that died is started again; doubles.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause.
@@ -58,6 +60,8 @@ pub struct Hooks {
     hooks: Vec<Hook>,
     asked: Vec<Asked>,
     next: u64,
+    /// Nothing is started any more; by then all have ended.
+    ending: Option<Mono>,
     outputs: VecDeque<Output>,
     answers: VecDeque<(TaskId, HookKey, Result<Value, String>)>,
 }
@@ -74,6 +78,7 @@ impl Hooks {
             hooks: configs.iter().map(hook).collect(),
             asked: Vec::new(),
             next: 0,
+            ending: None,
             outputs: VecDeque::new(),
             answers: VecDeque::new(),
         }
@@ -152,7 +157,9 @@ impl Hooks {
         h.pause = (h.pause * 2).min(PAUSE_LIMIT);
         h.state = State::Waiting { until, why: why.to_owned() };
         let name = self.name(hook.0);
-        log::error!("{name}: {why}");
+        if self.ending.is_none() {
+            log::error!("{name}: {why}");
+        }
         let (gone, rest) = std::mem::take(&mut self.asked).into_iter().partition(|a| a.hook == hook.0);
         self.asked = rest;
         let gone: Vec<Asked> = gone;
@@ -193,7 +200,7 @@ impl Hooks {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Now) {
-        for i in 0..self.hooks.len() {
+        for i in 0..if self.ending.is_some() { 0 } else { self.hooks.len() } {
             let due = matches!(self.hooks[i].state, State::Waiting { until, .. } if until <= now.mono);
             if due && let [path, args @ ..] = self.hooks[i].config.command.as_slice() {
                 let program = Program {
@@ -218,19 +225,32 @@ impl Hooks {
     /// When to call [`Hooks::tick`] at the latest.
     pub fn deadline(&self) -> Option<Mono> {
         let starts = self.hooks.iter().filter_map(|h| match h.state {
+            State::Waiting { .. } if self.ending.is_some() => None,
             State::Waiting { until, .. } if !h.config.command.is_empty() => Some(until),
             _ => None,
         });
-        starts.chain(self.asked.iter().map(|a| a.deadline)).min()
+        starts.chain(self.asked.iter().map(|a| a.deadline)).chain(self.ending).min()
     }
 
-    /// They are no longer needed.
-    pub fn end(&mut self) {
-        for (i, hook) in self.hooks.iter().enumerate() {
-            if !matches!(hook.state, State::Waiting { .. }) {
-                self.outputs.push_back(Output::SignalHook(HookIndex(i), ChildSignal::Term));
-            }
+    /// They are no longer needed: they hear the end of their input, finish what they were told, and end; those that
+    /// do not are signalled. `true`: all have ended, or their time is over.
+    pub fn end(&mut self, now: Now) -> bool {
+        let running = |h: &Hook| !matches!(h.state, State::Waiting { .. });
+        let Some(limit) = self.ending else {
+            self.ending = Some(now.mono + END_WITHIN);
+            let all = 0..self.hooks.len();
+            self.outputs
+                .extend(all.filter(|i| running(&self.hooks[*i])).map(|i| Output::EndHook(HookIndex(i))));
+            return !self.hooks.iter().any(running);
+        };
+        if now.mono < limit {
+            return !self.hooks.iter().any(running);
         }
+        for (i, hook) in self.hooks.iter().enumerate().filter(|(_, h)| running(h)) {
+            log::warn!("hook {:?} does not end by itself", hook.config.command);
+            self.outputs.push_back(Output::SignalHook(HookIndex(i), ChildSignal::Term));
+        }
+        true
     }
 
     /// The next order.

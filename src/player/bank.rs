@@ -91,6 +91,9 @@ pub struct Player {
     /// Something that is saved may have changed.
     unsaved: bool,
     last_saved: Option<Saved>,
+    /// States on their way to the file, and replies that wait for them.
+    saves: usize,
+    after_save: Vec<(Ticket, Outcome)>,
     procedures: Vec<board_calls::Running>,
     last_work: u64,
     /// The way to the synthesizer has opened and it has not been set up since.
@@ -133,6 +136,8 @@ impl Player {
             changes: Changes::default(),
             unsaved: false,
             last_saved: None,
+            saves: 0,
+            after_save: Vec::new(),
             procedures: Vec::new(),
             last_work: 0,
             synth_due: false,
@@ -161,6 +166,7 @@ impl Player {
                 self.cancel(ticket);
                 self.end_calls(Some(ticket), &CallError::exception("cancelled"), now);
             }
+            Input::Saved => self.saved_now(),
             Input::Shutdown => self.shutdown(now),
             Input::HandOver => self.hand_over(now),
         }

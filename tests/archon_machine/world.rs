@@ -324,7 +324,7 @@ impl World {
                 let done = Ok(Box::new(jobs::work(job)));
                 self.role.handle(Input::File { key, done }, self.now);
             }
-            Output::SpawnHook(..) | Output::TellHook(..) | Output::SignalHook(..) => {}
+            Output::SpawnHook(..) | Output::TellHook(..) | Output::EndHook(_) | Output::SignalHook(..) => {}
             Output::Finished => self.finished = true,
         }
     }

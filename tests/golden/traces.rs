@@ -241,11 +241,8 @@ impl World {
             }
             Output::Reply { outcome, .. } => self.reply = Some(outcome),
             Output::Finished => return Ok(true),
-            Output::CloseInput { .. }
-            | Output::Record(_)
-            | Output::Save(_)
-            | Output::Changed
-            | Output::Synth { .. } => {}
+            Output::Save(_) => self.player.handle(Input::Saved, self.now),
+            Output::CloseInput { .. } | Output::Record(_) | Output::Changed | Output::Synth { .. } => {}
             other => return Err(format!("unexpected order {other:?}")),
         }
         Ok(false)

@@ -441,7 +441,8 @@ impl World {
                     self.exit_soon(child, Exit::Signal(number));
                 }
             }
-            Output::CloseInput { .. } | Output::Changed | Output::Save(_) | Output::Record(_) => {}
+            Output::Save(_) => self.later(STATUS_TAKES, Fact::Input(Input::Saved)),
+            Output::CloseInput { .. } | Output::Changed | Output::Record(_) => {}
             Output::ReadParFile { path } => {
                 self.log.push(format!("read {path}"));
                 if let Some(text) = self.par_file.clone() {

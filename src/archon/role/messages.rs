@@ -134,6 +134,8 @@ pub enum Output {
     SpawnHook(HookIndex, Program),
     /// A line for it.
     TellHook(HookIndex, String),
+    /// It will hear nothing more.
+    EndHook(HookIndex),
     /// A signal for it.
     SignalHook(HookIndex, ChildSignal),
     /// What `state` shows has changed.

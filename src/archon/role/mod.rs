@@ -444,12 +444,14 @@ impl Archon {
         if self.cx.config.power_off_on_exit && self.power_off(limit, now) {
             return;
         }
-        self.finished = true;
-        self.cx.hooks.end();
+        let ended = self.cx.hooks.end(now);
         while let Some(output) = self.cx.hooks.poll() {
             self.cx.outputs.push_back(output);
         }
-        self.cx.outputs.push_back(Output::Finished);
+        if ended {
+            self.finished = true;
+            self.cx.outputs.push_back(Output::Finished);
+        }
     }
 }
 

@@ -28,6 +28,11 @@ pub fn tell(which: HookIndex, mut line: String, fx: &mut Effects<Job>) {
     fx.push(Effect::WriteChild { tag: tag(which), bytes: line.into_bytes() });
 }
 
+/// Ends its input, after what was said.
+pub fn end(which: HookIndex, fx: &mut Effects<Job>) {
+    fx.push(Effect::CloseChildInput { tag: tag(which) });
+}
+
 /// Signals it.
 pub fn signal(which: HookIndex, signal: ChildSignal, fx: &mut Effects<Job>) {
     fx.push(Effect::SignalChild { tag: tag(which), signal });

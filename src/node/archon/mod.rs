@@ -168,6 +168,7 @@ impl ArchonNode {
             }
             Output::SpawnHook(which, program) => hooks::spawn(which, program, fx),
             Output::TellHook(which, line) => hooks::tell(which, line, fx),
+            Output::EndHook(which) => hooks::end(which, fx),
             Output::SignalHook(which, signal) => hooks::signal(which, signal, fx),
             Output::Changed => {
                 let role = &self.role;

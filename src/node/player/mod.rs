@@ -227,7 +227,7 @@ impl PlayerNode {
             Output::Line { child, line } => self.programs.line(child, line, fx),
             Output::CloseInput { child } => self.programs.close_input(child, fx),
             Output::Signal { child, signal } => self.programs.signal(child, signal, fx),
-            Output::Save(saved) => self.save(saved, fx),
+            Output::Save(saved) => self.save(saved, now, fx),
             Output::Record(plan) => self.desk.enter_procedure(BANK_LANE, plan, now, fx),
             Output::ReadParFile { path } => {
                 let job = Job::Role(work::Job::ReadParFile { path });
@@ -281,20 +281,26 @@ impl PlayerNode {
             }
             work::Done::ParFileRead { path, text } => self.player.handle(Input::ParFile { path, text }, now),
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
-            work::Done::Saved { error: None } => {}
-            work::Done::Saved { error: Some(why) } => {
-                log::error!("the state was not saved, a restart would not know of it: {why}");
+            work::Done::Saved { error } => {
+                if let Some(why) = error {
+                    log::error!("the state was not saved, a restart would not know of it: {why}");
+                }
+                self.player.handle(Input::Saved, now);
             }
         }
     }
 
     /// At the end of the loop there are no workers: [`PlayerNode::leave`] does it then.
-    fn save(&mut self, saved: Box<Saved>, fx: &mut Effects<Job>) {
-        if let Some(path) = self.state_file.clone() {
-            let job = Job::Role(work::Job::Save { path, saved: saved.clone() });
-            fx.push(Effect::Work { worker: work::STATE, job });
+    fn save(&mut self, saved: Box<Saved>, now: Now, fx: &mut Effects<Job>) {
+        self.saved = Some(saved.clone());
+        match self.state_file.clone() {
+            Some(path) => {
+                // The recorder's jobs run in order: the state is there before the entry of what comes of it.
+                let job = Job::Role(work::Job::Save { path, saved });
+                fx.push(Effect::Work { worker: node_work::RECORDER, job });
+            }
+            None => self.player.handle(Input::Saved, now),
         }
-        self.saved = Some(saved);
     }
 
     fn read_config(&mut self, ticket: Option<Ticket>, now: Now, fx: &mut Effects<Job>) {
@@ -363,6 +369,7 @@ impl PlayerNode {
                 Err(CallError::new(crate::api::ErrorClass::Exception, Family::Environment, text));
             self.desk.reply(ticket, outcome, now, fx);
         }
+        self.player.handle(Input::Saved, now);
         if let Some(board) = &mut self.board {
             board.lookup_lost(why, now);
         }

@@ -44,10 +44,9 @@ impl KeepPlace {
 #[derive(Debug)]
 enum Way {
     None,
-    /// To be tried (again) then; given up at `until`.
+    /// To be tried (again) then.
     Trying {
         next: Mono,
-        until: Mono,
         connecting: bool,
     },
     Open {
@@ -66,8 +65,12 @@ struct Slot {
     found: Option<Found>,
     /// The keeper to be started, until it is heard.
     launch: Option<Program>,
+    /// It was started; nobody else's socket is tried before.
+    launched: bool,
     /// A keeper is our child; the next one waits for its end.
     keeper_runs: bool,
+    /// It must be heard by then.
+    heard_by: Mono,
     /// A program that was started before is not the one that was ordered.
     not_before: Mono,
 }
@@ -95,7 +98,17 @@ impl Programs {
             let found = keep.as_ref().and_then(|place| look(&place.socket(child)));
             let way = if found.is_some() { trying(now) } else { Way::None };
             let runs = found.is_some();
-            Slot { child, way, runs, found, launch: None, keeper_runs: false, not_before: Mono(0) }
+            Slot {
+                child,
+                way,
+                runs,
+                found,
+                launch: None,
+                launched: false,
+                keeper_runs: false,
+                heard_by: now.mono + REACHED_WITHIN,
+                not_before: Mono(0),
+            }
         };
         Programs { slots: [slot(Child::Daq), slot(Child::FitsWriter)], keep }
     }
@@ -126,7 +139,8 @@ impl Programs {
         let path = place.binary.clone();
         let program = Program { path, args, env: program.env, die_with_parent: false, detached: true };
         let slot = self.slot(child);
-        (slot.launch, slot.way, slot.not_before) = (Some(program), trying(now), now.mono);
+        (slot.launch, slot.launched, slot.way) = (Some(program), false, trying(now));
+        (slot.not_before, slot.heard_by) = (now.mono, now.mono + REACHED_WITHIN);
     }
 
     /// A command line, its end included.
@@ -177,20 +191,28 @@ impl Programs {
         let Some(place) = self.keep.clone() else { return Vec::new() };
         let mut inputs = Vec::new();
         for slot in &mut self.slots {
-            let Way::Trying { next, until, connecting } = &mut slot.way else { continue };
+            let Way::Trying { next, connecting } = &mut slot.way else { continue };
             if *connecting || *next > now.mono {
                 continue;
             }
-            if *until <= now.mono {
+            if slot.heard_by <= now.mono {
                 inputs.push(slot.lost("its keeper does not answer"));
                 continue;
             }
-            if let (Some(program), false) = (&slot.launch, slot.keeper_runs) {
-                let [_, tag, _] = tags(slot.child);
-                fx.push(Effect::Spawn { tag, program: program.clone() });
-                slot.keeper_runs = true;
-                *next = now.mono + TRY_EVERY;
-                continue;
+            match &slot.launch {
+                // The one before has not ended yet: its socket would be taken for that of the next.
+                Some(_) if slot.keeper_runs && !slot.launched => {
+                    *next = now.mono + TRY_EVERY;
+                    continue;
+                }
+                Some(program) if !slot.keeper_runs => {
+                    let [_, tag, _] = tags(slot.child);
+                    fx.push(Effect::Spawn { tag, program: program.clone() });
+                    (slot.keeper_runs, slot.launched) = (true, true);
+                    *next = now.mono + TRY_EVERY;
+                    continue;
+                }
+                _ => {}
             }
             *connecting = true;
             let address = Address::Unix(place.socket(slot.child));
@@ -267,6 +289,11 @@ impl Programs {
                 None => Err(Event::Received { conn, bytes }),
             },
             Event::Closed { conn, reason } => match self.open(conn) {
+                // Not a word was heard: it is one that was about to end, or one that is not ready.
+                Some(i) if !self.slots[i].runs && self.slots[i].launch.is_some() => {
+                    self.slots[i].way = Way::Trying { next: now.mono + TRY_EVERY, connecting: false };
+                    Ok(Vec::new())
+                }
                 // Its program is told of the keeper's death by the kernel.
                 Some(i) => {
                     Ok(vec![self.slots[i].lost(&format!("the connection to its keeper is gone: {reason:?}"))])
@@ -354,7 +381,7 @@ impl Slot {
 }
 
 fn trying(now: Now) -> Way {
-    Way::Trying { next: now.mono, until: now.mono + REACHED_WITHIN, connecting: false }
+    Way::Trying { next: now.mono, connecting: false }
 }
 
 fn say(child: Child, error: bool, line: &str) {
@@ -429,14 +456,17 @@ mod tests {
         // Its keeper takes a moment to go.
         p.spawn(Child::Daq, daq(), at(101), &mut fx);
         p.tick(at(101), &mut fx);
-        assert_eq!(orders(&mut fx), ["connect"], "nothing is started beside it");
-        event(&mut p, Event::Connected { tag: link, conn: ConnId(8) }, at(102), &mut fx);
-        let old = hello(42, at(40));
-        let facts = event(&mut p, Event::Received { conn: ConnId(8), bytes: &old }, at(103), &mut fx);
-        assert_eq!((facts.as_str(), orders(&mut fx)), ("[]", vec!["abort".to_owned()]));
+        assert_eq!(orders(&mut fx), [""; 0], "neither started beside it, nor taken for it");
         event(&mut p, Event::ChildExited { tag: keeper, exit: Exit::Code(0) }, at(104), &mut fx);
         p.tick(at(130), &mut fx);
         assert_eq!(orders(&mut fx), [started]);
+        // A keeper that is not our child (an earlier player's) may still answer for a moment.
+        p.tick(at(150), &mut fx);
+        assert_eq!(orders(&mut fx), ["connect"]);
+        event(&mut p, Event::Connected { tag: link, conn: ConnId(8) }, at(151), &mut fx);
+        let old = hello(42, at(40));
+        let facts = event(&mut p, Event::Received { conn: ConnId(8), bytes: &old }, at(152), &mut fx);
+        assert_eq!((facts.as_str(), orders(&mut fx)), ("[]", vec!["abort".to_owned()]));
     }
 
     #[test]

@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 /// Worker that looks the board's host up: it does not wait behind names that nobody answers for.
 pub const BOARD_RESOLVER: &str = "board-resolver";
 
-/// Worker that writes the state down, in order.
-pub const STATE: &str = "state";
 /// Longest par file read, bytes; real ones have a few thousand.
 const PAR_FILE_BYTES_MAX: u64 = 1 << 20;
 

@@ -50,8 +50,11 @@ impl Player {
     pub(super) fn run(&mut self, kind: Kind, plan: Plan, ticket: Option<Ticket>, state: State, now: Now) {
         debug_assert!(self.job.is_none(), "the node queues writes while a job runs");
         self.serial += 1;
-        self.outputs.push_back(Output::Record(plan.to_value()));
         self.enter(state, now);
+        // Nothing leaves before the next process would know of it: the record's entry, for which the plan's orders
+        // wait, is written after the state.
+        self.save();
+        self.outputs.push_back(Output::Record(plan.to_value()));
         let runner = Runner::start(plan, now);
         self.job = Some(Job { serial: self.serial, runner, kind, ticket });
     }

@@ -142,6 +142,8 @@ pub enum Input {
         /// The call.
         ticket: Ticket,
     },
+    /// What [`Output::Save`] ordered is done, or cannot be.
+    Saved,
     /// Orderly end of the process.
     Shutdown,
     /// Orderly end of the process, which another takes the place of.

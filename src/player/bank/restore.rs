@@ -1,9 +1,9 @@
 //! After a restart: the mode, the programs and the scan of the process before us.
 
 use super::jobs::Kind;
-use super::messages::Output;
+use super::messages::{Output, Ticket};
 use super::{ActiveMode, Player};
-use crate::api::CallError;
+use crate::api::{CallError, Outcome};
 use crate::plan::Child;
 use crate::player::compile;
 use crate::player::engine::{self, Engine};
@@ -54,7 +54,27 @@ impl Player {
         let saved = self.saved();
         if self.last_saved.as_ref() != Some(&saved) {
             self.last_saved = Some(saved.clone());
+            self.saves += 1;
             self.outputs.push_back(Output::Save(Box::new(saved)));
+        }
+    }
+
+    /// A state is in its file: what was to be said after it is said.
+    pub(super) fn saved_now(&mut self) {
+        self.saves = self.saves.saturating_sub(1);
+        if self.saves == 0 {
+            let replies = std::mem::take(&mut self.after_save);
+            self.outputs
+                .extend(replies.into_iter().map(|(ticket, outcome)| Output::Reply { ticket, outcome }));
+        }
+    }
+
+    /// Replies when the state is saved: whoever hears it may count on it, whatever happens to this process.
+    pub(super) fn reply_saved(&mut self, ticket: Option<Ticket>, outcome: Outcome) {
+        self.save();
+        match ticket {
+            Some(ticket) if self.saves > 0 => self.after_save.push((ticket, outcome)),
+            ticket => self.reply(ticket, outcome),
         }
     }
 

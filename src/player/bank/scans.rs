@@ -216,7 +216,7 @@ impl Player {
         self.last_error = None;
         self.enter(State::Scanning(scan), now);
         self.write_remaining(now);
-        self.reply(ticket, Ok(Value::verdict(true, text)));
+        self.reply_saved(ticket, Ok(Value::verdict(true, text)));
     }
 
     pub(super) fn give_up_start(&mut self, ticket: Option<Ticket>, error: CallError, now: Now) {
