@@ -118,6 +118,8 @@ pub struct Player {
     pub katcp_timeout_s: f64,
     /// Time limit of programming the FPGA, s.
     pub katcp_program_timeout_s: f64,
+    /// Refuse to start a scan by a clock that is not synchronised, or may be wrong by more than 100 ms.
+    pub require_clock: bool,
 }
 
 impl Default for Player {
@@ -136,6 +138,7 @@ impl Default for Player {
             clear_status_on_mode_change: true,
             katcp_timeout_s: 5.0,
             katcp_program_timeout_s: 30.0,
+            require_clock: true,
         }
     }
 }

@@ -27,6 +27,7 @@ pub use messages::{
 };
 
 use super::children::ChildSlot;
+use super::clock::ClockWatch;
 use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
@@ -78,6 +79,7 @@ pub struct Player {
     next_watchdog: Option<Mono>,
     after_stop: Option<(Mono, Mono)>,
     last_scan: Option<Value>,
+    clock: ClockWatch,
     outputs: VecDeque<Output>,
 }
 
@@ -112,6 +114,7 @@ impl Player {
             next_watchdog: None,
             after_stop: None,
             last_scan: None,
+            clock: ClockWatch::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -128,6 +131,7 @@ impl Player {
             Input::ChildExited { child, exit } => self.slot(child).exited(exit),
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
+            Input::Clock(quality) => self.clock.heard(quality, now.mono),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
             Input::Cancel { ticket } => self.cancel(ticket),
             Input::Shutdown => self.shutdown(now),

@@ -19,6 +19,19 @@ pub enum DaqProgram {
     },
 }
 
+/// What is asked of a scan, and what is done when it does not come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanRules {
+    /// Refuse a start by a clock that cannot be trusted to name the second.
+    pub require_clock: bool,
+}
+
+impl Default for ScanRules {
+    fn default() -> ScanRules {
+        ScanRules { require_clock: true }
+    }
+}
+
 /// Settings of one player.
 #[derive(Clone, Debug)]
 pub struct PlayerConfig {
@@ -40,6 +53,8 @@ pub struct PlayerConfig {
     pub daq: DaqProgram,
     /// Environment given to every child (`HASHPIPE_KEYFILE`, ...).
     pub env: Vec<(String, String)>,
+    /// What is asked of a scan.
+    pub scan: ScanRules,
 }
 
 impl PlayerConfig {

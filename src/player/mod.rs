@@ -6,6 +6,7 @@
 
 pub mod bank;
 pub mod children;
+pub mod clock;
 pub mod compile;
 pub mod config;
 pub mod engine;

@@ -14,7 +14,7 @@ use appliance::config::dibas::HpcMac;
 use appliance::fpga::{FpgaOp, FpgaReply};
 use appliance::plan::Child;
 use appliance::player::bank::{FpgaKey, Input, Output, Player, StatusOrder, Ticket};
-use appliance::player::config::{DaqProgram, PlayerConfig};
+use appliance::player::config::{DaqProgram, PlayerConfig, ScanRules};
 use appliance::player::methods::PlayerCall;
 use appliance::player::state::Link;
 use appliance::reactor::Exit;
@@ -80,6 +80,8 @@ fn config(traces: &Json) -> PlayerConfig {
         status_memory: String::new(),
         daq: DaqProgram::Site,
         env: Vec::new(),
+        // The traces say nothing of the clock of the host they were taken on.
+        scan: ScanRules { require_clock: false },
     }
 }
 

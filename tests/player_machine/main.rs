@@ -2,11 +2,13 @@
 //! sleep.
 //!
 //! - [`world`]: board, programs, status memory and clock, which check the rules that always hold;
+//! - `clock`: the wall clock, kept or not, and set at the wrong moment;
 //! - `replies`, `modes`, `scans`, `programs`, `links`: one behaviour a test;
 //! - `matrix`: every fault at every step of `set_mode`, `prepare`, `start`;
 //! - `random`: any calls, facts and times in any order;
 //! - `node`: the node around the player, spoken to in bytes.
 
+mod clock;
 mod links;
 mod matrix;
 mod modes;

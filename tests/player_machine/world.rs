@@ -13,10 +13,11 @@ use appliance::config::dibas::Dibas;
 use appliance::fpga::{FpgaError, FpgaOp, FpgaReply};
 use appliance::plan::Child;
 use appliance::player::bank::{FpgaKey, Input, Output, Player, StatusOrder, Ticket};
-use appliance::player::config::{DaqProgram, PlayerConfig};
+use appliance::player::config::{DaqProgram, PlayerConfig, ScanRules};
 use appliance::player::methods::PlayerCall;
 use appliance::player::state::{Link, State};
 use appliance::reactor::{ChildSignal, Exit};
+use appliance::sys::realtime::ClockQuality;
 use appliance::units::{Mono, Now, Utc};
 use appliance::value::Value;
 use std::collections::BTreeMap;
@@ -99,6 +100,8 @@ pub struct World {
     pub programmed: Option<String>,
     pub registers: BTreeMap<String, Vec<u8>>,
     pub answers: BTreeMap<u64, Option<Outcome>>,
+    /// What the node tells about the clock, just before each call.
+    pub clock: Option<Result<ClockQuality, String>>,
     /// Every order in words.
     pub log: Vec<String>,
     pub finished: bool,
@@ -128,6 +131,18 @@ pub fn site_config() -> PlayerConfig {
         clear_status_on_mode_change: true,
         daq: DaqProgram::Site,
         env: Vec::new(),
+        scan: ScanRules::default(),
+    }
+}
+
+/// A clock as it should be.
+pub fn good_clock() -> ClockQuality {
+    ClockQuality {
+        synchronised: true,
+        error_max: Duration::from_millis(3),
+        offset_us: 12,
+        leap_pending: false,
+        pps: false,
     }
 }
 
@@ -164,6 +179,7 @@ impl World {
             programmed: None,
             registers: BTreeMap::new(),
             answers: BTreeMap::new(),
+            clock: Some(Ok(good_clock())),
             log: Vec::new(),
             finished: false,
             clock_set: false,
@@ -215,6 +231,9 @@ impl World {
         self.tickets += 1;
         let ticket = self.tickets;
         self.answers.insert(ticket, None);
+        if let Some(clock) = self.clock.clone() {
+            self.tell(Input::Clock(clock));
+        }
         self.tell(Input::Call { ticket: Ticket(ticket), call });
         ticket
     }

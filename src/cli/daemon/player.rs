@@ -8,7 +8,7 @@ use crate::fpga::katcp::KatcpFpgaConfig;
 use crate::node::player::board::Board;
 use crate::node::player::work::read_config;
 use crate::node::{NodeConfig, PlayerNode};
-use crate::player::config::{DaqProgram, PlayerConfig};
+use crate::player::config::{DaqProgram, PlayerConfig, ScanRules};
 use crate::proto::status_cards::Dialect;
 use crate::reactor::{self, Options};
 use crate::session::katcp_client;
@@ -154,6 +154,7 @@ fn player_config(
         status_memory: String::new(),
         daq,
         env,
+        scan: ScanRules { require_clock: p.require_clock },
     })
 }
 

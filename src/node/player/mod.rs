@@ -17,11 +17,12 @@ use crate::player::config::PlayerConfig;
 use crate::player::methods::{self, PlayerCall};
 use crate::reactor::{App, Effect, Effects, Event, Request, Stream, Tag, TimerKey, When};
 use crate::shm::StatusMemory;
-use crate::units::Now;
+use crate::units::{Mono, Now};
 use crate::value::Value;
 use board::Board;
 use status_port::StatusPort;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const DAQ: Tag = Tag(10);
 const FITS_WRITER: Tag = Tag(11);
@@ -30,6 +31,9 @@ const PLAYER_MONO: TimerKey = TimerKey(1);
 const PLAYER_UTC: TimerKey = TimerKey(2);
 const STATUS: TimerKey = TimerKey(3);
 const BOARD_TIMER: TimerKey = TimerKey(4);
+const CLOCK: TimerKey = TimerKey(8);
+/// How often the kernel is asked how good the clock is.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// The player works on one bank: its plans and orders wait in one lane.
 const BANK_LANE: usize = 0;
 
@@ -62,6 +66,10 @@ pub struct PlayerNode {
     dibas_conf: Option<PathBuf>,
     /// Calls that wait for the configuration to be read.
     readings: Vec<Ticket>,
+    /// When the clock is looked at again; `None`: a worker is at it, or the node has ended.
+    clock_due: Option<Mono>,
+    /// The order to leave has been given.
+    finished: bool,
     timers: Timers,
 }
 
@@ -94,6 +102,8 @@ impl PlayerNode {
             resolve_elsewhere: config.resolve_elsewhere,
             dibas_conf: config.dibas_conf,
             readings: Vec::new(),
+            clock_due: None,
+            finished: false,
             timers: Timers::default(),
         }
     }
@@ -136,6 +146,7 @@ impl PlayerNode {
             (PLAYER_MONO, due.mono.map(When::Mono)),
             (PLAYER_UTC, due.utc.map(When::Utc)),
             (STATUS, self.status.deadline().map(When::Mono)),
+            (CLOCK, self.clock_due.map(When::Mono)),
             (BOARD_TIMER, self.board.as_ref().and_then(Board::deadline).map(When::Mono)),
         ];
         for (key, want) in wanted {
@@ -186,7 +197,11 @@ impl PlayerNode {
                 let player = &self.player;
                 self.desk.publish("player_state", || player.describe(now), now, fx);
             }
-            Output::Finished => fx.push(Effect::Exit { code: 0 }),
+            Output::Finished => {
+                self.finished = true;
+                self.clock_due = None;
+                fx.push(Effect::Exit { code: 0 });
+            }
         }
     }
 
@@ -217,8 +232,20 @@ impl PlayerNode {
                     board.resolved(&host, address, BOARD, now, fx);
                 }
             }
+            work::Done::ClockRead(quality) => {
+                self.look_at_clock_later(now);
+                self.player.handle(Input::Clock(quality), now);
+            }
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
         }
+    }
+
+    fn look_at_clock(fx: &mut Effects<Job>) {
+        fx.push(Effect::Work { worker: work::CLOCK_READER, job: Job::Role(work::Job::ReadClock) });
+    }
+
+    fn look_at_clock_later(&mut self, now: Now) {
+        self.clock_due = (!self.finished).then(|| now.mono + CLOCK_EVERY);
     }
 
     fn read_config(&mut self, ticket: Option<Ticket>, now: Now, fx: &mut Effects<Job>) {
@@ -290,6 +317,7 @@ impl PlayerNode {
         if let Some(board) = &mut self.board {
             board.lookup_lost(why, now);
         }
+        self.look_at_clock_later(now);
     }
 
     fn signal(&mut self, request: Request, now: Now, fx: &mut Effects<Job>) {
@@ -306,7 +334,7 @@ impl PlayerNode {
         }
     }
 
-    fn timer(&mut self, key: TimerKey, now: Now) {
+    fn timer(&mut self, key: TimerKey, now: Now, fx: &mut Effects<Job>) {
         self.timers.fired(key);
         match key {
             PLAYER_MONO | PLAYER_UTC => self.player.tick(now),
@@ -314,6 +342,10 @@ impl PlayerNode {
                 if let Some(board) = &mut self.board {
                     board.tick(now);
                 }
+            }
+            CLOCK => {
+                self.clock_due = None;
+                Self::look_at_clock(fx);
             }
             // Orders that wait for the lock are tried again by `settle`.
             _ => {}
@@ -343,7 +375,7 @@ impl PlayerNode {
                     board.connect_failed(&error, now);
                 }
             }
-            Event::Timer { key } => self.timer(key, now),
+            Event::Timer { key } => self.timer(key, now, fx),
             Event::ClockSet => {
                 log::warn!("the wall clock was set to {} UTC", now.utc);
                 self.player.tick(now);
@@ -391,6 +423,7 @@ impl App for PlayerNode {
         if let Some(board) = &mut self.board {
             board.start(now);
         }
+        Self::look_at_clock(fx);
         self.settle(now, fx);
     }
 

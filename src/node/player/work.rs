@@ -3,11 +3,15 @@
 use crate::config::dibas::Dibas;
 use crate::player::bank::Ticket;
 use crate::player::state::Host;
+use crate::sys::realtime::{self, ClockQuality};
 use crate::sys::resolve;
 use std::path::PathBuf;
 
 /// Worker that looks the board's host up: it does not wait behind names that nobody answers for.
 pub const BOARD_RESOLVER: &str = "board-resolver";
+
+/// Worker that asks the kernel how good the clock is: a start waits for nobody else.
+pub const CLOCK_READER: &str = "clock";
 
 /// Blocking work.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub enum Job {
         /// The call that waits for it.
         ticket: Option<Ticket>,
     },
+    /// Ask the kernel how good the wall clock is.
+    ReadClock,
 }
 
 /// What became of it.
@@ -53,6 +59,8 @@ pub enum Done {
         /// What was read.
         result: Result<Box<Dibas>, String>,
     },
+    /// How good the wall clock is.
+    ClockRead(Result<ClockQuality, String>),
 }
 
 /// Does a job; blocks.
@@ -66,6 +74,7 @@ pub fn work(job: Job) -> Done {
             Done::Resolved { hosts: hosts.into_iter().map(address).collect() }
         }
         Job::ResolveBoard { host } => Done::BoardResolved { address: resolve::ipv4_of(&host), host },
+        Job::ReadClock => Done::ClockRead(realtime::quality().map_err(|e| format!("adjtimex: {e}"))),
         Job::ReadConfig { path, ticket } => {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
         }

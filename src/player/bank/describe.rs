@@ -53,6 +53,7 @@ impl Player {
                 ]),
             ),
             ("roach".into(), text(&link)),
+            ("clock".into(), self.clock.to_value(now.mono)),
             ("status_memory".into(), text(&self.config.status_memory)),
             (
                 "last_error".into(),

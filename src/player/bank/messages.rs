@@ -8,6 +8,7 @@ use crate::plan::runner::StepId;
 use crate::player::methods::PlayerCall;
 use crate::player::state::{Host, Link};
 use crate::reactor::{ChildSignal, Exit, Program};
+use crate::sys::realtime::ClockQuality;
 use crate::units::{Mono, Utc};
 use crate::value::Value;
 
@@ -111,6 +112,8 @@ pub enum Input {
     Link(Link),
     /// Addresses of hosts that were asked for.
     Hosts(Vec<Host>),
+    /// What the kernel says of the wall clock, or why it says nothing.
+    Clock(Result<ClockQuality, String>),
     /// The configuration was read again.
     Reloaded(Box<Dibas>),
     /// The client of a pending `start` withdraws it.

@@ -9,10 +9,11 @@ use super::programs::DIED;
 use crate::api::{CallError, ErrorClass, Family};
 use crate::plan::Child;
 use crate::plan::runner::{Failure, Runner};
+use crate::player::clock;
 use crate::player::compile;
 use crate::player::scan::{self, Scan};
 use crate::player::state::{Link, State};
-use crate::units::{Mono, Now};
+use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ impl Player {
             return now_is(Value::verdict(false, "Scan already started."));
         }
         let start = scan::start_second(starttime, now.utc, active.mode.needed_arm_delay)?;
+        let overrides = self.require_clock(start, now)?;
         self.require_link(true)?;
         let length = Duration::try_from_secs_f64(active.engine.scan_length()).map_err(|_| {
             CallError::exception(format!(
@@ -38,7 +40,7 @@ impl Player {
                 active.engine.scan_length()
             ))
         })?;
-        let scan = Scan::new(start, length);
+        let scan = Scan { overrides, ..Scan::new(start, length, now) };
         let resolve = |host: &str| self.address_of(host);
         let monitoring = self.state == State::Monitoring;
         let plan = compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at, monitoring);
@@ -46,6 +48,18 @@ impl Player {
         let kind = Kind::Start { cancelled: false, writer_again: false };
         self.run(kind, plan, Some(ticket), State::Starting(scan), now);
         Ok(Answer::Later)
+    }
+
+    /// Refuses a start by a clock that is not kept. What is allowed all the same is an override.
+    fn require_clock(&self, start: Utc, now: Now) -> Result<Vec<String>, CallError> {
+        self.clock.refuse_leap(start, now)?;
+        let Some(problem) = self.clock.problem(now.mono) else { return Ok(Vec::new()) };
+        let allowed = match (self.config.simulate, self.config.scan.require_clock) {
+            (true, _) => "a simulation may do so",
+            (false, false) => "allowed by player.require_clock = false",
+            (false, true) => return Err(clock::refusal(&problem)),
+        };
+        Ok(vec![format!("{problem}; {allowed}")])
     }
 
     pub(super) fn stop(&mut self, now: Now) -> CallResult {
