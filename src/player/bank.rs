@@ -19,6 +19,7 @@ mod jobs;
 mod messages;
 mod mode;
 mod programs;
+mod proof;
 mod scans;
 mod status;
 
@@ -33,6 +34,7 @@ use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
 use super::methods::PlayerCall;
 use super::state::{Link, State};
+use super::verdict::Ending;
 use crate::api::{CallError, Outcome};
 use crate::config::dibas::{Bank, Dibas, Mode};
 use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
@@ -42,7 +44,8 @@ use crate::reactor::When;
 use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use jobs::{Job, Kind};
-use std::collections::{HashMap, VecDeque};
+use proof::{Closing, Open};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -50,6 +53,8 @@ use std::time::Duration;
 struct ActiveMode {
     mode: Mode,
     engine: Engine,
+    /// Of the configuration the mode was taken from.
+    dibas_hash: String,
 }
 
 /// One bank.
@@ -80,6 +85,14 @@ pub struct Player {
     after_stop: Option<(Mono, Mono)>,
     last_scan: Option<Value>,
     clock: ClockWatch,
+    /// Who placed the call that is being looked at.
+    caller: Option<(Ticket, String)>,
+    /// Parameters that were set since the mode was.
+    asked: BTreeSet<String>,
+    /// Registers as the plans of this mode left them.
+    registers: BTreeMap<String, Value>,
+    open: Option<Open>,
+    closing: Option<Closing>,
     outputs: VecDeque<Output>,
 }
 
@@ -115,6 +128,11 @@ impl Player {
             after_stop: None,
             last_scan: None,
             clock: ClockWatch::default(),
+            caller: None,
+            asked: BTreeSet::new(),
+            registers: BTreeMap::new(),
+            open: None,
+            closing: None,
             outputs: VecDeque::new(),
         }
     }
@@ -132,6 +150,9 @@ impl Player {
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
             Input::Clock(quality) => self.clock.heard(quality, now.mono),
+            Input::Caller { ticket, client } => self.caller = Some((ticket, client)),
+            Input::Space(free) => self.space_measured(free),
+            Input::ProofWritten { id, result } => self.proof_written(&id, result, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
             Input::Cancel { ticket } => self.cancel(ticket),
             Input::Shutdown => self.shutdown(now),
@@ -253,7 +274,7 @@ impl Player {
             self.reply(job.ticket, Err(shutting_down()));
         }
         if let State::Scanning(_) = self.state {
-            self.end_scan("the player was stopped", now);
+            self.end_scan_as(Ending::Cut("the player was stopped".into()), now);
         }
         self.after_stop = None;
         self.next_watchdog = None;

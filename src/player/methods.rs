@@ -383,6 +383,11 @@ impl PlayerCall {
         )
     }
 
+    /// Is it kept who placed this call?
+    pub fn keeps_client(&self) -> bool {
+        matches!(self, PlayerCall::Start(_) | PlayerCall::Stop)
+    }
+
     /// The call of a method of the table, its arguments bound and checked.
     pub fn from_bound(method: &str, bound: &Bound) -> Result<PlayerCall, CallError> {
         let any = |name| bound.value(name).clone();

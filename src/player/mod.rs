@@ -2,7 +2,8 @@
 //!
 //! [`bank::Player`] is the state machine; [`engine`] computes what a mode's parameters mean;
 //! [`compile`] turns both into plans; [`children`] supervises the programs; [`scan`] holds the
-//! timing contract; [`methods`] is the table every face is derived from, [`keys`] that of the status keys.
+//! timing contract; [`guard`] watches the data
+//! flow, [`proof`] is what a scan leaves beside its data, with a [`verdict`]; [`methods`] is the table every face is derived from, [`keys`] that of the status keys.
 
 pub mod bank;
 pub mod children;
@@ -10,7 +11,10 @@ pub mod clock;
 pub mod compile;
 pub mod config;
 pub mod engine;
+pub mod guard;
 pub mod keys;
 pub mod methods;
+pub mod proof;
 pub mod scan;
 pub mod state;
+pub mod verdict;

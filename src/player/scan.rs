@@ -37,6 +37,8 @@ pub struct Scan {
     pub remaining: Option<String>,
     /// When it was accepted.
     pub accepted: Now,
+    /// Who asked for it, if known.
+    pub client: Option<String>,
     /// What would have been refused but for the configuration.
     pub overrides: Vec<String>,
 }
@@ -52,6 +54,7 @@ impl Scan {
             armed: None,
             remaining: None,
             accepted: now,
+            client: None,
             overrides: Vec::new(),
         }
     }
@@ -60,6 +63,11 @@ impl Scan {
     pub fn clock_moved(&self, now: Now) -> i64 {
         let passed = i64::try_from(now.mono.since(self.accepted.mono).as_nanos()).unwrap_or(i64::MAX);
         now.utc.nanos_since(self.accepted.utc).saturating_sub(passed)
+    }
+
+    /// [`Scan::clock_moved`] until it was armed.
+    pub fn clock_moved_until_armed(&self) -> i64 {
+        self.armed.map_or(0, |(_, last)| self.clock_moved(last))
     }
 
     /// Armed: from now on the end is fixed.

@@ -81,7 +81,7 @@ fn config(traces: &Json) -> PlayerConfig {
         daq: DaqProgram::Site,
         env: Vec::new(),
         // The traces say nothing of the clock of the host they were taken on.
-        scan: ScanRules { require_clock: false },
+        scan: ScanRules { require_clock: false, ..ScanRules::default() },
     }
 }
 

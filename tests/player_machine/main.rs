@@ -4,6 +4,7 @@
 //! - [`world`]: board, programs, status memory and clock, which check the rules that always hold;
 //! - `clock`: the wall clock, kept or not, and set at the wrong moment;
 //! - `replies`, `modes`, `scans`, `programs`, `links`: one behaviour a test;
+//! - `proof`: what a scan leaves beside its data, and the guard over the data flow;
 //! - `matrix`: every fault at every step of `set_mode`, `prepare`, `start`;
 //! - `random`: any calls, facts and times in any order;
 //! - `node`: the node around the player, spoken to in bytes.
@@ -14,6 +15,7 @@ mod matrix;
 mod modes;
 mod node;
 mod programs;
+mod proof;
 mod random;
 mod replies;
 mod scans;

@@ -100,6 +100,14 @@ pub struct World {
     pub programmed: Option<String>,
     pub registers: BTreeMap<String, Vec<u8>>,
     pub answers: BTreeMap<u64, Option<Outcome>>,
+    /// Who places the calls.
+    pub client: Option<String>,
+    /// Proofs of scans, every version.
+    pub proofs: Vec<Value>,
+    /// The directory of the data is missing.
+    pub files_fail: bool,
+    /// Bytes free on disk.
+    pub space: u64,
     /// What the node tells about the clock, just before each call.
     pub clock: Option<Result<ClockQuality, String>>,
     /// Every order in words.
@@ -179,6 +187,10 @@ impl World {
             programmed: None,
             registers: BTreeMap::new(),
             answers: BTreeMap::new(),
+            client: None,
+            proofs: Vec::new(),
+            files_fail: false,
+            space: 1 << 40,
             clock: Some(Ok(good_clock())),
             log: Vec::new(),
             finished: false,
@@ -233,6 +245,9 @@ impl World {
         self.answers.insert(ticket, None);
         if let Some(clock) = self.clock.clone() {
             self.tell(Input::Clock(clock));
+        }
+        if let Some(client) = self.client.clone() {
+            self.tell(Input::Caller { ticket: Ticket(ticket), client });
         }
         self.tell(Input::Call { ticket: Ticket(ticket), call });
         ticket
@@ -458,6 +473,18 @@ impl World {
                 }
             }
             Output::CloseInput { .. } | Output::Changed | Output::Record(_) => {}
+            Output::WriteProof(file) => {
+                assert!(!self.finished, "a proof after the end");
+                let proof = appliance::proto::json::read(file.text.as_bytes()).expect("JSON");
+                let path = format!("{}/{}.scan.json", file.directory, file.base);
+                let result = if self.files_fail { Err("No such file or directory".into()) } else { Ok(path) };
+                self.proofs.push(proof);
+                self.later(STATUS_TAKES, Fact::Input(Input::ProofWritten { id: file.id, result }));
+            }
+            Output::MeasureSpace { .. } => {
+                let free = Ok(self.space);
+                self.later(STATUS_TAKES, Fact::Input(Input::Space(free)));
+            }
             Output::ReadConfig { ticket } => {
                 self.tell(Input::Reloaded(Box::new(dibas())));
                 self.carry_out(Output::Reply { ticket, outcome: Ok("config file loaded.".into()) });

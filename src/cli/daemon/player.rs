@@ -3,12 +3,13 @@
 use super::super::bank_choice;
 use super::{DaemonArgs, Refusal, desk};
 use crate::config::dibas::{Bank, Dibas, Severity};
-use crate::config::settings::{Daq, Dialect as DialectSetting, Settings};
+use crate::config::settings::{self, Daq, Dialect as DialectSetting, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
 use crate::node::player::board::Board;
 use crate::node::player::work::read_config;
 use crate::node::{NodeConfig, PlayerNode};
 use crate::player::config::{DaqProgram, PlayerConfig, ScanRules};
+use crate::player::guard::OnAlarm;
 use crate::proto::status_cards::Dialect;
 use crate::reactor::{self, Options};
 use crate::session::katcp_client;
@@ -154,8 +155,20 @@ fn player_config(
         status_memory: String::new(),
         daq,
         env,
-        scan: ScanRules { require_clock: p.require_clock },
+        scan: scan_rules(p),
     })
+}
+
+fn scan_rules(p: &settings::Player) -> ScanRules {
+    ScanRules {
+        require_clock: p.require_clock,
+        guard: match p.guard {
+            settings::Guard::Warn => OnAlarm::Warn,
+            settings::Guard::Stop => OnAlarm::Stop,
+        },
+        disk_free_min: (p.disk_free_min_gb * 1e9) as u64,
+        host: nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default(),
+    }
 }
 
 fn board_config(settings: &Settings, board: String) -> KatcpFpgaConfig {

@@ -1,6 +1,7 @@
 //! The node of a player: board, status memory and programs around [`crate::player`].
 
 pub mod board;
+pub mod scan_file;
 pub mod status_port;
 pub mod work;
 
@@ -159,7 +160,14 @@ impl PlayerNode {
     fn pump_desk(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
         let input = match self.desk.next(!self.player.is_busy(), now, fx) {
             None => return false,
-            Some(Ask::Call(ticket, call)) => Input::Call { ticket, call },
+            Some(Ask::Call(ticket, call)) => {
+                if call.keeps_client()
+                    && let Some(client) = self.desk.client_of(ticket)
+                {
+                    self.player.handle(Input::Caller { ticket, client }, now);
+                }
+                Input::Call { ticket, call }
+            }
             Some(Ask::Cancel(ticket)) => Input::Cancel { ticket },
         };
         self.player.handle(input, now);
@@ -193,6 +201,14 @@ impl PlayerNode {
             Output::Signal { child, signal } => fx.push(Effect::SignalChild { tag: tag_of(child), signal }),
             Output::Record(plan) => self.desk.enter_procedure(BANK_LANE, plan, now, fx),
             Output::ReadConfig { ticket } => self.read_config(Some(ticket), now, fx),
+            Output::WriteProof(file) => {
+                let job = Job::Role(work::Job::WriteProof(file));
+                fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
+            }
+            Output::MeasureSpace { directory } => {
+                let job = Job::Role(work::Job::MeasureSpace { directory });
+                fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
+            }
             Output::Changed => {
                 let player = &self.player;
                 self.desk.publish("player_state", || player.describe(now), now, fx);
@@ -236,6 +252,10 @@ impl PlayerNode {
                 self.look_at_clock_later(now);
                 self.player.handle(Input::Clock(quality), now);
             }
+            work::Done::ProofWritten { id, result } => {
+                self.player.handle(Input::ProofWritten { id, result }, now);
+            }
+            work::Done::SpaceMeasured(free) => self.player.handle(Input::Space(free), now),
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
         }
     }

@@ -48,10 +48,14 @@ impl Player {
             PlayerCall::ListModes => {
                 now_is(self.dibas.mode_names().into_iter().map(Value::Str).collect::<Vec<_>>())
             }
-            PlayerCall::SetParam(pairs) => self
-                .engine("Cannot set parameters until a mode is selected")?
-                .set_params(&pairs)
-                .map(Answer::Now),
+            PlayerCall::SetParam(pairs) => {
+                let engine = self.engine("Cannot set parameters until a mode is selected")?;
+                let answer = engine.set_params(&pairs)?;
+                if answer == Value::Bool(true) {
+                    self.asked.extend(pairs.into_iter().map(|(name, _)| name));
+                }
+                now_is(answer)
+            }
             PlayerCall::GetParam(name) => self
                 .engine("Cannot get parameters until a mode is selected")?
                 .get_param(name.as_deref())
@@ -62,7 +66,10 @@ impl Player {
                 .map(Answer::Now),
             PlayerCall::Prepare => self.prepare(ticket, now),
             PlayerCall::Start(starttime) => self.start(ticket, &starttime, now),
-            PlayerCall::Stop => self.stop(now),
+            PlayerCall::Stop => {
+                let by = self.client_of(ticket);
+                self.stop(by, now)
+            }
             PlayerCall::Monitor => self.monitor(ticket, now),
             PlayerCall::ScanStatus if self.mode.is_none() => no_backend(),
             PlayerCall::ScanStatus => {
@@ -111,6 +118,11 @@ impl Player {
                 Ok(Answer::Later)
             }
         }
+    }
+
+    /// Who placed this call.
+    pub(super) fn client_of(&self, ticket: Ticket) -> Option<String> {
+        self.caller.as_ref().filter(|(t, _)| *t == ticket).map(|(_, client)| client.clone())
     }
 
     pub(super) fn engine(&mut self, without_mode: &str) -> Result<&mut Engine, CallError> {

@@ -53,6 +53,7 @@ impl Player {
                 ]),
             ),
             ("roach".into(), text(&link)),
+            ("warnings".into(), Value::List(self.flow_warnings())),
             ("clock".into(), self.clock.to_value(now.mono)),
             ("status_memory".into(), text(&self.config.status_memory)),
             (

@@ -86,6 +86,7 @@ impl Player {
                 break;
             }
         }
+        self.close_proof_when_due(now);
     }
 
     pub(super) fn pass_job_order(&mut self, now: Now) -> bool {
@@ -133,6 +134,13 @@ impl Player {
         }
         let title = job.runner.plan().title.clone();
         let outcome = job.runner.outcome().cloned().unwrap_or(Ok(()));
+        if let Kind::SetMode(_) = job.kind {
+            self.registers.clear();
+            self.asked.clear();
+        }
+        if outcome.is_ok() {
+            self.keep_registers(job.runner.plan());
+        }
         match (job.kind, outcome) {
             (Kind::SetMode(active), Ok(())) => {
                 let text = format!("New mode {} set!", active.mode.name);
@@ -156,7 +164,10 @@ impl Player {
             (Kind::Start { cancelled, .. }, outcome) => {
                 self.start_finished(job.ticket, &job.runner, cancelled, outcome, now);
             }
-            (Kind::Shutdown, _) => self.outputs.push_back(Output::Finished),
+            (Kind::Shutdown, _) => {
+                self.close_proof(now);
+                self.outputs.push_back(Output::Finished);
+            }
             (Kind::Monitor, Ok(())) => {
                 self.enter(State::Monitoring, now);
                 self.reply(job.ticket, Ok(Value::verdict(true, "Start monitor mode.")));

@@ -6,6 +6,7 @@ use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
 use crate::plan::Child;
 use crate::plan::runner::StepId;
 use crate::player::methods::PlayerCall;
+use crate::player::proof::ScanFile;
 use crate::player::state::{Host, Link};
 use crate::reactor::{ChildSignal, Exit, Program};
 use crate::sys::realtime::ClockQuality;
@@ -41,7 +42,9 @@ pub enum StatusKey {
     Cards(Ticket, Value),
     /// Answers `scan_status`.
     ScanStatus(Ticket),
-    /// What `DISKSTAT` was when the scan ended.
+    /// What the guard over a running scan looks at.
+    Watch,
+    /// What the keys were when the scan ended.
     DiskAtEnd,
     /// Whether the DAQ program has stopped after a scan.
     AfterStop,
@@ -114,6 +117,22 @@ pub enum Input {
     Hosts(Vec<Host>),
     /// What the kernel says of the wall clock, or why it says nothing.
     Clock(Result<ClockQuality, String>),
+    /// Who places the call that follows.
+    Caller {
+        /// The call.
+        ticket: Ticket,
+        /// The client.
+        client: String,
+    },
+    /// Bytes free where the data go.
+    Space(Result<u64, String>),
+    /// What became of a proof that was to be written: its path, or why it is not there.
+    ProofWritten {
+        /// Of the scan.
+        id: String,
+        /// Its path.
+        result: Result<String, String>,
+    },
     /// The configuration was read again.
     Reloaded(Box<Dibas>),
     /// The client of a pending `start` withdraws it.
@@ -181,6 +200,13 @@ pub enum Output {
     ReadConfig {
         /// The call.
         ticket: Ticket,
+    },
+    /// Write the proof of a scan, so that there is a whole file at any moment; say so with [`Input::ProofWritten`].
+    WriteProof(ScanFile),
+    /// Say with [`Input::Space`] how much is free there.
+    MeasureSpace {
+        /// Where.
+        directory: String,
     },
     /// The state changed; subscribers want to know.
     Changed,

@@ -13,6 +13,7 @@ use crate::player::config::DaqProgram;
 use crate::player::engine::{self, Engine};
 use crate::player::methods::PlayerCall;
 use crate::player::state::{Host, Link, State};
+use crate::player::verdict::Ending;
 use crate::units::Now;
 use crate::value::Value;
 use std::net::Ipv4Addr;
@@ -58,7 +59,7 @@ impl Player {
             self.frequencies.insert(name.clone(), f);
         }
         if matches!(self.state, State::Scanning(_)) {
-            self.end_scan(&format!("ended by set_mode({name})"), now);
+            self.end_scan_as(Ending::Cut(format!("ended by set_mode({name})")), now);
         }
         self.mode = None;
         self.stale = false;
@@ -101,7 +102,7 @@ impl Player {
             ..self.plan_site(&resolve)
         };
         let plan = compile::set_mode(&plan_site, &mode, engine.fpga(), prepared)?;
-        Ok((ActiveMode { mode, engine }, plan))
+        Ok((ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone() }, plan))
     }
 
     pub(super) fn plan_site<'a>(&'a self, resolve: &'a dyn Fn(&str) -> Option<Ipv4Addr>) -> Site<'a> {

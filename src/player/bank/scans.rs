@@ -2,7 +2,6 @@
 
 use super::Player;
 use super::calls::{Answer, CallResult, no_backend, now_is};
-use super::describe::describe_scan;
 use super::jobs::{Job, Kind, step_error};
 use super::messages::{StatusKey, StatusOrder, Ticket};
 use super::programs::DIED;
@@ -11,8 +10,10 @@ use crate::plan::Child;
 use crate::plan::runner::{Failure, Runner};
 use crate::player::clock;
 use crate::player::compile;
+use crate::player::guard;
 use crate::player::scan::{self, Scan};
 use crate::player::state::{Link, State};
+use crate::player::verdict::Ending;
 use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use std::time::Duration;
@@ -21,6 +22,9 @@ use std::time::Duration;
 const WATCHDOG: Duration = Duration::from_secs(1);
 /// How long after a scan the DAQ program may take to report `DAQSTATE=stopped`.
 const DAQ_STOPPED_WITHIN: Duration = Duration::from_secs(10);
+
+/// A clock that moves by more than this from one second to the next was set; slewing is slower.
+pub(super) const CLOCK_STEP: Duration = Duration::from_millis(50);
 
 /// The step that a start ends at when the arm phase takes too long.
 pub(super) const LATE: &str = "arm time";
@@ -40,7 +44,8 @@ impl Player {
                 active.engine.scan_length()
             ))
         })?;
-        let scan = Scan { overrides, ..Scan::new(start, length, now) };
+        let client = self.client_of(ticket);
+        let scan = Scan { overrides, client, ..Scan::new(start, length, now) };
         let resolve = |host: &str| self.address_of(host);
         let monitoring = self.state == State::Monitoring;
         let plan = compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at, monitoring);
@@ -62,13 +67,13 @@ impl Player {
         Ok(vec![format!("{problem}; {allowed}")])
     }
 
-    pub(super) fn stop(&mut self, now: Now) -> CallResult {
+    pub(super) fn stop(&mut self, by: Option<String>, now: Now) -> CallResult {
         if self.cancel_start() {
             return now_is(Value::verdict(true, "Pending start cancelled."));
         }
         match self.state {
             State::Scanning(_) => {
-                self.end_scan("stopped", now);
+                self.end_scan_as(Ending::Stopped(by), now);
                 now_is(Value::verdict(true, "Scan ended"))
             }
             State::Monitoring => {
@@ -112,21 +117,24 @@ impl Player {
         }
     }
 
-    pub(super) fn end_scan(&mut self, reason: &str, now: Now) {
-        if let State::Scanning(scan) = &self.state {
-            self.last_scan = Some(describe_scan(scan, reason, self.scan_number));
-        }
+    /// Something broke.
+    pub(super) fn end_scan(&mut self, fault: &str, now: Now) {
+        self.end_scan_as(Ending::Fault(fault.to_owned()), now);
+    }
+
+    pub(super) fn end_scan_as(&mut self, ending: Ending, now: Now) {
+        let stopped = matches!(ending, Ending::Stopped(_));
+        self.end_proof(ending, now);
         self.tell(&[Child::Daq, Child::FitsWriter], "stop", now);
         // What the disk thread says is read before it is wiped.
-        self.read_status(StatusKey::DiskAtEnd, &["DISKSTAT"]);
+        self.read_status(StatusKey::DiskAtEnd, guard::KEYS);
         let mut keys = vec![("DISKSTAT".to_owned(), "-".to_owned())];
-        if reason != "stopped" {
+        if !stopped {
             keys.push(("SCANREM".into(), "scan terminated".into()));
         }
         self.order_status(StatusKey::Quiet, StatusOrder::Put(keys));
         self.next_watchdog = None;
         self.after_stop = Some((now.mono + WATCHDOG, now.mono + DAQ_STOPPED_WITHIN));
-        log::info!("scan {} ended: {reason}", self.scan_number);
         self.enter(State::Ready, now);
     }
 
@@ -140,10 +148,12 @@ impl Player {
     pub(super) fn watchdog(&mut self, now: Now) {
         if self.scan_end().is_some_and(|end| end <= now.mono) {
             let reason = match &self.link {
-                Link::Down(why) => format!("its time is over, but the ROACH is lost: {why}"),
-                Link::Absent | Link::Up => "complete".to_owned(),
+                Link::Down(why) => {
+                    Ending::LengthBut(format!("its time is over, but the ROACH is lost: {why}"))
+                }
+                Link::Absent | Link::Up => Ending::Length,
             };
-            self.end_scan(&reason, now);
+            self.end_scan_as(reason, now);
             return;
         }
         if self.next_watchdog.is_none_or(|due| due > now.mono) {
@@ -151,6 +161,7 @@ impl Player {
         }
         self.next_watchdog = Some(now.mono + WATCHDOG);
         self.write_remaining(now);
+        self.watch_scan(now);
     }
 
     pub(super) fn write_remaining(&mut self, now: Now) {
@@ -177,7 +188,7 @@ impl Player {
             self.note_error(text, now);
         } else if next <= now.mono {
             self.after_stop = Some((now.mono + WATCHDOG, until));
-            self.read_status(StatusKey::AfterStop, &["DAQSTATE"]);
+            self.read_status(StatusKey::AfterStop, guard::KEYS);
         }
     }
 
@@ -216,6 +227,7 @@ impl Player {
         let text = format!("Successfully started roach for starttime={}", scan.start);
         self.next_watchdog = Some(now.mono + WATCHDOG);
         self.last_error = None;
+        self.begin_proof(&scan, now);
         self.enter(State::Scanning(scan), now);
         self.write_remaining(now);
         self.reply(ticket, Ok(Value::verdict(true, text)));
