@@ -14,14 +14,17 @@
 //! ```
 
 mod calls;
+mod commands;
 mod describe;
 mod jobs;
+mod later;
 mod messages;
 mod mode;
 mod programs;
 mod proof;
 mod scans;
 mod status;
+mod why;
 
 pub use messages::{
     Deadlines, FpgaKey, Input, Output, StatusAnswer, StatusKey, StatusOrder, StepKey, Ticket,
@@ -33,8 +36,9 @@ use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
 use super::methods::PlayerCall;
+use super::schedule::Schedule;
 use super::state::{Link, State};
-use super::verdict::Ending;
+use super::verdict::{Ending, Verdict};
 use crate::api::{CallError, Outcome};
 use crate::config::dibas::{Bank, Dibas, Mode};
 use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
@@ -91,6 +95,11 @@ pub struct Player {
     asked: BTreeSet<String>,
     /// Registers as the plans of this mode left them.
     registers: BTreeMap<String, Value>,
+    /// Scans for later.
+    schedule: Schedule,
+    /// A scan of the schedule is due, but the player is not free: it is looked at again then.
+    schedule_look: Option<Mono>,
+    last_verdict: Option<Verdict>,
     open: Option<Open>,
     closing: Option<Closing>,
     outputs: VecDeque<Output>,
@@ -131,6 +140,9 @@ impl Player {
             caller: None,
             asked: BTreeSet::new(),
             registers: BTreeMap::new(),
+            schedule: Schedule::default(),
+            schedule_look: None,
+            last_verdict: None,
             open: None,
             closing: None,
             outputs: VecDeque::new(),
@@ -172,6 +184,7 @@ impl Player {
         }
         self.watchdog(now);
         self.watch_daq_stop(now);
+        self.work_off_schedule(now);
         self.settle(now);
     }
 
@@ -183,7 +196,9 @@ impl Player {
     /// When to call [`Player::tick`] at the latest.
     pub fn deadlines(&self) -> Deadlines {
         let runner = self.job.as_ref().and_then(|j| j.runner.deadline());
+        let (schedule_look, schedule_due) = self.schedule_deadline();
         let mono = [
+            schedule_look,
             self.daq.deadline(),
             self.writer.deadline(),
             self.next_watchdog,
@@ -199,6 +214,7 @@ impl Player {
             Some(When::Utc(t)) => Some(t),
             _ => None,
         };
+        let utc = [utc, schedule_due].into_iter().flatten().min();
         Deadlines { mono: mono.into_iter().flatten().min(), utc }
     }
 

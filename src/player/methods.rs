@@ -8,6 +8,10 @@ use crate::api::table::Table;
 use crate::api::{Arg, CallError, Class, Effect, Kind, Method, builtin};
 use crate::value::Value;
 
+mod scans;
+
+pub use scans::SCANS;
+
 /// A call of the interface `bank`, arguments bound and typed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PlayerCall {
@@ -80,6 +84,26 @@ pub enum PlayerCall {
     PlayerState,
     /// `read_config_file`
     ReadConfigFile,
+    // ---- scans for later, commands, explanations: methods/scans.rs
+    /// `startin`
+    StartIn {
+        /// s
+        in_secs: f64,
+        /// s
+        dur_secs: f64,
+    },
+    /// `write_cmd`
+    WriteCmd(String),
+    /// `set_cov_mode`
+    SetCovMode(i64),
+    /// `schedule`
+    Schedule(Value),
+    /// `scheduled`
+    Scheduled,
+    /// `unschedule`
+    Unschedule(i64),
+    /// `why`
+    Why,
 }
 
 const fn arg(
@@ -362,7 +386,7 @@ pub static BANK: &[Method] = &[
 /// Everything a player publishes. The interfaces `bank.roach` and `bank.valon` exist without methods: a Dealer asks
 /// for their lists before it does anything else.
 pub fn table() -> Table {
-    let table = Table::new(&[BANK, builtin::METHODS]).expect("a unit test builds this table");
+    let table = Table::new(&[BANK, SCANS, builtin::METHODS]).expect("a unit test builds this table");
     table.with_interface("bank.roach").with_interface("bank.valon")
 }
 
@@ -375,6 +399,8 @@ impl PlayerCall {
             SetMode { .. }
                 | Prepare
                 | Start(_)
+                | StartIn { .. }
+                | Schedule(_)
                 | Monitor
                 | ResetRoach
                 | ArmRoach
@@ -385,7 +411,10 @@ impl PlayerCall {
 
     /// Is it kept who placed this call?
     pub fn keeps_client(&self) -> bool {
-        matches!(self, PlayerCall::Start(_) | PlayerCall::Stop)
+        matches!(
+            self,
+            PlayerCall::Start(_) | PlayerCall::StartIn { .. } | PlayerCall::Stop | PlayerCall::Schedule(_)
+        )
     }
 
     /// The call of a method of the table, its arguments bound and checked.
@@ -426,6 +455,14 @@ impl PlayerCall {
             "set_gbt_ss" => PlayerCall::SetGbtSs { period: number("period"), ss_list: any("ss_list") },
             "player_state" => PlayerCall::PlayerState,
             "read_config_file" => PlayerCall::ReadConfigFile,
+            // ---- methods/scans.rs
+            "startin" => PlayerCall::StartIn { in_secs: number("inSecs"), dur_secs: number("durSecs") },
+            "write_cmd" => PlayerCall::WriteCmd(text("string").unwrap_or_default()),
+            "set_cov_mode" => PlayerCall::SetCovMode(bound.int("n").unwrap_or(0)),
+            "schedule" => PlayerCall::Schedule(any("scans")),
+            "scheduled" => PlayerCall::Scheduled,
+            "unschedule" => PlayerCall::Unschedule(bound.int("id").unwrap_or(0)),
+            "why" => PlayerCall::Why,
             other => return Err(CallError::key_error(other)),
         })
     }
@@ -444,7 +481,7 @@ mod tests {
 
     #[test]
     fn every_method_of_the_table_becomes_a_call() {
-        for m in BANK {
+        for m in BANK.iter().chain(SCANS) {
             let args = m.args.iter().map(|a| match a.kind {
                 Kind::Int => Value::Int(1),
                 Kind::Number => Value::Float(1.0),

@@ -16,5 +16,6 @@ pub mod keys;
 pub mod methods;
 pub mod proof;
 pub mod scan;
+pub mod schedule;
 pub mod state;
 pub mod verdict;

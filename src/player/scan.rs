@@ -119,7 +119,7 @@ pub fn start_second(requested: &Value, now: Utc, arm_delay: Duration) -> Result<
 }
 
 /// `[year, month, day, hour, minute, second, microsecond]`; everything after the day is optional.
-fn parse_start(value: &Value) -> Result<Utc, CallError> {
+pub(super) fn parse_start(value: &Value) -> Result<Utc, CallError> {
     let Value::List(fields) = value else {
         return Err(CallError::new(
             ErrorClass::Exception,

@@ -108,7 +108,7 @@ pub struct World {
     pub files_fail: bool,
     /// Bytes free on disk.
     pub space: u64,
-    /// What the node tells about the clock, just before each call.
+    /// What the node tells about the clock; `None`: nothing.
     pub clock: Option<Result<ClockQuality, String>>,
     /// Every order in words.
     pub log: Vec<String>,
@@ -243,9 +243,7 @@ impl World {
         self.tickets += 1;
         let ticket = self.tickets;
         self.answers.insert(ticket, None);
-        if let Some(clock) = self.clock.clone() {
-            self.tell(Input::Clock(clock));
-        }
+        self.look_at_clock();
         if let Some(client) = self.client.clone() {
             self.tell(Input::Caller { ticket: Ticket(ticket), client });
         }
@@ -323,7 +321,15 @@ impl World {
             let (_, _, fact) = self.facts.swap_remove(i);
             self.deliver(fact);
         }
+        self.look_at_clock();
         self.tick();
+    }
+
+    /// The node looks once a second, the world more often.
+    fn look_at_clock(&mut self) {
+        if let Some(clock) = self.clock.clone() {
+            self.tell(Input::Clock(clock));
+        }
     }
 
     fn due_fact(&self) -> Option<usize> {

@@ -64,8 +64,8 @@ impl Player {
                 .engine("Cannot set parameters until a mode is selected")?
                 .help_param(name.as_deref())
                 .map(Answer::Now),
-            PlayerCall::Prepare => self.prepare(ticket, now),
-            PlayerCall::Start(starttime) => self.start(ticket, &starttime, now),
+            PlayerCall::Prepare => self.begin_prepare(Some(ticket), now),
+            PlayerCall::Start(starttime) => self.begin_start(Some(ticket), &starttime, false, now),
             PlayerCall::Stop => {
                 let by = self.client_of(ticket);
                 self.stop(by, now)
@@ -113,6 +113,13 @@ impl Player {
                 .set_gbt_ss(period, &ss_list)
                 .map(Answer::Now),
             PlayerCall::PlayerState => now_is(self.describe(now)),
+            PlayerCall::StartIn { in_secs, dur_secs } => self.start_in(ticket, in_secs, dur_secs, now),
+            PlayerCall::WriteCmd(line) => self.write_cmd(&line, now),
+            PlayerCall::SetCovMode(n) => self.set_cov_mode(ticket, n),
+            PlayerCall::Schedule(scans) => self.schedule(ticket, &scans, now),
+            PlayerCall::Scheduled => now_is(self.schedule.to_value()),
+            PlayerCall::Unschedule(id) => self.unschedule(id),
+            PlayerCall::Why => now_is(Value::Map(self.why(now))),
             PlayerCall::ReadConfigFile => {
                 self.outputs.push_back(Output::ReadConfig { ticket });
                 Ok(Answer::Later)

@@ -134,6 +134,7 @@ impl Player {
         }
         let title = job.runner.plan().title.clone();
         let outcome = job.runner.outcome().cloned().unwrap_or(Ok(()));
+        let (scheduled, went_well) = (Self::is_scheduled(&job), outcome.is_ok());
         if let Kind::SetMode(_) = job.kind {
             self.registers.clear();
             self.asked.clear();
@@ -182,6 +183,9 @@ impl Player {
                 self.back_to_rest(now);
                 self.reply(job.ticket, Err(error));
             }
+        }
+        if scheduled {
+            self.scheduled_job_done(went_well, now);
         }
     }
 

@@ -166,7 +166,7 @@ impl Player {
 
     // ------------------------------------------------------------------ prepare, phases, monitor
 
-    pub(super) fn prepare(&mut self, ticket: Ticket, now: Now) -> CallResult {
+    pub(super) fn begin_prepare(&mut self, ticket: Option<Ticket>, now: Now) -> CallResult {
         let without = "Cannot prepare until a mode is selected";
         let active = self.mode.as_mut().ok_or_else(|| CallError::exception(without))?;
         if matches!(self.state, State::Starting(_) | State::Scanning(_)) {
@@ -179,7 +179,7 @@ impl Player {
         let resolve = |host: &str| self.address_of(host);
         let plan = compile::prepare(&self.plan_site(&resolve), &active.mode, &prepared);
         let state = if self.state == State::Monitoring { State::Monitoring } else { State::Preparing };
-        self.run(Kind::Prepare, plan, Some(ticket), state, now);
+        self.run(Kind::Prepare, plan, ticket, state, now);
         Ok(Answer::Later)
     }
 

@@ -188,6 +188,18 @@ impl Player {
         }
     }
 
+    /// Something worth keeping with the running scan.
+    pub(super) fn scan_event(&mut self, text: String, now: Now) {
+        if let Some(open) = &mut self.open {
+            open.proof.event(text, now.utc);
+        }
+    }
+
+    /// Id of the scan that runs.
+    pub(super) fn open_scan_id(&self) -> Option<String> {
+        self.open.as_ref().map(|open| open.proof.id.clone())
+    }
+
     pub(super) fn proof_written(&mut self, id: &str, result: Result<String, String>, now: Now) {
         if let Err(why) = &result {
             self.note_error(format!("the proof of a scan is not on disk: {why}"), now);
@@ -256,7 +268,9 @@ impl Player {
             self.last_error = Some((now.utc, format!("scan {}: {verdict}", closing.proof.number)));
         }
         let file = closing.proof.ended(&closing.scan, &closing.end, &verdict);
+        self.schedule.ended(&closing.proof.id, verdict.to_string());
         self.show_last_scan(&verdict.to_string());
+        self.last_verdict = Some(verdict);
         self.outputs.extend(file.map(Output::WriteProof));
         self.outputs.push_back(Output::Changed);
         self.closing = None;

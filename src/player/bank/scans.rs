@@ -30,7 +30,15 @@ pub(super) const CLOCK_STEP: Duration = Duration::from_millis(50);
 pub(super) const LATE: &str = "arm time";
 
 impl Player {
-    pub(super) fn start(&mut self, ticket: Ticket, starttime: &Value, now: Now) -> CallResult {
+    /// `start`; `length_told`: the keys of a FITS writer that wants to know the length beforehand are written, too.
+    /// Nobody waits for a start without a ticket.
+    pub(super) fn begin_start(
+        &mut self,
+        ticket: Option<Ticket>,
+        starttime: &Value,
+        length_told: bool,
+        now: Now,
+    ) -> CallResult {
         let Some(active) = &self.mode else { return now_is(Value::Null) };
         if matches!(self.state, State::Starting(_) | State::Scanning(_)) {
             return now_is(Value::verdict(false, "Scan already started."));
@@ -44,14 +52,21 @@ impl Player {
                 active.engine.scan_length()
             ))
         })?;
-        let client = self.client_of(ticket);
+        let client = match ticket {
+            Some(ticket) => self.client_of(ticket),
+            None => self.schedule.at_work().and_then(|entry| entry.client.clone()),
+        };
         let scan = Scan { overrides, client, ..Scan::new(start, length, now) };
         let resolve = |host: &str| self.address_of(host);
         let monitoring = self.state == State::Monitoring;
-        let plan = compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at, monitoring);
+        let mut plan =
+            compile::start(&self.plan_site(&resolve), &active.mode, start, scan.arm_at, monitoring);
+        if length_told {
+            self.announce_length(&mut plan, start);
+        }
         self.after_stop = None;
         let kind = Kind::Start { cancelled: false, writer_again: false };
-        self.run(kind, plan, Some(ticket), State::Starting(scan), now);
+        self.run(kind, plan, ticket, State::Starting(scan), now);
         Ok(Answer::Later)
     }
 

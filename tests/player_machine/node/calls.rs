@@ -33,7 +33,7 @@ fn every_interface_lists_its_methods() {
         }
     };
     let bank = list("bank");
-    assert_eq!(bank.len(), appliance::player::methods::BANK.len());
+    assert_eq!(bank.len(), appliance::player::methods::BANK.len() + appliance::player::methods::SCANS.len());
     assert!(bank.iter().all(|m| matches!(m, Value::List(pair) if pair.len() == 2)));
     assert_eq!(list("bank.roach"), vec![]);
     assert_eq!(list("bank.valon"), vec![]);
