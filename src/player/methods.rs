@@ -486,6 +486,7 @@ mod tests {
                 Kind::Int => Value::Int(1),
                 Kind::Number => Value::Float(1.0),
                 Kind::Bool => Value::Bool(true),
+                Kind::List => Value::List(vec![]),
                 _ => Value::Str("x".into()),
             });
             let call = Call {

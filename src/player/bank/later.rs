@@ -54,7 +54,7 @@ impl Player {
         let mut keys =
             vec![("STRTDMJD".to_owned(), format!("{:.10}", start.mjd())), ("SCANLEN".to_owned(), length)];
         let given = |name: &&str| active.engine.get_param(Some(name)).ok().filter(|v| *v != Value::Null);
-        if let Some(time) = INTEGRATION.iter().find_map(|name| given(name)) {
+        if let Some(time) = INTEGRATION.iter().find_map(given) {
             keys.push(("REQSTI".into(), time.to_string()));
         }
         let steps = plan.phases.iter_mut().filter(|p| p.name == "announce_start").flat_map(|p| &mut p.steps);

@@ -41,6 +41,8 @@ pub struct House {
     pub jobs: VecDeque<Job>,
     /// The recorder does its work at once.
     pub recorder_works: bool,
+    /// How often the clock was looked at.
+    pub clock_reads: u32,
     /// What the recorder says.
     pub record_error: Option<String>,
     /// Lines of the record, in the order they were handed over.
@@ -137,6 +139,7 @@ impl House {
             next_conn: 1,
             jobs: VecDeque::new(),
             recorder_works: true,
+            clock_reads: 0,
             record_error: None,
             record: Vec::new(),
             log: Vec::new(),
@@ -434,6 +437,7 @@ impl House {
         match job {
             Job::Record { waiting, .. } if self.recorder_works => self.recorded(waiting),
             Job::Role(work::Job::ReadClock) => {
+                self.clock_reads += 1;
                 let done = work::Done::ClockRead(Ok(good_clock()));
                 self.facts.push_back(Event::Done(Ok(Done::Role(done))));
             }
