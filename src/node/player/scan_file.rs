@@ -21,10 +21,10 @@ pub fn write(file: &ScanFile) -> Result<PathBuf, String> {
     let directory = Path::new(&file.directory);
     let part = directory.join(format!(".{}.scan.json.part", file.id));
     let failed = |what: &str, path: &Path, e: std::io::Error| format!("{what} {}: {e}", path.display());
-    write_part(&part, &file.text).map_err(|e| failed("cannot write", &part, e))?;
-    let placed = place(directory, file, &part);
+    let written = write_part(&part, &file.text).map_err(|e| failed("cannot write", &part, e));
+    let placed = written.and_then(|()| place(directory, file, &part));
     if placed.is_err() {
-        // Nobody looks for it; what matters is why it could not be given its name.
+        // Nobody looks for it; what matters is why it is not there under its name.
         let _ = fs::remove_file(&part);
     }
     let path = placed?;
@@ -134,6 +134,11 @@ mod tests {
         let error = write(&proof(&missing, "A", "running")).expect_err("nowhere to go");
         assert!(error.contains("not-mounted"), "{error}");
         assert!(!missing.exists());
+        // Written half and not placed: as on a full disk, nothing is left of it.
+        let mut nameless = proof(directory.path(), "A", "running");
+        nameless.base = "no/such/place".into();
+        assert!(write(&nameless).is_err());
+        assert_eq!(names(directory.path()), Vec::<String>::new());
         assert!(space(&missing.display().to_string()).is_err());
         assert!(space("/").expect("there") > 0);
     }
