@@ -88,6 +88,17 @@ pub enum Daq {
     Builtin,
 }
 
+/// What is done when data do not flow during a scan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Guard {
+    /// Say so; the verdict of the scan tells of it.
+    #[default]
+    Warn,
+    /// End the scan; lost packets alone only warn.
+    Stop,
+}
+
 /// The role `player`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -120,6 +131,12 @@ pub struct Player {
     pub katcp_timeout_s: f64,
     /// Time limit of programming the FPGA, s.
     pub katcp_program_timeout_s: f64,
+    /// Refuse to start a scan by a clock that is not synchronised, or may be wrong by more than 100 ms.
+    pub require_clock: bool,
+    /// What is done when data do not flow during a scan.
+    pub guard: Guard,
+    /// Less free space than this where the data go is an alarm during a scan, GB; 0: not looked at.
+    pub disk_free_min_gb: f64,
 }
 
 impl Default for Player {
@@ -139,6 +156,9 @@ impl Default for Player {
             clear_status_on_mode_change: true,
             katcp_timeout_s: 5.0,
             katcp_program_timeout_s: 30.0,
+            require_clock: true,
+            guard: Guard::Warn,
+            disk_free_min_gb: 1.0,
         }
     }
 }
@@ -265,6 +285,7 @@ const TEXT_KEYS: &[&str] = &[
     "player.dibas_dir",
     "player.data_root",
     "player.daq",
+    "player.guard",
     "archon.config",
     "archon.limits",
     "archon.start_mode",
@@ -287,6 +308,9 @@ fn check(s: &Settings) -> Result<(), String> {
         if !(value.is_finite() && value > 0.0) {
             return Err(format!("{key} = {value}: must be a positive number of seconds"));
         }
+    }
+    if !(s.player.disk_free_min_gb.is_finite() && s.player.disk_free_min_gb >= 0.0) {
+        return Err(format!("player.disk_free_min_gb = {}: must be 0 or more GB", s.player.disk_free_min_gb));
     }
     if s.player.rate_divisor == 0 {
         return Err("player.rate_divisor = 0: must be at least 1".into());

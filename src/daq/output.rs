@@ -6,6 +6,7 @@ use super::accumulate::Row;
 use super::heaps::Counters;
 use super::sdfits::{Provenance, SdfitsFile, Style, row_bytes, utc_of_mjd};
 use super::setup::Setup;
+use crate::units::Utc;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ impl Output {
     pub fn create(setup: &Setup, style: Style, origin: &Provenance, number: u32) -> io::Result<Output> {
         let directory = PathBuf::from(&setup.datadir);
         check_directory(&directory)?;
-        let base = base_name(setup, origin.start_mjd);
+        let scan = setup.header.get("SCANNUM").map_or(1.0, |_| setup.header_number("SCANNUM"));
+        let base = base_name(setup.header_text("INSTRUME"), utc_of_mjd(origin.start_mjd), scan);
         let (number, part, file) = (number + 1..=FILES_MAX)
             .find_map(|n| open_part(&directory, &base, n).transpose().map(|r| r.map(|(p, f)| (n, p, f))))
             .ok_or_else(|| io::Error::other(format!("{base}: all {FILES_MAX} file numbers are taken")))??;
@@ -118,18 +120,17 @@ fn named(kind: ErrorKind, directory: &Path, why: &str) -> io::Error {
     io::Error::new(kind, format!("DATADIR {}: {why}", directory.display()))
 }
 
-/// `vegas_211126_7.00`; nothing in it can lead out of the directory.
-fn base_name(setup: &Setup, start_mjd: f64) -> String {
-    let c = utc_of_mjd(start_mjd).civil();
-    let instrument: String = setup
-        .header_text("INSTRUME")
+/// `vegas_211126_7.00`, for an instrument (status `INSTRUME`, may be empty), a start and a scan number; nothing in
+/// it can lead out of the directory.
+pub fn base_name(instrument: &str, start: Utc, scan: f64) -> String {
+    let c = start.civil();
+    let instrument: String = instrument
         .to_ascii_lowercase()
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         .take(16)
         .collect();
     let instrument = if instrument.is_empty() { "vegas".to_owned() } else { instrument };
-    let scan = setup.header.get("SCANNUM").map_or(1.0, |_| setup.header_number("SCANNUM"));
     format!("{instrument}_{:02}{:02}{:02}_{scan:04.2}", c.day, c.month, c.year.rem_euclid(100))
 }
 
@@ -154,7 +155,6 @@ fn open_part(directory: &Path, base: &str, number: u32) -> io::Result<Option<(Pa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Utc;
 
     fn setup(directory: &Path, scan: &str) -> Setup {
         let pairs = [

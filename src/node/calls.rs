@@ -132,6 +132,11 @@ impl<C> Calls<C> {
         self.open.iter().find(|(_, c)| c.conn == Some(conn) && c.seq == seq).map(|(t, _)| *t)
     }
 
+    /// The connection of an open call, while it lasts.
+    pub fn conn(&self, ticket: Ticket) -> Option<ConnId> {
+        self.open.get(&ticket)?.conn
+    }
+
     /// The method of an open call.
     pub fn method(&self, ticket: Ticket) -> Option<&'static Method> {
         self.open.get(&ticket).map(|c| c.method)

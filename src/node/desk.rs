@@ -207,6 +207,12 @@ impl<C, O> Desk<C, O> {
         }
     }
 
+    /// Who placed an open call, while the connection lasts.
+    pub fn client_of(&self, ticket: Ticket) -> Option<String> {
+        let (peer, _) = self.faces.peer(self.calls.conn(ticket)?)?;
+        Some(peer.to_owned())
+    }
+
     // ------------------------------------------------------------------ the record
 
     /// A hardware procedure for the record; orders to the same hardware that follow wait for it.

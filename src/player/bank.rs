@@ -15,15 +15,19 @@
 
 mod board_calls;
 mod calls;
+mod commands;
 mod describe;
 mod jobs;
+mod later;
 mod messages;
 mod mode;
 mod par_file;
 mod programs;
+mod proof;
 mod restore;
 mod scans;
 mod status;
+mod why;
 
 pub use restore::Adopted;
 
@@ -33,12 +37,15 @@ pub use messages::{
 };
 
 use super::children::ChildSlot;
+use super::clock::ClockWatch;
 use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
 use super::methods::PlayerCall;
 use super::saved::{Changes, Saved};
+use super::schedule::Schedule;
 use super::state::{Link, State};
+use super::verdict::{Ending, Verdict};
 use crate::api::{CallError, Outcome};
 use crate::config::dibas::{Bank, Dibas, Mode, SynthAt};
 use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
@@ -48,7 +55,8 @@ use crate::reactor::When;
 use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use jobs::{Job, Kind};
-use std::collections::{HashMap, VecDeque};
+use proof::{Closing, Open};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -56,6 +64,8 @@ use std::time::Duration;
 struct ActiveMode {
     mode: Mode,
     engine: Engine,
+    /// Of the configuration the mode was taken from.
+    dibas_hash: String,
 }
 
 /// One bank.
@@ -98,6 +108,20 @@ pub struct Player {
     last_work: u64,
     /// The way to the synthesizer has opened and it has not been set up since.
     synth_due: bool,
+    clock: ClockWatch,
+    /// Who placed the call that is being looked at.
+    caller: Option<(Ticket, String)>,
+    /// Parameters that were set since the mode was.
+    asked: BTreeSet<String>,
+    /// Registers as the plans of this mode left them.
+    registers: BTreeMap<String, Value>,
+    /// Scans for later.
+    schedule: Schedule,
+    /// A scan of the schedule is due, but the player is not free: it is looked at again then.
+    schedule_look: Option<Mono>,
+    last_verdict: Option<Verdict>,
+    open: Option<Open>,
+    closing: Option<Closing>,
     outputs: VecDeque<Output>,
 }
 
@@ -141,6 +165,15 @@ impl Player {
             procedures: Vec::new(),
             last_work: 0,
             synth_due: false,
+            clock: ClockWatch::default(),
+            caller: None,
+            asked: BTreeSet::new(),
+            registers: BTreeMap::new(),
+            schedule: Schedule::default(),
+            schedule_look: None,
+            last_verdict: None,
+            open: None,
+            closing: None,
             outputs: VecDeque::new(),
         }
     }
@@ -161,6 +194,10 @@ impl Player {
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
             Input::ParFile { path, text } => self.par_file_read(&path, text, now),
+            Input::Clock(quality) => self.clock.heard(quality, now.mono),
+            Input::Caller { ticket, client } => self.caller = Some((ticket, client)),
+            Input::Space(free) => self.space_measured(free),
+            Input::ProofWritten { id, result } => self.proof_written(&id, result, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
             Input::Cancel { ticket } => {
                 self.cancel(ticket);
@@ -187,6 +224,7 @@ impl Player {
         self.wake_procedures(now);
         self.watchdog(now);
         self.watch_daq_stop(now);
+        self.work_off_schedule(now);
         self.settle(now);
     }
 
@@ -198,7 +236,9 @@ impl Player {
     /// When to call [`Player::tick`] at the latest.
     pub fn deadlines(&self) -> Deadlines {
         let runner = self.job.as_ref().and_then(|j| j.runner.deadline());
+        let (schedule_look, schedule_due) = self.schedule_deadline();
         let mono = [
+            schedule_look,
             self.daq.deadline(),
             self.writer.deadline(),
             self.next_watchdog,
@@ -216,6 +256,7 @@ impl Player {
             Some(When::Utc(t)) => Some(t),
             _ => None,
         };
+        let utc = [utc, schedule_due].into_iter().flatten().min();
         Deadlines { mono: mono.into_iter().flatten().min(), utc }
     }
 
@@ -292,7 +333,7 @@ impl Player {
             self.reply(Some(ticket), Err(shutting_down()));
         }
         if let Some(waiting) = self.waiting_for_par_file.take() {
-            self.reply(Some(waiting.ticket), Err(shutting_down()));
+            self.reply(waiting.ticket, Err(shutting_down()));
         }
         self.end_calls(None, &shutting_down(), now);
         if let Some(mut job) = self.job.take() {
@@ -300,7 +341,7 @@ impl Player {
             self.reply(job.ticket, Err(shutting_down()));
         }
         if let State::Scanning(_) = self.state {
-            self.end_scan("the player was stopped", now);
+            self.end_scan_as(Ending::Cut("the player was stopped".into()), now);
         }
         self.after_stop = None;
         self.next_watchdog = None;

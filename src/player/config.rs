@@ -1,5 +1,6 @@
 //! What a player needs to know that is neither bank nor mode.
 
+use super::guard::OnAlarm;
 use crate::config::dibas::Mode;
 use crate::plan::Child;
 use crate::reactor::Program;
@@ -17,6 +18,30 @@ pub enum DaqProgram {
         /// Its arguments, `daq` first.
         args: Vec<String>,
     },
+}
+
+/// What is asked of a scan, and what is done when it does not come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanRules {
+    /// Refuse a start by a clock that cannot be trusted to name the second.
+    pub require_clock: bool,
+    /// What is done when data do not flow.
+    pub guard: OnAlarm,
+    /// Less free space than this where the data go is an alarm, bytes; 0: not looked at.
+    pub disk_free_min: u64,
+    /// Name of this host, for the proof of a scan.
+    pub host: String,
+}
+
+impl Default for ScanRules {
+    fn default() -> ScanRules {
+        ScanRules {
+            require_clock: true,
+            guard: OnAlarm::Warn,
+            disk_free_min: 1_000_000_000,
+            host: String::new(),
+        }
+    }
 }
 
 /// Settings of one player.
@@ -40,6 +65,8 @@ pub struct PlayerConfig {
     pub daq: DaqProgram,
     /// Environment given to every child (`HASHPIPE_KEYFILE`, ...).
     pub env: Vec<(String, String)>,
+    /// What is asked of a scan.
+    pub scan: ScanRules,
 }
 
 impl PlayerConfig {

@@ -148,6 +148,10 @@ pub const MEMORY: &[KeyDoc] = &[key(
 /// Written around a scan.
 pub const SCAN: &[KeyDoc] = &[
     key("STTMJD", "d", "MJD, UTC", "commanded start, before the DAQ program is told to start"),
+    key("STRTDMJD", "d", "MJD, UTC", "commanded start, by `startin` and the schedule"),
+    key("SCANLEN", "s", "number", "length of the scan, by `startin` and the schedule at the start"),
+    key("REQSTI", "s", "number", "integration time, by `startin` and the schedule where the mode has one"),
+    key("COVMODE", "", "`HI`, `PAF_CAL`, `FRB`, `RTBF`, `HI+RTBF`, `FRB+RTBF`", "by `set_cov_mode`"),
     key("ACCBLKOU", "", "`-`", "at the arm: nothing accumulated yet"),
     key("SCANREM", "s", "number, `scan terminated`", "what is left of the scan"),
     key("DISKSTAT", "", "`-`", "at the end of a scan, until the DAQ program writes its own"),

@@ -10,6 +10,10 @@ use crate::player::board::{self, BoardCall};
 use crate::player::synth;
 use crate::value::Value;
 
+mod scans;
+
+pub use scans::SCANS;
+
 /// A call of the interface `bank`, arguments bound and typed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PlayerCall {
@@ -84,6 +88,26 @@ pub enum PlayerCall {
     ReadConfigFile,
     /// A method of `bank.roach` or `bank.valon`.
     Board(Box<BoardCall>),
+    // ---- scans for later, commands, explanations: methods/scans.rs
+    /// `startin`
+    StartIn {
+        /// s
+        in_secs: f64,
+        /// s
+        dur_secs: f64,
+    },
+    /// `write_cmd`
+    WriteCmd(String),
+    /// `set_cov_mode`
+    SetCovMode(i64),
+    /// `schedule`
+    Schedule(Value),
+    /// `scheduled`
+    Scheduled,
+    /// `unschedule`
+    Unschedule(i64),
+    /// `why`
+    Why,
 }
 
 const fn arg(
@@ -377,7 +401,8 @@ pub fn table() -> Table {
 pub fn table_of(roach: bool, synth: bool) -> Table {
     let by_hand: &[Method] = if roach { &ROACH } else { &[] };
     let valon: &[Method] = if synth { &VALON } else { &[] };
-    let table = Table::new(&[BANK, by_hand, valon, builtin::METHODS]).expect("a unit test builds this table");
+    let table =
+        Table::new(&[BANK, SCANS, by_hand, valon, builtin::METHODS]).expect("a unit test builds this table");
     let table = table.with_interface("bank.roach").with_interface("bank.valon");
     match roach {
         true => table.with_unlisted(&ROACH_UNLISTED).with_plumbing("bank.roach", board::PLUMBING),
@@ -394,12 +419,22 @@ impl PlayerCall {
             SetMode { .. }
                 | Prepare
                 | Start(_)
+                | StartIn { .. }
+                | Schedule(_)
                 | Monitor
                 | ResetRoach
                 | ArmRoach
                 | DisarmRoach
                 | ReadConfigFile
                 | Board(_)
+        )
+    }
+
+    /// Is it kept who placed this call?
+    pub fn keeps_client(&self) -> bool {
+        matches!(
+            self,
+            PlayerCall::Start(_) | PlayerCall::StartIn { .. } | PlayerCall::Stop | PlayerCall::Schedule(_)
         )
     }
 
@@ -449,6 +484,14 @@ impl PlayerCall {
             "set_gbt_ss" => PlayerCall::SetGbtSs { period: number("period"), ss_list: any("ss_list") },
             "player_state" => PlayerCall::PlayerState,
             "read_config_file" => PlayerCall::ReadConfigFile,
+            // ---- methods/scans.rs
+            "startin" => PlayerCall::StartIn { in_secs: number("inSecs"), dur_secs: number("durSecs") },
+            "write_cmd" => PlayerCall::WriteCmd(text("string").unwrap_or_default()),
+            "set_cov_mode" => PlayerCall::SetCovMode(bound.int("n").unwrap_or(0)),
+            "schedule" => PlayerCall::Schedule(any("scans")),
+            "scheduled" => PlayerCall::Scheduled,
+            "unschedule" => PlayerCall::Unschedule(bound.int("id").unwrap_or(0)),
+            "why" => PlayerCall::Why,
             other => return Err(CallError::key_error(other)),
         })
     }
@@ -467,11 +510,12 @@ mod tests {
 
     #[test]
     fn every_method_of_the_table_becomes_a_call() {
-        for m in BANK {
+        for m in BANK.iter().chain(SCANS) {
             let args = m.args.iter().map(|a| match a.kind {
                 Kind::Int => Value::Int(1),
                 Kind::Number => Value::Float(1.0),
                 Kind::Bool => Value::Bool(true),
+                Kind::List => Value::List(vec![]),
                 _ => Value::Str("x".into()),
             });
             let call = Call {

@@ -2,17 +2,23 @@
 //!
 //! [`bank::Player`] is the state machine; [`engine`] computes what a mode's parameters mean;
 //! [`compile`] turns both into plans; [`children`] supervises the programs; [`scan`] holds the
-//! timing contract; [`board`] is the board by hand; [`methods`] is the table every face is derived from, [`keys`] that of the status keys.
+//! timing contract; [`guard`] watches the data flow, [`proof`] is what a scan leaves beside its data, with a [`verdict`];
+//! [`board`] is the board by hand; [`methods`] is the table every face is derived from, [`keys`] that of the status keys.
 
 pub mod bank;
 pub mod board;
 pub mod children;
+pub mod clock;
 pub mod compile;
 pub mod config;
 pub mod engine;
+pub mod guard;
 pub mod keys;
 pub mod methods;
+pub mod proof;
 pub mod saved;
 pub mod scan;
+pub mod schedule;
 pub mod state;
 pub mod synth;
+pub mod verdict;

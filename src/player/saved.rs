@@ -46,6 +46,14 @@ impl Changes {
         }
     }
 
+    /// Names of the parameters that were set.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|c| match c {
+            Change::Parameter(name, _) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// In the order they were made.
     pub fn iter(&self) -> impl Iterator<Item = &Change> {
         self.0.iter()
@@ -53,13 +61,16 @@ impl Changes {
 }
 
 /// A scan, in numbers that mean the same to the next process of this boot.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedScan {
     start_ns: i64,
     length_ns: u64,
     /// First and last moment of the arm phase: monotonic and UTC.
     armed: Option<[(u64, i64); 2]>,
     ends_mono_ns: Option<u64>,
+    accepted: (u64, i64),
+    client: Option<String>,
+    overrides: Vec<String>,
 }
 
 impl SavedScan {
@@ -71,15 +82,21 @@ impl SavedScan {
             length_ns: u64::try_from(scan.length.as_nanos()).unwrap_or(u64::MAX),
             armed: scan.armed.map(|(first, last)| [pair(first), pair(last)]),
             ends_mono_ns: scan.ends.map(|m| m.0),
+            accepted: pair(scan.accepted),
+            client: scan.client.clone(),
+            overrides: scan.overrides.clone(),
         }
     }
 
     /// The scan again.
     pub fn scan(&self) -> Scan {
         let now = |(mono, utc)| Now { mono: Mono(mono), utc: Utc(utc) };
-        let mut scan = Scan::new(Utc(self.start_ns), Duration::from_nanos(self.length_ns));
+        let mut scan =
+            Scan::new(Utc(self.start_ns), Duration::from_nanos(self.length_ns), now(self.accepted));
         scan.armed = self.armed.map(|[first, last]| (now(first), now(last)));
         scan.ends = self.ends_mono_ns.map(Mono);
+        scan.client = self.client.clone();
+        scan.overrides = self.overrides.clone();
         scan
     }
 }
@@ -150,10 +167,10 @@ mod tests {
     fn a_scan_comes_back_as_it_was() {
         let at =
             |s: u64| Now { mono: Mono(s * 1_000_000_000), utc: Utc::from_seconds(1_800_000_000 + s as i64) };
-        let mut scan = Scan::new(at(20).utc, Duration::from_millis(30_500));
+        let mut scan = Scan::new(at(20).utc, Duration::from_millis(30_500), at(1));
         let pending = Saved { scan: Some(SavedScan::of(&scan)), ..Saved::default() };
         assert_eq!(Saved::parse(&pending.text()), Ok(pending.clone()));
-        assert_eq!(pending.scan.map(|s| s.scan()), Some(scan.clone()));
+        assert_eq!(pending.scan.as_ref().map(SavedScan::scan), Some(scan.clone()));
         scan.arm_done(at(18), at(19), at(19));
         let saved = Saved {
             bank: "BANKA".into(),
@@ -163,6 +180,6 @@ mod tests {
             ..Saved::default()
         };
         assert_eq!(Saved::parse(&saved.text()), Ok(saved.clone()));
-        assert_eq!(saved.scan.map(|s| s.scan()), Some(scan));
+        assert_eq!(saved.scan.as_ref().map(SavedScan::scan), Some(scan));
     }
 }

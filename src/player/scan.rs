@@ -35,12 +35,39 @@ pub struct Scan {
     pub armed: Option<(Now, Now)>,
     /// The last `SCANREM` written.
     pub remaining: Option<String>,
+    /// When it was accepted.
+    pub accepted: Now,
+    /// Who asked for it, if known.
+    pub client: Option<String>,
+    /// What would have been refused but for the configuration.
+    pub overrides: Vec<String>,
 }
 
 impl Scan {
-    /// A scan that will start at `start`.
-    pub fn new(start: Utc, length: Duration) -> Scan {
-        Scan { start, length, arm_at: start - ARM_AHEAD, ends: None, armed: None, remaining: None }
+    /// A scan that will start at `start`, accepted `now`.
+    pub fn new(start: Utc, length: Duration, now: Now) -> Scan {
+        Scan {
+            start,
+            length,
+            arm_at: start - ARM_AHEAD,
+            ends: None,
+            armed: None,
+            remaining: None,
+            accepted: now,
+            client: None,
+            overrides: Vec::new(),
+        }
+    }
+
+    /// How far the wall clock was set since the scan was accepted, in ns; also what it was slewed by.
+    pub fn clock_moved(&self, now: Now) -> i64 {
+        let passed = i64::try_from(now.mono.since(self.accepted.mono).as_nanos()).unwrap_or(i64::MAX);
+        now.utc.nanos_since(self.accepted.utc).saturating_sub(passed)
+    }
+
+    /// [`Scan::clock_moved`] until it was armed.
+    pub fn clock_moved_until_armed(&self) -> i64 {
+        self.armed.map_or(0, |(_, last)| self.clock_moved(last))
     }
 
     /// Armed: from now on the end is fixed.
@@ -92,7 +119,7 @@ pub fn start_second(requested: &Value, now: Utc, arm_delay: Duration) -> Result<
 }
 
 /// `[year, month, day, hour, minute, second, microsecond]`; everything after the day is optional.
-fn parse_start(value: &Value) -> Result<Utc, CallError> {
+pub(super) fn parse_start(value: &Value) -> Result<Utc, CallError> {
     let Value::List(fields) = value else {
         return Err(CallError::new(
             ErrorClass::Exception,
@@ -208,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_end_does_not_move_with_the_wall_clock() {
-        let mut scan = Scan::new(Utc::from_seconds(100), Duration::from_secs(10));
+        let mut scan = Scan::new(Utc::from_seconds(100), Duration::from_secs(10), Now::default());
         let armed = Now { mono: Mono(5_000_000_000), utc: Utc(99_500_000_000) };
         assert_eq!(scan.seconds_left(armed), "10");
         scan.arm_done(armed, armed, armed);

@@ -10,8 +10,12 @@ pub struct ClockQuality {
     pub synchronised: bool,
     /// Upper bound of the error, as that daemon estimates it. Grows while nobody corrects.
     pub error_max: Duration,
+    /// What is still to be corrected, as the kernel's own loop knows it, µs; 0 when a daemon corrects by itself.
+    pub offset_us: i64,
     /// A leap second is announced for the end of this UTC day.
     pub leap_pending: bool,
+    /// A pulse per second disciplines the kernel (`STA_PPSSIGNAL`).
+    pub pps: bool,
 }
 
 /// Asks the kernel; needs no privilege.
@@ -27,7 +31,10 @@ pub fn quality() -> io::Result<ClockQuality> {
     Ok(ClockQuality {
         synchronised: state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0,
         error_max: Duration::from_micros(u64::try_from(timex.maxerror).unwrap_or(u64::MAX)),
+        // The kernel's unit is a microsecond unless it was told otherwise.
+        offset_us: timex.offset / if timex.status & libc::STA_NANO == 0 { 1 } else { 1000 },
         leap_pending: state == libc::TIME_INS || state == libc::TIME_DEL,
+        pps: timex.status & libc::STA_PPSSIGNAL != 0,
     })
 }
 

@@ -15,7 +15,7 @@ use appliance::config::dibas::HpcMac;
 use appliance::fpga::{FpgaOp, FpgaReply};
 use appliance::plan::Child;
 use appliance::player::bank::{FpgaKey, Input, Output, Player, StatusOrder, Ticket};
-use appliance::player::config::{DaqProgram, PlayerConfig};
+use appliance::player::config::{DaqProgram, PlayerConfig, ScanRules};
 use appliance::player::engine::exists_for;
 use appliance::player::methods::PlayerCall;
 use appliance::player::state::Link;
@@ -79,6 +79,8 @@ fn config(traces: &Json) -> PlayerConfig {
         status_memory: String::new(),
         daq: DaqProgram::Site,
         env: Vec::new(),
+        // The traces say nothing of the clock of the host they were taken on.
+        scan: ScanRules { require_clock: false, ..ScanRules::default() },
     }
 }
 
@@ -243,6 +245,8 @@ impl World {
             Output::Finished => return Ok(true),
             Output::Save(_) => self.player.handle(Input::Saved, self.now),
             Output::CloseInput { .. } | Output::Record(_) | Output::Changed | Output::Synth { .. } => {}
+            // The reference keeps no proof of a scan.
+            Output::WriteProof(_) | Output::MeasureSpace { .. } => {}
             other => return Err(format!("unexpected order {other:?}")),
         }
         Ok(false)

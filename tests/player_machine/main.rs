@@ -2,17 +2,23 @@
 //! sleep.
 //!
 //! - [`world`]: board, programs, status memory and clock, which check the rules that always hold;
+//! - `clock`: the wall clock, kept or not, and set at the wrong moment;
 //! - `replies`, `modes`, `scans`, `programs`, `links`: one behaviour a test;
+//! - `proof`: what a scan leaves beside its data, and the guard over the data flow;
+//! - `later`: starts for later, the schedule, raw commands, and what the player says it is doing;
 //! - `matrix`: every fault at every step of `set_mode`, `prepare`, `start`;
 //! - `random`: any calls, facts and times in any order;
 //! - `node`: the node around the player, spoken to in bytes.
 
 mod by_hand;
+mod clock;
+mod later;
 mod links;
 mod matrix;
 mod modes;
 mod node;
 mod programs;
+mod proof;
 mod random;
 mod replies;
 mod scans;

@@ -23,6 +23,8 @@ enum Act {
     Pass(u64),
     Steps(u8),
     SetClock(i32),
+    Clock(bool),
+    FilesFail(bool),
     Kill(bool),
     Temper(u8),
     DropLink,
@@ -61,10 +63,24 @@ fn call() -> impl Strategy<Value = PlayerCall> {
         1 => Just(PlayerCall::SetScanNumber(7)),
         1 => Just(PlayerCall::ScanStatus),
         1 => Just(PlayerCall::GetStatus(Value::Null)),
+        1 => (0..20_u8, 0..4_u8).prop_map(|(i, d)| PlayerCall::StartIn { in_secs: i.into(), dur_secs: d.into() }),
+        2 => (15..59_i64, 0..4_i64).prop_map(|(s, d)| schedule(s, d)),
+        1 => (0..4_i64).prop_map(PlayerCall::Unschedule),
+        1 => Just(PlayerCall::Scheduled),
+        1 => Just(PlayerCall::WriteCmd("stop".into())),
+        1 => (0..8_i64).prop_map(PlayerCall::SetCovMode),
+        1 => Just(PlayerCall::Why),
         1 => Just(PlayerCall::PlayerState),
         1 => Just(PlayerCall::GetMode),
         1 => Just(PlayerCall::EarliestStart),
     ]
+}
+
+/// A scan at this second of the minute in which everything begins.
+fn schedule(second: i64, length: i64) -> PlayerCall {
+    let start = Value::List([2026, 11, 21, 2, 35, second].map(Value::Int).to_vec());
+    let scan = Value::Map(vec![("start".into(), start), ("length".into(), Value::Int(length))]);
+    PlayerCall::Schedule(Value::List(vec![scan]))
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -75,6 +91,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..9_000_u64).prop_map(Act::Pass),
         6 => (1..40_u8).prop_map(Act::Steps),
         1 => (-5000..5000_i32).prop_map(Act::SetClock),
+        1 => any::<bool>().prop_map(Act::Clock),
+        1 => any::<bool>().prop_map(Act::FilesFail),
         1 => any::<bool>().prop_map(Act::Kill),
         1 => (0..4_u8).prop_map(Act::Temper),
         1 => Just(Act::DropLink),
@@ -111,6 +129,11 @@ impl Session {
                 }
             }
             Act::SetClock(ms) => world.set_clock(f64::from(ms) / 1e3),
+            Act::Clock(kept) => {
+                let clock = appliance::sys::realtime::ClockQuality { synchronised: kept, ..good_clock() };
+                world.clock = Some(Ok(clock));
+            }
+            Act::FilesFail(fails) => world.files_fail = fails,
             Act::Kill(daq) => world.kill(if daq { Child::Daq } else { Child::FitsWriter }),
             Act::Temper(n) => {
                 let all = [Temper::Good, Temper::NeedsTerm, Temper::NeedsKill, Temper::Immortal];
@@ -150,7 +173,7 @@ impl Session {
 
 fn waits(call: &PlayerCall) -> bool {
     use PlayerCall::*;
-    call.begins_something() || matches!(call, SetParam(_) | SetScanNumber(_))
+    call.begins_something() || matches!(call, SetParam(_) | SetScanNumber(_) | WriteCmd(_) | SetCovMode(_))
 }
 
 fn play(acts: Vec<Act>, builtin: bool, hosts_awaited: bool) {

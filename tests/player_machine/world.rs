@@ -13,10 +13,11 @@ use appliance::config::dibas::Dibas;
 use appliance::fpga::{FpgaError, FpgaOp, FpgaReply};
 use appliance::plan::Child;
 use appliance::player::bank::{FpgaKey, Input, Output, Player, StatusOrder, Ticket};
-use appliance::player::config::{DaqProgram, PlayerConfig};
+use appliance::player::config::{DaqProgram, PlayerConfig, ScanRules};
 use appliance::player::methods::PlayerCall;
 use appliance::player::state::{Link, State};
 use appliance::reactor::{ChildSignal, Exit};
+use appliance::sys::realtime::ClockQuality;
 use appliance::units::{Mono, Now, Utc};
 use appliance::value::Value;
 use std::collections::BTreeMap;
@@ -101,6 +102,16 @@ pub struct World {
     pub par_file: Option<Result<String, String>>,
     pub registers: BTreeMap<String, Vec<u8>>,
     pub answers: BTreeMap<u64, Option<Outcome>>,
+    /// Who places the calls.
+    pub client: Option<String>,
+    /// Proofs of scans, every version.
+    pub proofs: Vec<Value>,
+    /// The directory of the data is missing.
+    pub files_fail: bool,
+    /// Bytes free on disk.
+    pub space: u64,
+    /// What the node tells about the clock; `None`: nothing.
+    pub clock: Option<Result<ClockQuality, String>>,
     /// Every order in words.
     pub log: Vec<String>,
     pub finished: bool,
@@ -130,6 +141,18 @@ pub fn site_config() -> PlayerConfig {
         clear_status_on_mode_change: true,
         daq: DaqProgram::Site,
         env: Vec::new(),
+        scan: ScanRules::default(),
+    }
+}
+
+/// A clock as it should be.
+pub fn good_clock() -> ClockQuality {
+    ClockQuality {
+        synchronised: true,
+        error_max: Duration::from_millis(3),
+        offset_us: 12,
+        leap_pending: false,
+        pps: false,
     }
 }
 
@@ -167,6 +190,11 @@ impl World {
             par_file: None,
             registers: BTreeMap::new(),
             answers: BTreeMap::new(),
+            client: None,
+            proofs: Vec::new(),
+            files_fail: false,
+            space: 1 << 40,
+            clock: Some(Ok(good_clock())),
             log: Vec::new(),
             finished: false,
             clock_set: false,
@@ -218,6 +246,10 @@ impl World {
         self.tickets += 1;
         let ticket = self.tickets;
         self.answers.insert(ticket, None);
+        self.look_at_clock();
+        if let Some(client) = self.client.clone() {
+            self.tell(Input::Caller { ticket: Ticket(ticket), client });
+        }
         self.tell(Input::Call { ticket: Ticket(ticket), call });
         ticket
     }
@@ -292,7 +324,15 @@ impl World {
             let (_, _, fact) = self.facts.swap_remove(i);
             self.deliver(fact);
         }
+        self.look_at_clock();
         self.tick();
+    }
+
+    /// The node looks once a second, the world more often.
+    fn look_at_clock(&mut self) {
+        if let Some(clock) = self.clock.clone() {
+            self.tell(Input::Clock(clock));
+        }
     }
 
     fn due_fact(&self) -> Option<usize> {
@@ -450,6 +490,18 @@ impl World {
                 }
             }
             Output::Synth { order, .. } => panic!("the example has no serial synthesizer: {order}"),
+            Output::WriteProof(file) => {
+                assert!(!self.finished, "a proof after the end");
+                let proof = appliance::proto::json::read(file.text.as_bytes()).expect("JSON");
+                let path = format!("{}/{}.scan.json", file.directory, file.base);
+                let result = if self.files_fail { Err("No such file or directory".into()) } else { Ok(path) };
+                self.proofs.push(proof);
+                self.later(STATUS_TAKES, Fact::Input(Input::ProofWritten { id: file.id, result }));
+            }
+            Output::MeasureSpace { .. } => {
+                let free = Ok(self.space);
+                self.later(STATUS_TAKES, Fact::Input(Input::Space(free)));
+            }
             Output::ReadConfig { ticket } => {
                 self.tell(Input::Reloaded(Box::new(dibas())));
                 self.carry_out(Output::Reply { ticket, outcome: Ok("config file loaded.".into()) });

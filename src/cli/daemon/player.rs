@@ -3,14 +3,15 @@
 use super::super::bank_choice;
 use super::{DaemonArgs, Refusal, desk};
 use crate::config::dibas::{Bank, Dibas, Severity, SynthAt};
-use crate::config::settings::{Daq, Dialect as DialectSetting, Settings};
+use crate::config::settings::{self, Daq, Dialect as DialectSetting, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
 use crate::node::player::board::Board;
 use crate::node::player::programs::KeepPlace;
 use crate::node::player::synth_port::{Place, SynthPort};
 use crate::node::player::work::{self, read_config};
 use crate::node::{NodeConfig, PlayerNode};
-use crate::player::config::{DaqProgram, PlayerConfig};
+use crate::player::config::{DaqProgram, PlayerConfig, ScanRules};
+use crate::player::guard::OnAlarm;
 use crate::proto::status_cards::Dialect;
 use crate::reactor::{self, Options};
 use crate::session::katcp_client;
@@ -202,6 +203,7 @@ fn player_config(
         status_memory: String::new(),
         daq,
         env,
+        scan: scan_rules(p),
     })
 }
 
@@ -212,6 +214,18 @@ fn synth_port(settings: &Settings, bank: &Bank) -> Option<SynthPort> {
         true => Place::Simulated(Box::default()),
         false => Place::Serial(PathBuf::from(&local.port)),
     }))
+}
+
+fn scan_rules(p: &settings::Player) -> ScanRules {
+    ScanRules {
+        require_clock: p.require_clock,
+        guard: match p.guard {
+            settings::Guard::Warn => OnAlarm::Warn,
+            settings::Guard::Stop => OnAlarm::Stop,
+        },
+        disk_free_min: (p.disk_free_min_gb * 1e9) as u64,
+        host: nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default(),
+    }
 }
 
 fn board_config(settings: &Settings, board: String) -> KatcpFpgaConfig {

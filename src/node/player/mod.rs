@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod programs;
+pub mod scan_file;
 pub mod status_port;
 pub mod synth_port;
 pub mod work;
@@ -20,12 +21,13 @@ use crate::player::saved::Saved;
 use crate::proto::valon::order::SynthError;
 use crate::reactor::{App, Effect, Effects, Event, Request, Tag, TimerKey, When};
 use crate::shm::StatusMemory;
-use crate::units::Now;
+use crate::units::{Mono, Now};
 use crate::value::Value;
 use board::Board;
 use programs::{KeepPlace, Programs};
 use status_port::StatusPort;
 use std::path::PathBuf;
+use std::time::Duration;
 use synth_port::SynthPort;
 
 const BOARD: Tag = Tag(20);
@@ -36,6 +38,9 @@ const STATUS: TimerKey = TimerKey(3);
 const BOARD_TIMER: TimerKey = TimerKey(4);
 const PROGRAMS: TimerKey = TimerKey(5);
 const SYNTH_TIMER: TimerKey = TimerKey(6);
+const CLOCK: TimerKey = TimerKey(8);
+/// How often the kernel is asked how good the clock is.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// The player works on one bank: its plans and orders wait in one lane.
 const BANK_LANE: usize = 0;
 
@@ -77,6 +82,10 @@ pub struct PlayerNode {
     saved: Option<Box<Saved>>,
     /// Calls that wait for the configuration to be read.
     readings: Vec<Ticket>,
+    /// When the clock is looked at again; `None`: a worker is at it, or the node has ended.
+    clock_due: Option<Mono>,
+    /// The order to leave has been given.
+    finished: bool,
     timers: Timers,
 }
 
@@ -113,6 +122,8 @@ impl PlayerNode {
             state_file: config.state_file,
             saved: None,
             readings: Vec::new(),
+            clock_due: None,
+            finished: false,
             timers: Timers::default(),
         }
     }
@@ -177,6 +188,7 @@ impl PlayerNode {
             (PLAYER_MONO, due.mono.map(When::Mono)),
             (PLAYER_UTC, due.utc.map(When::Utc)),
             (STATUS, self.status.deadline().map(When::Mono)),
+            (CLOCK, self.clock_due.map(When::Mono)),
             (BOARD_TIMER, self.board.as_ref().and_then(Board::deadline).map(When::Mono)),
             (PROGRAMS, self.programs.deadline().map(When::Mono)),
             (SYNTH_TIMER, self.synth.as_ref().and_then(SynthPort::deadline).map(When::Mono)),
@@ -191,7 +203,14 @@ impl PlayerNode {
     fn pump_desk(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
         let input = match self.desk.next(!self.player.is_busy(), now, fx) {
             None => return false,
-            Some(Ask::Call(ticket, call)) => Input::Call { ticket, call },
+            Some(Ask::Call(ticket, call)) => {
+                if call.keeps_client()
+                    && let Some(client) = self.desk.client_of(ticket)
+                {
+                    self.player.handle(Input::Caller { ticket, client }, now);
+                }
+                Input::Call { ticket, call }
+            }
             Some(Ask::Cancel(ticket)) => Input::Cancel { ticket },
         };
         self.player.handle(input, now);
@@ -234,11 +253,23 @@ impl PlayerNode {
                 fx.push(Effect::Work { worker: node_work::CLERK, job });
             }
             Output::ReadConfig { ticket } => self.read_config(Some(ticket), now, fx),
+            Output::WriteProof(file) => {
+                let job = Job::Role(work::Job::WriteProof(file));
+                fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
+            }
+            Output::MeasureSpace { directory } => {
+                let job = Job::Role(work::Job::MeasureSpace { directory });
+                fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
+            }
             Output::Changed => {
                 let player = &self.player;
                 self.desk.publish("player_state", || player.describe(now), now, fx);
             }
-            Output::Finished => fx.push(Effect::Exit { code: 0 }),
+            Output::Finished => {
+                self.finished = true;
+                self.clock_due = None;
+                fx.push(Effect::Exit { code: 0 });
+            }
         }
     }
 
@@ -280,6 +311,14 @@ impl PlayerNode {
                 }
             }
             work::Done::ParFileRead { path, text } => self.player.handle(Input::ParFile { path, text }, now),
+            work::Done::ClockRead(quality) => {
+                self.look_at_clock_later(now);
+                self.player.handle(Input::Clock(quality), now);
+            }
+            work::Done::ProofWritten { id, result } => {
+                self.player.handle(Input::ProofWritten { id, result }, now);
+            }
+            work::Done::SpaceMeasured(free) => self.player.handle(Input::Space(free), now),
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
             work::Done::Saved { error } => {
                 if let Some(why) = error {
@@ -301,6 +340,14 @@ impl PlayerNode {
             }
             None => self.player.handle(Input::Saved, now),
         }
+    }
+
+    fn look_at_clock(fx: &mut Effects<Job>) {
+        fx.push(Effect::Work { worker: work::CLOCK_READER, job: Job::Role(work::Job::ReadClock) });
+    }
+
+    fn look_at_clock_later(&mut self, now: Now) {
+        self.clock_due = (!self.finished).then(|| now.mono + CLOCK_EVERY);
     }
 
     fn read_config(&mut self, ticket: Option<Ticket>, now: Now, fx: &mut Effects<Job>) {
@@ -373,6 +420,7 @@ impl PlayerNode {
         if let Some(board) = &mut self.board {
             board.lookup_lost(why, now);
         }
+        self.look_at_clock_later(now);
     }
 
     fn signal(&mut self, request: Request, now: Now, fx: &mut Effects<Job>) {
@@ -393,7 +441,7 @@ impl PlayerNode {
         }
     }
 
-    fn timer(&mut self, key: TimerKey, now: Now) {
+    fn timer(&mut self, key: TimerKey, now: Now, fx: &mut Effects<Job>) {
         self.timers.fired(key);
         match key {
             PLAYER_MONO | PLAYER_UTC => self.player.tick(now),
@@ -406,6 +454,10 @@ impl PlayerNode {
                 if let Some(synth) = &mut self.synth {
                     synth.tick(now);
                 }
+            }
+            CLOCK => {
+                self.clock_due = None;
+                Self::look_at_clock(fx);
             }
             // Orders that wait for the lock are tried again by `settle`.
             _ => {}
@@ -451,7 +503,7 @@ impl PlayerNode {
                     board.connect_failed(&error, now);
                 }
             }
-            Event::Timer { key } => self.timer(key, now),
+            Event::Timer { key } => self.timer(key, now, fx),
             Event::ClockSet => {
                 log::warn!("the wall clock was set to {} UTC", now.utc);
                 self.player.tick(now);
@@ -492,6 +544,7 @@ impl App for PlayerNode {
         if let Some(synth) = &mut self.synth {
             synth.tick(now);
         }
+        Self::look_at_clock(fx);
         self.settle(now, fx);
     }
 

@@ -1,9 +1,12 @@
 //! What the player's node gives to worker threads besides the record: names and configuration.
 
+use super::scan_file;
 use crate::config::dibas::Dibas;
 use crate::player::bank::Ticket;
+use crate::player::proof::ScanFile;
 use crate::player::saved::Saved;
 use crate::player::state::Host;
+use crate::sys::realtime::{self, ClockQuality};
 use crate::sys::resolve;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +15,11 @@ pub const BOARD_RESOLVER: &str = "board-resolver";
 
 /// Longest par file read, bytes; real ones have a few thousand.
 const PAR_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Worker that asks the kernel how good the clock is: a start waits for nobody else.
+pub const CLOCK_READER: &str = "clock";
+
+/// Worker that writes the proofs of scans, one after the other, and looks at the disk they go to.
+pub const PROOF_WRITER: &str = "proofs";
 
 /// Blocking work.
 #[derive(Debug)]
@@ -44,6 +52,15 @@ pub enum Job {
     ReadParFile {
         /// The file.
         path: String,
+    },
+    /// Ask the kernel how good the wall clock is.
+    ReadClock,
+    /// Write the proof of a scan.
+    WriteProof(ScanFile),
+    /// Measure what is free where the data go.
+    MeasureSpace {
+        /// Where.
+        directory: String,
     },
 }
 
@@ -81,6 +98,17 @@ pub enum Done {
         /// What was read.
         text: Result<String, String>,
     },
+    /// How good the wall clock is.
+    ClockRead(Result<ClockQuality, String>),
+    /// The proof of a scan is on disk, or why it is not.
+    ProofWritten {
+        /// Of the scan.
+        id: String,
+        /// Its path.
+        result: Result<String, String>,
+    },
+    /// Bytes free.
+    SpaceMeasured(Result<u64, String>),
 }
 
 /// Does a job; blocks.
@@ -94,6 +122,12 @@ pub fn work(job: Job) -> Done {
             Done::Resolved { hosts: hosts.into_iter().map(address).collect() }
         }
         Job::ResolveBoard { host } => Done::BoardResolved { address: resolve::ipv4_of(&host), host },
+        Job::ReadClock => Done::ClockRead(realtime::quality().map_err(|e| format!("adjtimex: {e}"))),
+        Job::WriteProof(file) => {
+            let result = scan_file::write(&file).map(|path| path.display().to_string());
+            Done::ProofWritten { id: file.id, result }
+        }
+        Job::MeasureSpace { directory } => Done::SpaceMeasured(scan_file::space(&directory)),
         Job::ReadConfig { path, ticket } => {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
         }

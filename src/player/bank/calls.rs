@@ -50,10 +50,13 @@ impl Player {
                 now_is(self.dibas.mode_names().into_iter().map(Value::Str).collect::<Vec<_>>())
             }
             PlayerCall::SetParam(pairs) => {
-                let value =
-                    self.engine("Cannot set parameters until a mode is selected")?.set_params(&pairs)?;
+                let engine = self.engine("Cannot set parameters until a mode is selected")?;
+                let answer = engine.set_params(&pairs)?;
+                if answer == Value::Bool(true) {
+                    self.asked.extend(pairs.iter().map(|(name, _)| name.clone()));
+                }
                 pairs.into_iter().for_each(|(name, value)| self.changed(Change::Parameter(name, value)));
-                Ok(Answer::Now(value))
+                now_is(answer)
             }
             PlayerCall::GetParam(name) => self
                 .engine("Cannot get parameters until a mode is selected")?
@@ -63,9 +66,12 @@ impl Player {
                 .engine("Cannot set parameters until a mode is selected")?
                 .help_param(name.as_deref())
                 .map(Answer::Now),
-            PlayerCall::Prepare => self.prepare(ticket, now),
-            PlayerCall::Start(starttime) => self.start(ticket, &starttime, now),
-            PlayerCall::Stop => self.stop(now),
+            PlayerCall::Prepare => self.begin_prepare(Some(ticket), now),
+            PlayerCall::Start(starttime) => self.begin_start(Some(ticket), &starttime, false, now),
+            PlayerCall::Stop => {
+                let by = self.client_of(ticket);
+                self.stop(by, now)
+            }
             PlayerCall::Monitor => self.monitor(ticket, now),
             PlayerCall::ScanStatus if self.mode.is_none() => no_backend(),
             PlayerCall::ScanStatus => {
@@ -110,6 +116,13 @@ impl Player {
                 .map(|value| self.done(Change::GbtStates(period, ss_list), value)),
             PlayerCall::PlayerState => now_is(self.describe(now)),
             PlayerCall::Board(call) => self.board_call(ticket, *call, now),
+            PlayerCall::StartIn { in_secs, dur_secs } => self.start_in(ticket, in_secs, dur_secs, now),
+            PlayerCall::WriteCmd(line) => self.write_cmd(&line, now),
+            PlayerCall::SetCovMode(n) => self.set_cov_mode(ticket, n),
+            PlayerCall::Schedule(scans) => self.schedule(ticket, &scans, now),
+            PlayerCall::Scheduled => now_is(self.schedule.to_value()),
+            PlayerCall::Unschedule(id) => self.unschedule(id),
+            PlayerCall::Why => now_is(Value::Map(self.why(now))),
             PlayerCall::ReadConfigFile => {
                 self.outputs.push_back(Output::ReadConfig { ticket });
                 Ok(Answer::Later)
@@ -125,6 +138,11 @@ impl Player {
     fn done(&mut self, change: Change, value: Value) -> Answer {
         self.changed(change);
         Answer::Now(value)
+    }
+
+    /// Who placed this call.
+    pub(super) fn client_of(&self, ticket: Ticket) -> Option<String> {
+        self.caller.as_ref().filter(|(t, _)| *t == ticket).map(|(_, client)| client.clone())
     }
 
     pub(super) fn engine(&mut self, without_mode: &str) -> Result<&mut Engine, CallError> {

@@ -35,7 +35,7 @@ impl Player {
             Link::Up => "connected".to_owned(),
             Link::Down(why) => format!("down: {why}"),
         };
-        Value::Map(vec![
+        let mut all = vec![
             ("bank".into(), text(&self.bank.name)),
             ("state".into(), text(self.state.name())),
             ("since".into(), text(&self.since.utc.to_string())),
@@ -53,12 +53,16 @@ impl Player {
                 ]),
             ),
             ("roach".into(), text(&link)),
+            ("warnings".into(), Value::List(self.flow_warnings())),
+            ("clock".into(), self.clock.to_value(now.mono)),
             ("status_memory".into(), text(&self.config.status_memory)),
             (
                 "last_error".into(),
                 optional(self.last_error.as_ref().map(|(at, e)| text(&format!("{at} UTC: {e}")))),
             ),
-        ])
+        ];
+        all.extend(self.why(now).into_iter().filter(|(key, _)| key != "since"));
+        Value::Map(all)
     }
 }
 

@@ -88,6 +88,7 @@ impl Player {
                 break;
             }
         }
+        self.close_proof_when_due(now);
         self.set_up_synth(now);
         self.save();
     }
@@ -136,6 +137,14 @@ impl Player {
         }
         let title = job.runner.plan().title.clone();
         let outcome = job.runner.outcome().cloned().unwrap_or(Ok(()));
+        let (scheduled, went_well) = (Self::is_scheduled(&job), outcome.is_ok());
+        if let Kind::SetMode(_) = job.kind {
+            self.registers.clear();
+            self.asked.clear();
+        }
+        if outcome.is_ok() {
+            self.keep_registers(job.runner.plan());
+        }
         match (job.kind, outcome) {
             (Kind::SetMode(active), Ok(())) => {
                 let text = format!("New mode {} set!", active.mode.name);
@@ -159,7 +168,10 @@ impl Player {
             (Kind::Start { cancelled, .. }, outcome) => {
                 self.start_finished(job.ticket, &job.runner, cancelled, outcome, now);
             }
-            (Kind::Shutdown, _) => self.outputs.push_back(Output::Finished),
+            (Kind::Shutdown, _) => {
+                self.close_proof(now);
+                self.outputs.push_back(Output::Finished);
+            }
             (Kind::Monitor, Ok(())) => {
                 self.enter(State::Monitoring, now);
                 self.reply(job.ticket, Ok(Value::verdict(true, "Start monitor mode.")));
@@ -174,6 +186,9 @@ impl Player {
                 self.back_to_rest(now);
                 self.reply(job.ticket, Err(error));
             }
+        }
+        if scheduled {
+            self.scheduled_job_done(went_well, now);
         }
     }
 

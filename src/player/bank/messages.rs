@@ -6,10 +6,12 @@ use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
 use crate::plan::Child;
 use crate::plan::runner::StepId;
 use crate::player::methods::PlayerCall;
+use crate::player::proof::ScanFile;
 use crate::player::saved::Saved;
 use crate::player::state::{Host, Link};
 use crate::proto::valon::order::{Answer, Order, SynthError};
 use crate::reactor::{ChildSignal, Exit, Program};
+use crate::sys::realtime::ClockQuality;
 use crate::units::{Mono, Utc};
 use crate::value::Value;
 
@@ -48,7 +50,9 @@ pub enum StatusKey {
     Cards(Ticket, Value),
     /// Answers `scan_status`.
     ScanStatus(Ticket),
-    /// What `DISKSTAT` was when the scan ended.
+    /// What the guard over a running scan looks at.
+    Watch,
+    /// What the keys were when the scan ended.
     DiskAtEnd,
     /// Whether the DAQ program has stopped after a scan.
     AfterStop,
@@ -135,6 +139,24 @@ pub enum Input {
         /// Its text, or why there is none.
         text: Result<String, String>,
     },
+    /// What the kernel says of the wall clock, or why it says nothing.
+    Clock(Result<ClockQuality, String>),
+    /// Who places the call that follows.
+    Caller {
+        /// The call.
+        ticket: Ticket,
+        /// The client.
+        client: String,
+    },
+    /// Bytes free where the data go.
+    Space(Result<u64, String>),
+    /// What became of a proof that was to be written: its path, or why it is not there.
+    ProofWritten {
+        /// Of the scan.
+        id: String,
+        /// Its path.
+        result: Result<String, String>,
+    },
     /// The configuration was read again.
     Reloaded(Box<Dibas>),
     /// The client of a pending `start` withdraws it.
@@ -220,6 +242,13 @@ pub enum Output {
     ReadParFile {
         /// The file, an absolute path.
         path: String,
+    },
+    /// Write the proof of a scan, so that there is a whole file at any moment; say so with [`Input::ProofWritten`].
+    WriteProof(ScanFile),
+    /// Say with [`Input::Space`] how much is free there.
+    MeasureSpace {
+        /// Where.
+        directory: String,
     },
     /// The state changed; subscribers want to know.
     Changed,

@@ -14,6 +14,7 @@ use crate::player::engine::{self, Engine};
 use crate::player::methods::PlayerCall;
 use crate::player::saved::Changes;
 use crate::player::state::{Host, Link, State};
+use crate::player::verdict::Ending;
 use crate::units::Now;
 use crate::value::Value;
 use std::net::Ipv4Addr;
@@ -61,7 +62,7 @@ impl Player {
             self.frequencies.insert(name.clone(), f);
         }
         if matches!(self.state, State::Scanning(_)) {
-            self.end_scan(&format!("ended by set_mode({name})"), now);
+            self.end_scan_as(Ending::Cut(format!("ended by set_mode({name})")), now);
         }
         self.mode = None;
         self.changes = Changes::default();
@@ -105,7 +106,7 @@ impl Player {
             ..self.plan_site(&resolve)
         };
         let plan = compile::set_mode(&plan_site, &mode, engine.fpga(), prepared)?;
-        Ok((ActiveMode { mode, engine }, plan))
+        Ok((ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone() }, plan))
     }
 
     pub(super) fn plan_site<'a>(&'a self, resolve: &'a dyn Fn(&str) -> Option<Ipv4Addr>) -> Site<'a> {
@@ -178,7 +179,7 @@ impl Player {
 
     // ------------------------------------------------------------------ prepare, phases, monitor
 
-    pub(super) fn prepare(&mut self, ticket: Ticket, now: Now) -> CallResult {
+    pub(super) fn begin_prepare(&mut self, ticket: Option<Ticket>, now: Now) -> CallResult {
         let without = "Cannot prepare until a mode is selected";
         if self.mode.is_none() {
             return Err(CallError::exception(without));
@@ -191,13 +192,13 @@ impl Player {
     }
 
     /// Everything the engine needs is there.
-    pub(super) fn prepare_now(&mut self, ticket: Ticket, now: Now) -> CallResult {
+    pub(super) fn prepare_now(&mut self, ticket: Option<Ticket>, now: Now) -> CallResult {
         let Some(active) = &self.mode else { return now_is(Value::Null) };
         let prepared = active.engine.prepare()?;
         self.require_link(true)?;
         let plan = compile::prepare(&active.mode, active.engine.fpga(), &prepared);
         let state = if self.state == State::Monitoring { State::Monitoring } else { State::Preparing };
-        self.run(Kind::Prepare, plan, Some(ticket), state, now);
+        self.run(Kind::Prepare, plan, ticket, state, now);
         Ok(Answer::Later)
     }
 

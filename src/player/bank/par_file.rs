@@ -12,14 +12,14 @@ const READ_WITHIN: Duration = Duration::from_secs(5);
 /// A `prepare` that waits for a par file.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) ticket: Ticket,
+    pub(super) ticket: Option<Ticket>,
     path: String,
     pub(super) until: Mono,
 }
 
 impl Player {
     /// Has the file read if the engine wants one; `None`: it wants none.
-    pub(super) fn read_par_file(&mut self, ticket: Ticket, now: Now) -> Option<CallResult> {
+    pub(super) fn read_par_file(&mut self, ticket: Option<Ticket>, now: Now) -> Option<CallResult> {
         let path = self.mode.as_ref()?.engine.par_file_wanted()?;
         self.outputs.push_back(Output::ReadParFile { path: path.clone() });
         self.waiting_for_par_file = Some(Waiting { ticket, path, until: now.mono + READ_WITHIN });
@@ -34,8 +34,8 @@ impl Player {
         }
         match self.prepare_now(waiting.ticket, now) {
             Ok(Answer::Later) => {}
-            Ok(Answer::Now(value)) => self.reply(Some(waiting.ticket), Ok(value)),
-            Err(error) => self.reply(Some(waiting.ticket), Err(error)),
+            Ok(Answer::Now(value)) => self.reply(waiting.ticket, Ok(value)),
+            Err(error) => self.reply(waiting.ticket, Err(error)),
         }
     }
 

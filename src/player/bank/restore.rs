@@ -95,6 +95,7 @@ impl Player {
             Some(Ok(active)) => {
                 self.mode = Some(active);
                 self.changes = saved.changes.clone();
+                self.asked = saved.changes.parameters().map(str::to_owned).collect();
                 self.probe_due = true;
                 self.enter(State::Ready, now);
                 self.restore_activity(saved, now);
@@ -134,11 +135,11 @@ impl Player {
                 log::warn!("{name}: {change:?} was not taken again: {}", error.message);
             }
         }
-        Ok(ActiveMode { mode, engine })
+        Ok(ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone() })
     }
 
     fn restore_activity(&mut self, saved: &Saved, now: Now) {
-        let Some(scan) = saved.scan.map(|s| s.scan()) else {
+        let Some(scan) = saved.scan.as_ref().map(SavedScan::scan) else {
             if saved.monitoring && self.daq.is_running() {
                 self.enter(State::Monitoring, now);
             }
@@ -151,6 +152,7 @@ impl Player {
         } else if scan.ends.is_some() {
             log::info!("{}: scan {number} goes on, {} s left", self.bank.name, scan.seconds_left(now));
             self.next_watchdog = Some(now.mono);
+            self.resume_proof(&scan, now);
             self.enter(State::Scanning(scan), now);
         } else if now.utc + TAKE_UP_AHEAD <= scan.arm_at {
             log::info!("{}: the start at {} is taken up again", self.bank.name, scan.start);
@@ -178,6 +180,7 @@ impl Player {
     }
 
     fn lose_scan(&mut self, scan: Scan, text: &str, now: Now) {
+        self.resume_proof(&scan, now);
         self.enter(State::Scanning(scan), now);
         self.end_scan(text, now);
         self.note_error(text.to_owned(), now);

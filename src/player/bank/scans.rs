@@ -2,17 +2,19 @@
 
 use super::Player;
 use super::calls::{Answer, CallResult, no_backend, now_is};
-use super::describe::describe_scan;
 use super::jobs::{Job, Kind, step_error};
 use super::messages::{StatusKey, StatusOrder, Ticket};
 use super::programs::DIED;
 use crate::api::{CallError, ErrorClass, Family};
 use crate::plan::Child;
 use crate::plan::runner::{Failure, Runner};
+use crate::player::clock;
 use crate::player::compile;
+use crate::player::guard;
 use crate::player::scan::{self, Scan};
 use crate::player::state::{Link, State};
-use crate::units::{Mono, Now};
+use crate::player::verdict::Ending;
+use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use std::time::Duration;
 
@@ -21,16 +23,28 @@ const WATCHDOG: Duration = Duration::from_secs(1);
 /// How long after a scan the DAQ program may take to report `DAQSTATE=stopped`.
 const DAQ_STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
+/// A clock that moves by more than this from one second to the next was set; slewing is slower.
+pub(super) const CLOCK_STEP: Duration = Duration::from_millis(50);
+
 /// The step that a start ends at when the arm phase takes too long.
 pub(super) const LATE: &str = "arm time";
 
 impl Player {
-    pub(super) fn start(&mut self, ticket: Ticket, starttime: &Value, now: Now) -> CallResult {
+    /// `start`; `length_told`: the keys of a FITS writer that wants to know the length beforehand are written, too.
+    /// Nobody waits for a start without a ticket.
+    pub(super) fn begin_start(
+        &mut self,
+        ticket: Option<Ticket>,
+        starttime: &Value,
+        length_told: bool,
+        now: Now,
+    ) -> CallResult {
         let Some(active) = &self.mode else { return now_is(Value::Null) };
         if matches!(self.state, State::Starting(_) | State::Scanning(_)) {
             return now_is(Value::verdict(false, "Scan already started."));
         }
         let start = scan::start_second(starttime, now.utc, active.mode.needed_arm_delay)?;
+        let overrides = self.require_clock(start, now)?;
         self.require_link(true)?;
         let length = Duration::try_from_secs_f64(active.engine.scan_length()).map_err(|_| {
             CallError::exception(format!(
@@ -38,10 +52,14 @@ impl Player {
                 active.engine.scan_length()
             ))
         })?;
-        let scan = Scan::new(start, length);
+        let client = match ticket {
+            Some(ticket) => self.client_of(ticket),
+            None => self.schedule.at_work().and_then(|entry| entry.client.clone()),
+        };
+        let scan = Scan { overrides, client, ..Scan::new(start, length, now) };
         let resolve = |host: &str| self.address_of(host);
         let monitoring = self.state == State::Monitoring;
-        let plan = compile::start(
+        let mut plan = compile::start(
             &self.plan_site(&resolve),
             &active.mode,
             active.engine.fpga(),
@@ -49,19 +67,34 @@ impl Player {
             scan.arm_at,
             monitoring,
         );
+        if length_told {
+            self.announce_length(&mut plan, start);
+        }
         self.after_stop = None;
         let kind = Kind::Start { cancelled: false, writer_again: false };
-        self.run(kind, plan, Some(ticket), State::Starting(scan), now);
+        self.run(kind, plan, ticket, State::Starting(scan), now);
         Ok(Answer::Later)
     }
 
-    pub(super) fn stop(&mut self, now: Now) -> CallResult {
+    /// Refuses a start by a clock that is not kept. What is allowed all the same is an override.
+    fn require_clock(&self, start: Utc, now: Now) -> Result<Vec<String>, CallError> {
+        self.clock.refuse_leap(start, now)?;
+        let Some(problem) = self.clock.problem(now.mono) else { return Ok(Vec::new()) };
+        let allowed = match (self.config.simulate, self.config.scan.require_clock) {
+            (true, _) => "a simulation may do so",
+            (false, false) => "allowed by player.require_clock = false",
+            (false, true) => return Err(clock::refusal(&problem)),
+        };
+        Ok(vec![format!("{problem}; {allowed}")])
+    }
+
+    pub(super) fn stop(&mut self, by: Option<String>, now: Now) -> CallResult {
         if self.cancel_start() {
             return now_is(Value::verdict(true, "Pending start cancelled."));
         }
         match self.state {
             State::Scanning(_) => {
-                self.end_scan("stopped", now);
+                self.end_scan_as(Ending::Stopped(by), now);
                 now_is(Value::verdict(true, "Scan ended"))
             }
             State::Monitoring => {
@@ -105,18 +138,22 @@ impl Player {
         }
     }
 
-    pub(super) fn end_scan(&mut self, reason: &str, now: Now) {
-        if let State::Scanning(scan) = &self.state {
-            self.last_scan = Some(describe_scan(scan, reason, self.scan_number));
-        }
+    /// Something broke.
+    pub(super) fn end_scan(&mut self, fault: &str, now: Now) {
+        self.end_scan_as(Ending::Fault(fault.to_owned()), now);
+    }
+
+    pub(super) fn end_scan_as(&mut self, ending: Ending, now: Now) {
+        let stopped = matches!(ending, Ending::Stopped(_));
+        self.end_proof(ending, now);
         self.tell(&[Child::Daq, Child::FitsWriter], "stop", now);
         // What the disk thread says is read before it is wiped.
-        self.read_status(StatusKey::DiskAtEnd, &["DISKSTAT"]);
+        self.read_status(StatusKey::DiskAtEnd, guard::KEYS);
         let mut keys = Vec::new();
         if self.mode.as_ref().is_some_and(|active| active.engine.fpga().conduct.wipes_counters) {
             keys.push(("DISKSTAT".to_owned(), "-".to_owned()));
         }
-        if reason != "stopped" {
+        if !stopped {
             keys.push(("SCANREM".into(), "scan terminated".into()));
         }
         if !keys.is_empty() {
@@ -124,7 +161,6 @@ impl Player {
         }
         self.next_watchdog = None;
         self.after_stop = Some((now.mono + WATCHDOG, now.mono + DAQ_STOPPED_WITHIN));
-        log::info!("scan {} ended: {reason}", self.scan_number);
         self.enter(State::Ready, now);
     }
 
@@ -138,10 +174,12 @@ impl Player {
     pub(super) fn watchdog(&mut self, now: Now) {
         if self.scan_end().is_some_and(|end| end <= now.mono) {
             let reason = match &self.link {
-                Link::Down(why) => format!("its time is over, but the ROACH is lost: {why}"),
-                Link::Absent | Link::Up => "complete".to_owned(),
+                Link::Down(why) => {
+                    Ending::LengthBut(format!("its time is over, but the ROACH is lost: {why}"))
+                }
+                Link::Absent | Link::Up => Ending::Length,
             };
-            self.end_scan(&reason, now);
+            self.end_scan_as(reason, now);
             return;
         }
         if self.next_watchdog.is_none_or(|due| due > now.mono) {
@@ -149,6 +187,7 @@ impl Player {
         }
         self.next_watchdog = Some(now.mono + WATCHDOG);
         self.write_remaining(now);
+        self.watch_scan(now);
     }
 
     pub(super) fn write_remaining(&mut self, now: Now) {
@@ -175,7 +214,7 @@ impl Player {
             self.note_error(text, now);
         } else if next <= now.mono {
             self.after_stop = Some((now.mono + WATCHDOG, until));
-            self.read_status(StatusKey::AfterStop, &["DAQSTATE"]);
+            self.read_status(StatusKey::AfterStop, guard::KEYS);
         }
     }
 
@@ -214,6 +253,7 @@ impl Player {
         let text = format!("Successfully started roach for starttime={}", scan.start);
         self.next_watchdog = Some(now.mono + WATCHDOG);
         self.last_error = None;
+        self.begin_proof(&scan, now);
         self.enter(State::Scanning(scan), now);
         self.write_remaining(now);
         self.reply_saved(ticket, Ok(Value::verdict(true, text)));

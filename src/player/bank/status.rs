@@ -5,6 +5,7 @@ use super::messages::{Output, StatusAnswer, StatusKey, StatusOrder, StepKey};
 use crate::api::{CallError, ErrorClass, Family, Outcome};
 use crate::plan::Step;
 use crate::plan::runner::Done;
+use crate::player::guard;
 use crate::player::state::State;
 use crate::units::Now;
 use crate::value::Value;
@@ -42,17 +43,20 @@ impl Player {
                 if card(&cards, "DAQSTATE").is_some_and(|v| v.to_string() == "stopped") {
                     self.after_stop = None;
                 }
+                self.last_numbers(cards);
             }
             StatusKey::DiskAtEnd => {
                 let cards = answer.unwrap_or_default();
                 let said = card(&cards, "DISKSTAT").map(Value::to_string).unwrap_or_default();
-                if said.starts_with("error") || said.starts_with("no DATADIR") {
+                if guard::is_disk_error(&said) {
                     self.note_error(
                         format!("data of scan {} are missing: DISKSTAT={said}", self.scan_number),
                         now,
                     );
                 }
+                self.last_numbers(cards);
             }
+            StatusKey::Watch => self.watched(answer, now),
             StatusKey::Quiet => {
                 if let Err(e) = answer {
                     self.note_error(format!("status memory: {e}"), now);

@@ -3,7 +3,8 @@
 use super::house::*;
 use appliance::api::{CallError, Outcome};
 use appliance::node::access::Access;
-use appliance::reactor::ConnId;
+use appliance::node::player::{Done, Job, work};
+use appliance::reactor::{ConnId, Event};
 use appliance::value::Value;
 
 fn denied(outcome: Outcome) -> bool {
@@ -33,7 +34,7 @@ fn every_interface_lists_its_methods() {
         }
     };
     let bank = list("bank");
-    assert_eq!(bank.len(), appliance::player::methods::BANK.len());
+    assert_eq!(bank.len(), appliance::player::methods::BANK.len() + appliance::player::methods::SCANS.len());
     assert!(bank.iter().all(|m| matches!(m, Value::List(pair) if pair.len() == 2)));
     assert_eq!(list("bank.roach"), vec![]);
     assert_eq!(list("bank.valon"), vec![]);
@@ -308,4 +309,46 @@ fn any_split_of_the_bytes_gives_the_same_answers() {
     for pieces in [1, 2, 3, 7, 13, 64, 65] {
         assert_eq!(answers(pieces), whole, "in pieces of {pieces}");
     }
+}
+
+#[test]
+fn a_scan_names_its_client_and_its_proof_is_on_disk() {
+    let (mut house, client) = House::ready();
+    house.ask(client, "start", &[Value::Null]).expect("armed");
+    house.run_for(2.0);
+    let proof = house.jobs.iter().find_map(|job| match job {
+        Job::Role(work::Job::WriteProof(file)) => Some(file.clone()),
+        _ => None,
+    });
+    let mut file = proof.expect("a proof is to be written");
+    let content = appliance::proto::json::read(file.text.as_bytes()).expect("JSON");
+    assert_eq!(content.get("client").map(Value::to_string).as_deref(), Some("tcp://127.0.0.1:50000"));
+    let directory = tempfile::tempdir().expect("a directory");
+    file.directory = directory.path().display().to_string();
+    match work::work(work::Job::WriteProof(file)) {
+        work::Done::ProofWritten { result: Ok(path), id } => {
+            let text = std::fs::read_to_string(&path).expect("written");
+            assert!(path.ends_with("vegas_211126_1.00.scan.json"), "{path}");
+            assert!(text.contains(&id) && text.contains("\"running\""), "{text}");
+            house.event(Event::Done(Ok(Done::Role(work::Done::ProofWritten { id, result: Ok(path) }))));
+        }
+        other => panic!("{other:?}"),
+    }
+    house.ask(client, "stop", &[]).expect("stopped");
+    house.run_for(5.0);
+    assert!(house.shown("last_scan").contains("'verdict': 'complete'"), "{}", house.shown("last_scan"));
+}
+
+#[test]
+fn the_clock_is_looked_at_once_a_second_until_the_end() {
+    let mut house = House::new();
+    let before = house.clock_reads;
+    house.run_for(10.0);
+    assert_eq!(house.clock_reads - before, 10);
+    house.signal(appliance::reactor::Request::Stop { count: 1 });
+    house.run_for(30.0);
+    assert!(house.exit.is_some());
+    let after = house.clock_reads;
+    house.run_for(10.0);
+    assert_eq!(house.clock_reads, after);
 }
