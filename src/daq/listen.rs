@@ -26,8 +26,10 @@ pub enum Reading {
 pub struct Heard {
     /// Commands in order.
     pub commands: Vec<Command>,
-    /// The input has ended, or SIGTERM came.
-    pub ended: bool,
+    /// The input has ended.
+    pub end_of_input: bool,
+    /// SIGTERM or SIGINT came.
+    pub terminated: bool,
 }
 
 /// Standard input and the signals.
@@ -35,6 +37,8 @@ pub struct Listener<I> {
     input: I,
     reading: Reading,
     lines: Lines,
+    /// Input that has ended is always readable, and must not be waited for.
+    end_of_input: bool,
     terminate: Arc<AtomicBool>,
 }
 
@@ -50,7 +54,7 @@ impl<I: Read + AsFd> Listener<I> {
             signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&terminate))?;
             signal_hook::flag::register(signal, Arc::clone(&terminate))?;
         }
-        Ok(Listener { input, reading, lines: Lines::default(), terminate })
+        Ok(Listener { input, reading, lines: Lines::default(), end_of_input: false, terminate })
     }
 
     /// Waits up to a [`TICK`].
@@ -58,29 +62,31 @@ impl<I: Read + AsFd> Listener<I> {
     /// # Errors
     /// The input cannot be waited for or read.
     pub fn hear(&mut self) -> io::Result<Heard> {
-        let mut heard = Heard::default();
+        let mut commands = Vec::new();
         if self.is_readable()? {
-            heard = self.read()?;
+            commands = self.read()?;
         }
-        heard.ended |= self.terminate.load(Ordering::Relaxed);
-        Ok(heard)
+        let terminated = self.terminate.load(Ordering::Relaxed);
+        Ok(Heard { commands, end_of_input: self.end_of_input, terminated })
     }
 
     fn is_readable(&self) -> io::Result<bool> {
         let mut fds = [PollFd::new(self.input.as_fd(), PollFlags::POLLIN)];
+        let fds = if self.end_of_input { &mut [] } else { &mut fds[..] };
         let timeout = PollTimeout::try_from(TICK).expect("a tenth of a second fits");
-        match poll(&mut fds, timeout) {
+        match poll(fds, timeout) {
             Err(nix::Error::EINTR) => Ok(false),
             other => Ok(other? > 0),
         }
     }
 
-    fn read(&mut self) -> io::Result<Heard> {
+    fn read(&mut self) -> io::Result<Vec<Command>> {
         let mut bytes = [0; 1024];
         let n = match self.input.read(&mut bytes) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(Heard::default()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
             other => other?,
         };
+        self.end_of_input = n == 0;
         let mut commands = Vec::new();
         match self.reading {
             Reading::EveryLine => self.lines.feed(&bytes[..n], &mut commands),
@@ -88,7 +94,7 @@ impl<I: Read + AsFd> Listener<I> {
                 commands.extend(bytes[..n].split(|b| *b == b'\n').next().and_then(Command::parse))
             }
         }
-        Ok(Heard { commands, ended: n == 0 })
+        Ok(commands)
     }
 }
 
@@ -103,17 +109,22 @@ mod tests {
         File::from(write).write_all(text).expect("it fits");
         let mut listener = Listener::new(File::from(read), reading).expect("signals");
         let mut all = Vec::new();
-        while !all.last().is_some_and(|h: &Heard| h.ended) {
+        while !all.last().is_some_and(|h: &Heard| h.end_of_input) {
             all.push(listener.hear().expect("readable"));
         }
+        assert_eq!(
+            listener.hear().expect("nothing to read"),
+            all[all.len() - 1],
+            "it waits, and is as before"
+        );
         all
     }
 
     #[test]
     fn every_line_of_a_read_counts_unless_it_is_lossy() {
         let text = b"START\nstop\n";
-        let said = |commands| Heard { commands, ended: false };
-        let end = Heard { commands: vec![], ended: true };
+        let said = |commands| Heard { commands, ..Heard::default() };
+        let end = Heard { end_of_input: true, ..Heard::default() };
         assert_eq!(heard(Reading::EveryLine, text), [said(vec![Command::Start, Command::Stop]), end.clone()]);
         assert_eq!(heard(Reading::FirstOfRead, text), [said(vec![Command::Start]), end.clone()]);
         assert_eq!(heard(Reading::FirstOfRead, b"QUIT"), [said(vec![Command::Quit]), end]);

@@ -18,6 +18,7 @@ macro_rules! say {
         let _ = writeln!(std::io::stderr(), "daq: {}", format_args!($($what)*));
     }};
 }
+pub(crate) use say;
 
 pub mod accumulate;
 pub mod control;

@@ -98,7 +98,7 @@ impl Program<'_> {
         while !self.ending {
             self.tick();
             let heard = listener.hear()?;
-            self.ending = heard.ended;
+            self.ending = heard.end_of_input || heard.terminated;
             for command in heard.commands {
                 self.obey(command);
                 self.write_status();

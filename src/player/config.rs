@@ -2,6 +2,7 @@
 
 use crate::config::dibas::Mode;
 use crate::plan::Child;
+use crate::player::engine::Conduct;
 use crate::reactor::Program;
 use std::path::PathBuf;
 
@@ -17,6 +18,61 @@ pub enum DaqProgram {
         /// Its arguments, `daq` first.
         args: Vec<String>,
     },
+    /// `appliance sim daq`: it behaves like the site's own and records nothing.
+    Simulated {
+        /// Path of this binary.
+        path: PathBuf,
+        /// Its arguments, `sim daq` first; `--family` is added.
+        args: Vec<String>,
+    },
+    /// In a simulation: our own where it can record the mode, else the simulated one.
+    Rehearsal {
+        /// Path of this binary.
+        path: PathBuf,
+        /// Arguments as of [`DaqProgram::Builtin`].
+        builtin: Vec<String>,
+        /// Arguments as of [`DaqProgram::Simulated`].
+        simulated: Vec<String>,
+    },
+}
+
+impl DaqProgram {
+    /// Is it the site's own?
+    pub fn is_site(&self) -> bool {
+        *self == DaqProgram::Site
+    }
+
+    /// Which program runs in a mode that is conducted so.
+    pub fn kind(&self, conduct: &Conduct) -> DaqKind {
+        match self {
+            DaqProgram::Site => DaqKind::Site,
+            DaqProgram::Rehearsal { .. } if conduct.builtin_records => DaqKind::Builtin,
+            DaqProgram::Builtin { .. } => DaqKind::Builtin,
+            DaqProgram::Simulated { .. } | DaqProgram::Rehearsal { .. } => DaqKind::Simulated,
+        }
+    }
+}
+
+/// What kind of program records a mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DaqKind {
+    /// The site's own.
+    Site,
+    /// `appliance daq`.
+    Builtin,
+    /// `appliance sim daq`.
+    Simulated,
+}
+
+impl DaqKind {
+    /// `site`, `builtin`, `simulated`, as in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            DaqKind::Site => "site",
+            DaqKind::Builtin => "builtin",
+            DaqKind::Simulated => "simulated",
+        }
+    }
 }
 
 /// Settings of one player.
@@ -44,16 +100,28 @@ pub struct PlayerConfig {
 
 impl PlayerConfig {
     /// How a child is started in a mode.
-    pub fn program(&self, child: Child, mode: Option<&Mode>) -> Program {
+    pub fn program(&self, child: Child, mode: &Mode, conduct: &Conduct) -> Program {
         let exec = PathBuf::from(&self.dibas_dir).join("exec/x86_64-linux");
         let (path, args, die_with_parent) = match (child, &self.daq) {
-            (Child::Daq, DaqProgram::Builtin { path, args }) => (path.clone(), args.clone(), false),
-            (Child::Daq, DaqProgram::Site) => {
-                let name = mode.map_or("", |m| m.hpc_program.as_str());
-                (exec.join(name), mode.map(|m| m.hpc_program_flags.clone()).unwrap_or_default(), true)
-            }
             (Child::FitsWriter, _) => (exec.join("vegasFitsWriter"), Vec::new(), true),
+            (Child::Daq, DaqProgram::Site) => {
+                (exec.join(&mode.hpc_program), mode.hpc_program_flags.clone(), true)
+            }
+            (Child::Daq, DaqProgram::Builtin { path, args }) => (path.clone(), args.clone(), false),
+            (Child::Daq, DaqProgram::Rehearsal { path, builtin, .. }) if conduct.builtin_records => {
+                (path.clone(), builtin.clone(), false)
+            }
+            (Child::Daq, DaqProgram::Simulated { path, args })
+            | (Child::Daq, DaqProgram::Rehearsal { path, simulated: args, .. }) => {
+                (path.clone(), of_family(args, conduct), false)
+            }
         };
         Program { path, args, env: self.env.clone(), die_with_parent, detached: false }
     }
+}
+
+/// The simulated program plays the one of the mode's family.
+fn of_family(args: &[String], conduct: &Conduct) -> Vec<String> {
+    let family = ["--family".to_owned(), conduct.backend.to_ascii_lowercase()];
+    args.iter().cloned().chain(family).collect()
 }
