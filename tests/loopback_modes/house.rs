@@ -66,6 +66,11 @@ impl House {
         Player::start(self, bank, &mut command)
     }
 
+    /// What a player has entered in its record.
+    pub fn record(&self, bank: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("record-{bank}/record.jsonl"))).expect("it keeps one")
+    }
+
     fn location(&self, bank: &str) -> Location {
         let instance = instance(bank);
         keys::status_location(Some(&self.path("keyfile")), instance, &|_| None).expect("a key file")

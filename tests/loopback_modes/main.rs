@@ -96,6 +96,11 @@ fn eight_banks_observe_coherently_with_one_board() {
         );
     }
 
+    for player in &players {
+        let arms = house.record(&player.bank).contains("write register ARM = 1");
+        assert_eq!(arms, player.bank == "BANKA", "{}: only the master arms", player.bank);
+    }
+
     // Each has its own eighth of the band, and its packets.
     let frequencies: BTreeSet<String> = players.iter().map(|p| p.key("OBSFREQ")).collect();
     assert_eq!(frequencies.len(), 8, "{frequencies:?}");

@@ -93,29 +93,43 @@ fn hang() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daq::status::MemoryStatus;
+    use crate::daq::status::{MemoryStatus, Values};
+    use std::collections::BTreeMap;
     use std::fs::File;
     use std::io::Write;
+
+    /// Tells the program to end once everything has been said.
+    struct Ending {
+        status: MemoryStatus,
+        commands: File,
+    }
+
+    impl StatusPort for Ending {
+        fn read(&mut self) -> Result<BTreeMap<String, String>, String> {
+            self.status.read()
+        }
+        fn write(&mut self, pairs: &Values) -> Result<(), String> {
+            if pairs.contains_key("GPUCTXIN") {
+                self.commands.write_all(b"QUIT\n").expect("it reads");
+            }
+            self.status.write(pairs)
+        }
+    }
 
     #[test]
     fn what_it_writes_is_what_it_says_it_writes() {
         let (read, write) = nix::unistd::pipe().expect("a pipe");
-        let mut told = File::from(write);
-        told.write_all(b"INIT_GPU\nSTART\nSTOP\nMONITOR\n").expect("it fits");
-        let mut status = MemoryStatus::default();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                // One tick and more, so that all of it has happened.
-                std::thread::park_timeout(Duration::from_millis(300));
-                told.write_all(b"QUIT\n").expect("it reads");
-            });
-            let end = run(&mut status, Behaviour::default(), Reading::EveryLine, File::from(read));
-            assert_eq!(end.expect("it runs"), End::InOrder);
-        });
-        let written: Vec<&str> = status.0.keys().map(String::as_str).collect();
+        let mut commands = File::from(write);
+        commands.write_all(b"INIT_GPU\nSTART\nSTOP\nMONITOR\n").expect("it fits");
+        let mut port = Ending { status: MemoryStatus::default(), commands };
+        let end = run(&mut port, Behaviour::default(), Reading::EveryLine, File::from(read));
+        assert_eq!(end.expect("it runs"), End::InOrder);
+        let written: Vec<&str> = port.status.0.keys().map(String::as_str).collect();
         let mut said = KEYS.to_vec();
         said.sort_unstable();
         assert_eq!(written, said);
-        assert_eq!(status.0["DAQSTATE"], "exiting");
+        assert_eq!(port.status.0["DAQSTATE"], "exiting");
+        let documented = |key: &&str| crate::daq::keys::GROUP.about.contains(&format!("`{key}`"));
+        assert!(KEYS.iter().all(documented), "KEYS.md names them");
     }
 }
