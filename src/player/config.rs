@@ -125,3 +125,79 @@ fn of_family(args: &[String], conduct: &Conduct) -> Vec<String> {
     let family = ["--family".to_owned(), conduct.backend.to_ascii_lowercase()];
     args.iter().cloned().chain(family).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::dibas::Dibas;
+    use crate::player::engine::{Engine, Site};
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    fn config(daq: DaqProgram) -> PlayerConfig {
+        PlayerConfig {
+            dibas_dir: "/site".into(),
+            data_root: "/data".into(),
+            simulate: false,
+            reference_rounding: false,
+            set_mode_always_reloads: false,
+            clear_status_on_mode_change: true,
+            status_memory: String::new(),
+            daq,
+            env: Vec::new(),
+        }
+    }
+
+    /// Kind and command line in a mode.
+    fn in_mode(daq: DaqProgram, mode: &str) -> (DaqKind, String) {
+        let text = include_str!("../../config/dibas.loopback.conf");
+        let dibas = Dibas::load(text, "loopback").expect("sound");
+        let (bank, mode) = (dibas.bank("BANKA").expect("there"), dibas.mode(mode).expect("there"));
+        let resolve = |host: &str| host.parse().ok();
+        let site = Site {
+            dibas: &dibas,
+            resolve: &resolve,
+            dibas_dir: "",
+            data_root: "",
+            reference_rounding: false,
+        };
+        let engine = Engine::new(bank, mode, None, &site).expect("an engine");
+        let conduct = &engine.fpga().conduct;
+        let program = config(daq.clone()).program(Child::Daq, mode, conduct);
+        let line = std::iter::once(program.path.display().to_string()).chain(program.args);
+        (daq.kind(conduct), line.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_rehearsal_records_what_it_can() {
+        let rehearsal = DaqProgram::Rehearsal {
+            path: "/us".into(),
+            builtin: words("daq -I 0"),
+            simulated: words("sim daq -I 0"),
+        };
+        let vegas = (DaqKind::Simulated, "/us sim daq -I 0 --family vegas".to_owned());
+        let guppi = (DaqKind::Simulated, "/us sim daq -I 0 --family guppi".to_owned());
+        assert_eq!(in_mode(rehearsal.clone(), "MODE1"), (DaqKind::Builtin, "/us daq -I 0".into()));
+        for mode in ["MODE4", "MODE5", "MODE6"] {
+            assert_eq!(in_mode(rehearsal.clone(), mode), vegas, "{mode}");
+        }
+        for mode in ["INCO_MODE_64", "CODD_MODE_64"] {
+            assert_eq!(in_mode(rehearsal.clone(), mode), guppi, "{mode}");
+        }
+    }
+
+    #[test]
+    fn what_was_chosen_runs_in_every_mode() {
+        let simulated = DaqProgram::Simulated { path: "/us".into(), args: words("sim daq") };
+        let builtin = DaqProgram::Builtin { path: "/us".into(), args: words("daq") };
+        assert_eq!(
+            in_mode(simulated, "MODE1"),
+            (DaqKind::Simulated, "/us sim daq --family vegas".to_owned())
+        );
+        assert_eq!(in_mode(builtin, "INCO_MODE_64"), (DaqKind::Builtin, "/us daq".to_owned()));
+        let site = "/site/exec/x86_64-linux/guppi_daq_server".to_owned();
+        assert_eq!(in_mode(DaqProgram::Site, "CODD_MODE_64"), (DaqKind::Site, site));
+    }
+}
