@@ -15,8 +15,10 @@ pub mod preflight;
 pub mod shm;
 pub mod sim;
 pub mod sim_archon;
+pub mod sim_daq;
 pub mod sim_packets;
 pub mod sim_roach;
+pub mod status_memory;
 pub mod target;
 
 use clap::{CommandFactory, Parser, Subcommand};

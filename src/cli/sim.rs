@@ -1,6 +1,6 @@
 //! `appliance sim ...`: a simulator in the foreground.
 
-use super::{sim_archon, sim_packets, sim_roach};
+use super::{sim_archon, sim_daq, sim_packets, sim_roach};
 use crate::sim::roach_app::ReadyHook;
 use crate::sys::fd;
 use clap::{Args, Subcommand};
@@ -19,6 +19,8 @@ pub struct SimArgs {
 pub enum Simulator {
     /// A CCD controller
     Archon(sim_archon::SimArchonArgs),
+    /// A site's DAQ program, without its data path
+    Daq(sim_daq::SimDaqArgs),
     /// The packets of a VEGAS spectrometer
     Packets(sim_packets::SimPacketsArgs),
     /// A ROACH2 board behind its KATCP server
@@ -29,6 +31,7 @@ pub enum Simulator {
 pub fn run(args: SimArgs) -> ExitCode {
     match args.what {
         Simulator::Archon(args) => sim_archon::run(args),
+        Simulator::Daq(args) => sim_daq::run(args),
         Simulator::Packets(args) => sim_packets::run(args),
         Simulator::Roach(args) => sim_roach::run(args),
     }

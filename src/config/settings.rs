@@ -86,6 +86,8 @@ pub enum Daq {
     Site,
     /// `appliance daq`.
     Builtin,
+    /// `appliance sim daq`, which records nothing.
+    Simulated,
 }
 
 /// What is done when data do not flow during a scan.
@@ -121,6 +123,8 @@ pub struct Player {
     pub seed: u64,
     /// Which DAQ program records.
     pub daq: Daq,
+    /// Options for `appliance sim daq`, where that is used.
+    pub sim_daq: Vec<String>,
     /// The reference's arithmetic, off by one tick now and then.
     pub reference_rounding: bool,
     /// `set_mode` of the current mode always reloads.
@@ -151,6 +155,7 @@ impl Default for Player {
             rate_divisor: 1,
             seed: 1,
             daq: Daq::Site,
+            sim_daq: Vec::new(),
             reference_rounding: false,
             set_mode_always_reloads: false,
             clear_status_on_mode_change: true,
@@ -295,8 +300,14 @@ const TEXT_KEYS: &[&str] = &[
     "shm.keyfile",
     "record.dir",
 ];
-const LIST_KEYS: &[&str] =
-    &["listen.rpc", "listen.allow", "listen.allow_write", "listen.read_only", "archon.roots"];
+const LIST_KEYS: &[&str] = &[
+    "listen.rpc",
+    "listen.allow",
+    "listen.allow_write",
+    "listen.read_only",
+    "player.sim_daq",
+    "archon.roots",
+];
 
 fn check(s: &Settings) -> Result<(), String> {
     let positive = [

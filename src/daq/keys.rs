@@ -13,7 +13,8 @@ const fn key(name: &'static str, unit: &'static str, values: &'static str, meani
 pub const GROUP: KeyGroup = KeyGroup {
     title: "DAQ program, `appliance daq`",
     about: "At most ten times a second. A site's own DAQ program writes the same keys but `NLATE`, `NDUP`, `NBAD` and `NKERNEL`, \
-            and some of its own.",
+            and some of its own. `appliance sim daq` writes `DAQPULSE`, `DAQSTATE`, `SCANSTAT`, `GPUCTXIN`, `SWVER`, `NETSTAT`, \
+            `DISKSTAT` and `NULLSTAT` as if data came, and records nothing.",
     keys: KEYS,
 };
 
@@ -27,7 +28,12 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     key("DAQSTATE", "", "`stopped`, `running`, `exiting`", "is there a run (START or MONITOR)?"),
     key("SCANSTAT", "", "`stopped`, `running`", "is there a recording (START)?"),
-    key("GPUCTXIN", "", "`TRUE`", "answer to INIT_GPU; there is no GPU to initialise"),
+    key(
+        "GPUCTXIN",
+        "",
+        "`TRUE`",
+        "answer to INIT_GPU; there is no GPU to initialise, `sim daq` pretends for a second",
+    ),
     key("BW_MODE", "", "`high`", "at START"),
     key("SWVER", "", "text", "at START: this program and its version"),
     key(

@@ -18,16 +18,19 @@ macro_rules! say {
         let _ = writeln!(std::io::stderr(), "daq: {}", format_args!($($what)*));
     }};
 }
+pub(crate) use say;
 
 pub mod accumulate;
 pub mod control;
 pub mod disk;
 pub mod heaps;
 pub mod keys;
+pub mod listen;
 pub mod net;
 pub mod output;
 pub mod program;
 pub mod quicklook;
+pub mod report;
 pub mod sdfits;
 pub mod setup;
 pub mod start_rule;

@@ -1,32 +1,28 @@
 //! The control thread: commands, heartbeat, one run at a time, the end.
 //!
-//! It waits in one place only, `poll` on standard input for at most [`TICK`]; every tick it looks after the
+//! It waits in one place only, for standard input and at most [`TICK`](super::listen::TICK); every tick it looks after the
 //! run, and writes what the threads pinned. End of input and SIGTERM finish the file first; a second
 //! SIGTERM ends the program at once.
 
-use super::control::{Command, Lines};
+use super::control::Command;
 use super::disk::Disk;
 use super::heaps::Heaps;
+use super::listen::{Listener, Reading};
 use super::net::{self, Net, Shared};
+use super::report::{Heartbeat, Reporter};
 use super::sdfits::Style;
 use super::setup::Setup;
 use super::status::{Board, StatusPort};
 use crate::sys::clock;
-use crate::units::{Mono, Utc};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Longest wait for a command; also the shortest time between two writes of the status memory.
-const TICK: Duration = Duration::from_millis(100);
-/// The heartbeat changes at least this often.
-const HEARTBEAT: Duration = Duration::from_millis(900);
 /// Bytes of spectra that may wait for the recording thread.
 const QUEUE_BYTES: usize = 64 << 20;
 /// Spectra that may wait, whatever their size.
@@ -48,24 +44,17 @@ pub struct Options {
 /// # Errors
 /// Standard input cannot be waited for, or signals cannot be caught.
 pub fn run(port: &mut dyn StatusPort, options: &Options, input: impl Read + AsFd) -> io::Result<()> {
-    let terminate = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        // In this order the second signal finds the flag set and ends the program.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&terminate))?;
-        signal_hook::flag::register(signal, Arc::clone(&terminate))?;
-    }
+    let listener = Listener::new(input, Reading::EveryLine)?;
     let mut program = Program {
-        port,
+        reporter: Reporter::new(port),
         options,
         board: Arc::default(),
         run: None,
         ending: false,
-        written_at: None,
-        pulse_at: None,
-        complaint: None,
+        heartbeat: Heartbeat::default(),
         drops: DropAverage::default(),
     };
-    program.go(input, &terminate)
+    program.go(listener)
 }
 
 /// Threads of one run.
@@ -75,14 +64,12 @@ struct Run {
 }
 
 struct Program<'a> {
-    port: &'a mut dyn StatusPort,
+    reporter: Reporter<'a>,
     options: &'a Options,
     board: Arc<Board>,
     run: Option<Run>,
     ending: bool,
-    written_at: Option<Mono>,
-    pulse_at: Option<Mono>,
-    complaint: Option<String>,
+    heartbeat: Heartbeat,
     drops: DropAverage,
 }
 
@@ -106,48 +93,21 @@ impl DropAverage {
 }
 
 impl Program<'_> {
-    fn go(&mut self, mut input: impl Read + AsFd, terminate: &AtomicBool) -> io::Result<()> {
-        let mut lines = Lines::default();
+    fn go(&mut self, mut listener: Listener<impl Read + AsFd>) -> io::Result<()> {
         self.board.pin("SCANSTAT", "stopped");
         while !self.ending {
             self.tick();
-            if terminate.load(Ordering::Relaxed) {
-                break;
+            let heard = listener.hear()?;
+            self.ending = heard.end_of_input || heard.terminated;
+            for command in heard.commands {
+                self.obey(command);
+                self.write_status();
             }
-            self.read(&mut input, &mut lines)?;
         }
         self.stop();
         self.board.pin("DAQSTATE", "exiting");
         self.board.pin("SCANSTAT", "stopped");
         self.write_status();
-        Ok(())
-    }
-
-    /// Waits up to a tick for input and obeys it.
-    fn read(&mut self, input: &mut (impl Read + AsFd), lines: &mut Lines) -> io::Result<()> {
-        let ready = {
-            let mut fds = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
-            let timeout = PollTimeout::try_from(TICK).expect("a tenth of a second fits");
-            match poll(&mut fds, timeout) {
-                Err(nix::Error::EINTR) => 0,
-                other => other?,
-            }
-        };
-        if ready == 0 {
-            return Ok(());
-        }
-        let mut bytes = [0; 1024];
-        let n = match input.read(&mut bytes) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            other => other?,
-        };
-        self.ending = n == 0;
-        let mut commands = Vec::new();
-        lines.feed(&bytes[..n], &mut commands);
-        for command in commands {
-            self.obey(command);
-            self.write_status();
-        }
         Ok(())
     }
 
@@ -182,7 +142,7 @@ impl Program<'_> {
     }
 
     fn begin(&mut self, record: bool) -> Result<Run, String> {
-        let status = self.port.read()?;
+        let status = self.reporter.port().read()?;
         let mode = status.get("OBS_MODE").map_or("", |m| m.trim());
         match mode.to_ascii_uppercase().as_str() {
             "HBW" => {}
@@ -273,10 +233,8 @@ impl Program<'_> {
     }
 
     fn beat(&mut self) {
-        let now = clock::now();
-        if self.pulse_at.is_none_or(|at| now.mono.since(at) >= HEARTBEAT) {
-            self.pulse_at = Some(now.mono);
-            self.board.pin("DAQPULSE", ctime(now.utc));
+        if let Some(pulse) = self.heartbeat.beat(clock::now()) {
+            self.board.pin("DAQPULSE", pulse);
             self.board.pin("DAQSTATE", if self.run.is_some() { "running" } else { "stopped" });
             if let Some(run) = &self.run {
                 let p = run.shared.totals().packets;
@@ -303,31 +261,11 @@ impl Program<'_> {
     }
 
     fn write_status_slowly(&mut self) {
-        let now = clock::mono();
-        if self.written_at.is_none_or(|at| now.since(at) >= TICK) {
-            self.write_status();
-        }
+        self.reporter.write_slowly(&self.board, clock::mono());
     }
 
     fn write_status(&mut self) {
-        let values = self.board.take();
-        self.written_at = Some(clock::mono());
-        if values.is_empty() {
-            return;
-        }
-        let result = self.port.write(&values);
-        if result.is_err() {
-            self.board.put_back(values);
-        }
-        // Said once, and again when it changes.
-        let complaint = result.err();
-        if complaint != self.complaint {
-            match &complaint {
-                Some(why) => say!("status memory: {why}"),
-                None => say!("status memory is there again"),
-            }
-            self.complaint = complaint;
-        }
+        self.reporter.write(&self.board, clock::mono());
     }
 
     fn say(&self, text: &str) {
@@ -340,26 +278,4 @@ impl Program<'_> {
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
     thread.map_err(|e| format!("cannot start thread {name}: {e}"))
-}
-
-/// `Sat Nov 21 02:40:24 2026`, the form of C's `ctime`; in UTC, whatever the zone of the machine.
-fn ctime(t: Utc) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]; // 1970-01-01 was a Thursday
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let c = t.civil();
-    let day = DAYS[t.seconds().div_euclid(86_400).rem_euclid(7) as usize];
-    let month = MONTHS[c.month as usize - 1];
-    format!("{day} {month} {:2} {:02}:{:02}:{:02} {}", c.day, c.hour, c.minute, c.second, c.year)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_heartbeat_reads_like_ctime() {
-        assert_eq!(ctime(Utc(0)), "Thu Jan  1 00:00:00 1970");
-        assert_eq!(ctime(Utc::from_seconds(1_795_228_824)), "Sat Nov 21 02:40:24 2026");
-    }
 }

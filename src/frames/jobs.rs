@@ -351,8 +351,8 @@ pub(super) fn work_on(disk: &Disk, job: Job) -> Done {
         }
         Job::NextNumber { naming } => Done::NextNumber(reserve::told_number(&naming)),
         Job::Promise(plans) => {
-            let observatory = plans.first().map_or("", |p| p.naming.observatory.as_str());
-            Done::Promised(promise::make(disk, &plans, sjd(observatory)))
+            let night = plans.first().map_or(0, sjd);
+            Done::Promised(promise::make(disk, &plans, night))
         }
         Job::Withdraw(images) => {
             promise::withdraw(disk, &images);
@@ -377,13 +377,16 @@ pub(super) fn work_on(disk: &Disk, job: Job) -> Done {
 }
 
 fn open(disk: &Disk, plan: FramePlan) -> Result<FrameHandle, FileError> {
-    let sjd = sjd(&plan.naming.observatory);
+    let sjd = sjd(&plan);
     Writer::open(plan, disk.clone(), sjd).map(|w| FrameHandle(Arc::new(Mutex::new(w))))
 }
 
-/// The night it is now.
-fn sjd(observatory: &str) -> i64 {
-    crate::config::archon::night::sjd(clock::utc(), observatory)
+/// The night the images belong to: that of their directory, also when they are written after its end; the one it is
+/// now where directories are not named after it.
+fn sjd(plan: &FramePlan) -> i64 {
+    let named = plan.images.first().filter(|_| plan.naming.files.use_sjd);
+    let of_directory = named.and_then(|image| reserve::night_of(&image.path));
+    of_directory.unwrap_or_else(|| crate::config::archon::night::sjd(clock::utc(), &plan.naming.observatory))
 }
 
 fn write(handle: &FrameHandle, mut bytes: Vec<u8>) -> Done {

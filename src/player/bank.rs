@@ -128,8 +128,11 @@ pub struct Player {
 impl Player {
     /// A player of `bank` with nothing set. `hosts_awaited`: an [`Input::Hosts`] will come.
     pub fn new(config: PlayerConfig, dibas: Dibas, bank: Bank, hosts_awaited: bool, now: Now) -> Player {
-        let builtin = matches!(config.daq, DaqProgram::Builtin { .. });
-        let (gap, quit) = if builtin { (0, 15_000) } else { (1_100, 3_000) };
+        // What plays a site's program is treated like one: it may lose commands, and ignore `quit`.
+        let (gap, quit) = match config.daq {
+            DaqProgram::Builtin { .. } | DaqProgram::Rehearsal { .. } => (0, 15_000),
+            DaqProgram::Site | DaqProgram::Simulated { .. } => (1_100, 3_000),
+        };
         let slot = |child| ChildSlot::new(child, Duration::from_millis(gap), Duration::from_millis(quit));
         let link = if bank.has_roach { Link::Down("not connected yet".into()) } else { Link::Absent };
         Player {

@@ -135,8 +135,7 @@ pub fn start(site: &Site, mode: &Mode, facts: &FpgaFacts, start: Utc, arm_at: Ut
     if site.await_daq {
         plan.push(daq_running());
     }
-    // Simulated boards have no GUPPI packets to send.
-    if facts.conduct.await_receiving && !site.simulate {
+    if facts.conduct.await_receiving {
         let within = mode.needed_arm_delay.saturating_sub(PACKETS_MARGIN);
         let wait = Step::WaitStatus { key: "NETSTAT".into(), value: "receiving".into(), within };
         plan.push(Phase::strict(PACKETS_PHASE, vec![wait]));

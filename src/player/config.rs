@@ -3,6 +3,7 @@
 use super::guard::OnAlarm;
 use crate::config::dibas::Mode;
 use crate::plan::Child;
+use crate::player::engine::Conduct;
 use crate::reactor::Program;
 use std::path::PathBuf;
 
@@ -18,6 +19,61 @@ pub enum DaqProgram {
         /// Its arguments, `daq` first.
         args: Vec<String>,
     },
+    /// `appliance sim daq`: it behaves like the site's own and records nothing.
+    Simulated {
+        /// Path of this binary.
+        path: PathBuf,
+        /// Its arguments, `sim daq` first; `--family` is added.
+        args: Vec<String>,
+    },
+    /// In a simulation: our own where it can record the mode, else the simulated one.
+    Rehearsal {
+        /// Path of this binary.
+        path: PathBuf,
+        /// Arguments as of [`DaqProgram::Builtin`].
+        builtin: Vec<String>,
+        /// Arguments as of [`DaqProgram::Simulated`].
+        simulated: Vec<String>,
+    },
+}
+
+impl DaqProgram {
+    /// Is it the site's own?
+    pub fn is_site(&self) -> bool {
+        *self == DaqProgram::Site
+    }
+
+    /// Which program runs in a mode that is conducted so.
+    pub fn kind(&self, conduct: &Conduct) -> DaqKind {
+        match self {
+            DaqProgram::Site => DaqKind::Site,
+            DaqProgram::Rehearsal { .. } if conduct.builtin_records => DaqKind::Builtin,
+            DaqProgram::Builtin { .. } => DaqKind::Builtin,
+            DaqProgram::Simulated { .. } | DaqProgram::Rehearsal { .. } => DaqKind::Simulated,
+        }
+    }
+}
+
+/// What kind of program records a mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DaqKind {
+    /// The site's own.
+    Site,
+    /// `appliance daq`.
+    Builtin,
+    /// `appliance sim daq`.
+    Simulated,
+}
+
+impl DaqKind {
+    /// `site`, `builtin`, `simulated`, as in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            DaqKind::Site => "site",
+            DaqKind::Builtin => "builtin",
+            DaqKind::Simulated => "simulated",
+        }
+    }
 }
 
 /// What is asked of a scan, and what is done when it does not come.
@@ -71,16 +127,105 @@ pub struct PlayerConfig {
 
 impl PlayerConfig {
     /// How a child is started in a mode.
-    pub fn program(&self, child: Child, mode: Option<&Mode>) -> Program {
+    pub fn program(&self, child: Child, mode: &Mode, conduct: &Conduct) -> Program {
         let exec = PathBuf::from(&self.dibas_dir).join("exec/x86_64-linux");
         let (path, args, die_with_parent) = match (child, &self.daq) {
-            (Child::Daq, DaqProgram::Builtin { path, args }) => (path.clone(), args.clone(), false),
-            (Child::Daq, DaqProgram::Site) => {
-                let name = mode.map_or("", |m| m.hpc_program.as_str());
-                (exec.join(name), mode.map(|m| m.hpc_program_flags.clone()).unwrap_or_default(), true)
-            }
             (Child::FitsWriter, _) => (exec.join("vegasFitsWriter"), Vec::new(), true),
+            (Child::Daq, DaqProgram::Site) => {
+                (exec.join(&mode.hpc_program), mode.hpc_program_flags.clone(), true)
+            }
+            (Child::Daq, DaqProgram::Builtin { path, args }) => (path.clone(), args.clone(), false),
+            (Child::Daq, DaqProgram::Rehearsal { path, builtin, .. }) if conduct.builtin_records => {
+                (path.clone(), builtin.clone(), false)
+            }
+            (Child::Daq, DaqProgram::Simulated { path, args })
+            | (Child::Daq, DaqProgram::Rehearsal { path, simulated: args, .. }) => {
+                (path.clone(), of_family(args, conduct), false)
+            }
         };
         Program { path, args, env: self.env.clone(), die_with_parent, detached: false }
+    }
+}
+
+/// The simulated program plays the one of the mode's family.
+fn of_family(args: &[String], conduct: &Conduct) -> Vec<String> {
+    let family = ["--family".to_owned(), conduct.backend.to_ascii_lowercase()];
+    args.iter().cloned().chain(family).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::dibas::Dibas;
+    use crate::player::engine::{Engine, Site};
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    fn config(daq: DaqProgram) -> PlayerConfig {
+        PlayerConfig {
+            dibas_dir: "/site".into(),
+            data_root: "/data".into(),
+            simulate: false,
+            reference_rounding: false,
+            set_mode_always_reloads: false,
+            clear_status_on_mode_change: true,
+            status_memory: String::new(),
+            daq,
+            env: Vec::new(),
+            scan: ScanRules::default(),
+        }
+    }
+
+    /// Kind and command line in a mode.
+    fn in_mode(daq: DaqProgram, mode: &str) -> (DaqKind, String) {
+        let text = include_str!("../../config/dibas.loopback.conf");
+        let dibas = Dibas::load(text, "loopback").expect("sound");
+        let (bank, mode) = (dibas.bank("BANKA").expect("there"), dibas.mode(mode).expect("there"));
+        let resolve = |host: &str| host.parse().ok();
+        let site = Site {
+            dibas: &dibas,
+            resolve: &resolve,
+            dibas_dir: "",
+            data_root: "",
+            reference_rounding: false,
+        };
+        let engine = Engine::new(bank, mode, None, &site).expect("an engine");
+        let conduct = &engine.fpga().conduct;
+        let program = config(daq.clone()).program(Child::Daq, mode, conduct);
+        let line = std::iter::once(program.path.display().to_string()).chain(program.args);
+        (daq.kind(conduct), line.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_rehearsal_records_what_it_can() {
+        let rehearsal = DaqProgram::Rehearsal {
+            path: "/us".into(),
+            builtin: words("daq -I 0"),
+            simulated: words("sim daq -I 0"),
+        };
+        let vegas = (DaqKind::Simulated, "/us sim daq -I 0 --family vegas".to_owned());
+        let guppi = (DaqKind::Simulated, "/us sim daq -I 0 --family guppi".to_owned());
+        assert_eq!(in_mode(rehearsal.clone(), "MODE1"), (DaqKind::Builtin, "/us daq -I 0".into()));
+        for mode in ["MODE4", "MODE5", "MODE6"] {
+            assert_eq!(in_mode(rehearsal.clone(), mode), vegas, "{mode}");
+        }
+        for mode in ["INCO_MODE_64", "CODD_MODE_64"] {
+            assert_eq!(in_mode(rehearsal.clone(), mode), guppi, "{mode}");
+        }
+    }
+
+    #[test]
+    fn what_was_chosen_runs_in_every_mode() {
+        let simulated = DaqProgram::Simulated { path: "/us".into(), args: words("sim daq") };
+        let builtin = DaqProgram::Builtin { path: "/us".into(), args: words("daq") };
+        assert_eq!(
+            in_mode(simulated, "MODE1"),
+            (DaqKind::Simulated, "/us sim daq --family vegas".to_owned())
+        );
+        assert_eq!(in_mode(builtin, "INCO_MODE_64"), (DaqKind::Builtin, "/us daq".to_owned()));
+        let site = "/site/exec/x86_64-linux/guppi_daq_server".to_owned();
+        assert_eq!(in_mode(DaqProgram::Site, "CODD_MODE_64"), (DaqKind::Site, site));
     }
 }

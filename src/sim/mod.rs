@@ -3,6 +3,7 @@
 pub mod archon;
 pub mod archon_app;
 pub mod archon_station;
+pub mod daq;
 pub mod packets;
 pub mod roach2;
 pub mod roach_app;

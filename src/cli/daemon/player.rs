@@ -179,20 +179,10 @@ fn player_config(
     settings: &Settings,
     bank: &Bank,
     env: Vec<(String, String)>,
-    daq_args: Vec<String>,
+    daq_args: DaqArgs,
 ) -> Result<PlayerConfig, Refusal> {
     let p = &settings.player;
-    let daq = if p.simulate || p.daq == Daq::Builtin {
-        let path = own_binary()?;
-        let mut args = vec!["daq".to_owned(), "--instance".to_owned(), bank.instance().to_string()];
-        if settings.shm.dialect == DialectSetting::Guppi {
-            args.extend(["--dialect".to_owned(), "legacy".to_owned()]);
-        }
-        args.extend(daq_args);
-        DaqProgram::Builtin { path, args }
-    } else {
-        DaqProgram::Site
-    };
+    let daq = daq_program(settings, bank, daq_args)?;
     Ok(PlayerConfig {
         dibas_dir: dibas_dir(settings),
         data_root: data_root(settings).display().to_string(),
@@ -228,6 +218,26 @@ fn scan_rules(p: &settings::Player) -> ScanRules {
     }
 }
 
+fn daq_program(settings: &Settings, bank: &Bank, daq_args: DaqArgs) -> Result<DaqProgram, Refusal> {
+    let p = &settings.player;
+    let mut memory = vec!["--instance".to_owned(), bank.instance().to_string()];
+    if settings.shm.dialect == DialectSetting::Guppi {
+        memory.extend(["--dialect".to_owned(), "legacy".to_owned()]);
+    }
+    memory.extend(daq_args.memory);
+    let command = |words: &[&str], more: Vec<String>| -> Vec<String> {
+        words.iter().map(|w| (*w).to_owned()).chain(memory.iter().cloned()).chain(more).collect()
+    };
+    let builtin = command(&["daq"], daq_args.network);
+    let simulated = command(&["sim", "daq"], p.sim_daq.clone());
+    Ok(match p.daq {
+        Daq::Simulated => DaqProgram::Simulated { path: own_binary()?, args: simulated },
+        _ if p.simulate => DaqProgram::Rehearsal { path: own_binary()?, builtin, simulated },
+        Daq::Builtin => DaqProgram::Builtin { path: own_binary()?, args: builtin },
+        Daq::Site => DaqProgram::Site,
+    })
+}
+
 fn board_config(settings: &Settings, board: String) -> KatcpFpgaConfig {
     let seconds = Duration::from_secs_f64;
     let link = katcp_client::Config {
@@ -253,7 +263,16 @@ struct Guard {
 struct Status {
     memory: Result<StatusMemory, String>,
     env: Vec<(String, String)>,
-    daq_args: Vec<String>,
+    daq_args: DaqArgs,
+}
+
+/// What our own DAQ programs are told.
+#[derive(Default)]
+struct DaqArgs {
+    /// Where the status memory is.
+    memory: Vec<String>,
+    /// Where packets come in.
+    network: Vec<String>,
 }
 
 impl Guard {
@@ -293,12 +312,12 @@ impl Guard {
             DialectSetting::Guppi => Dialect::Legacy,
         };
         let mut env = Vec::new();
-        let mut args = Vec::new();
+        let mut args = DaqArgs::default();
         let memory = match (&self.dir, &self.station) {
             (Some(dir), Some(station)) => {
-                args.extend(["--bind".to_owned(), station.address().to_string()]);
+                args.network.extend(["--bind".to_owned(), station.address().to_string()]);
                 env.push(("HASHPIPE_KEYFILE".to_owned(), dir.display().to_string()));
-                private_memory(dir, dialect, bank.instance(), &mut args)
+                private_memory(dir, dialect, bank.instance(), &mut args.memory)
             }
             _ => {
                 let path = key_file(settings);
@@ -306,7 +325,7 @@ impl Guard {
                 // The address the packets are sent to, where it is known without asking anybody.
                 let destination = &bank.data_destination_host;
                 let known = destination.parse().ok().or_else(|| settings.resolve.get(destination).copied());
-                args.extend(known.iter().flat_map(|ip| ["--bind".to_owned(), ip.to_string()]));
+                args.network.extend(known.iter().flat_map(|ip| ["--bind".to_owned(), ip.to_string()]));
                 site_memory(&path, dialect, bank.instance())
             }
         };

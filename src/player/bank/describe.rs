@@ -48,7 +48,7 @@ impl Player {
             (
                 "programs".into(),
                 Value::Map(vec![
-                    ("daq".into(), describe_child(&self.daq)),
+                    ("daq".into(), self.describe_daq()),
                     ("fits_writer".into(), describe_child(&self.writer)),
                 ]),
             ),
@@ -63,6 +63,18 @@ impl Player {
         ];
         all.extend(self.why(now).into_iter().filter(|(key, _)| key != "since"));
         Value::Map(all)
+    }
+}
+
+impl Player {
+    /// With the kind of program the mode has: `site`, `builtin`, or `simulated`, which records nothing.
+    fn describe_daq(&self) -> Value {
+        let mut value = describe_child(&self.daq);
+        if let Value::Map(pairs) = &mut value {
+            let kind = self.daq_kind().map_or(Value::Null, |kind| kind.name().into());
+            pairs.push(("kind".into(), kind));
+        }
+        value
     }
 }
 

@@ -9,7 +9,6 @@ use crate::api::{CallError, ErrorClass, Family};
 use crate::config::dibas::Mode;
 use crate::plan::Plan;
 use crate::player::compile::{self, Site};
-use crate::player::config::DaqProgram;
 use crate::player::engine::{self, Engine};
 use crate::player::methods::PlayerCall;
 use crate::player::saved::Changes;
@@ -110,16 +109,16 @@ impl Player {
     }
 
     pub(super) fn plan_site<'a>(&'a self, resolve: &'a dyn Fn(&str) -> Option<Ipv4Addr>) -> Site<'a> {
-        let builtin = matches!(self.config.daq, DaqProgram::Builtin { .. });
+        let own = !self.config.daq.is_site();
         Site {
             dibas: &self.dibas,
             bank: &self.bank,
             resolve,
             simulate: self.config.simulate,
-            fits_writer: !builtin,
+            fits_writer: !own,
             clear_status: false,
             // A site's program may report itself a second later, which would cost the arm time.
-            await_daq: builtin,
+            await_daq: own,
         }
     }
 

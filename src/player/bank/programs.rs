@@ -1,13 +1,14 @@
 //! The child programs: their orders passed on, their deaths acted on.
 
-use super::Player;
 use super::jobs::{Job, Kind};
 use super::messages::{Output, StepKey};
+use super::{ActiveMode, Player};
 use crate::plan::Child;
 use crate::plan::runner::Done;
 use crate::player::children::{ChildOrder, ChildSlot, exit_text};
+use crate::player::config::DaqKind;
 use crate::player::state::State;
-use crate::reactor::{Exit, Program};
+use crate::reactor::Exit;
 use crate::units::Now;
 
 /// The step that a start ends at when one of its programs dies.
@@ -24,10 +25,7 @@ impl Player {
     pub(super) fn pass_child_order(&mut self, child: Child, now: Now) -> bool {
         let Some(order) = self.slot(child).poll() else { return false };
         match order {
-            ChildOrder::Spawn => {
-                let program = self.program(child);
-                self.outputs.push_back(Output::Spawn { child, program });
-            }
+            ChildOrder::Spawn => self.spawn(child),
             ChildOrder::Line(line) => self.outputs.push_back(Output::Line { child, line: line + "\n" }),
             ChildOrder::CloseInput => self.outputs.push_back(Output::CloseInput { child }),
             ChildOrder::Signal(signal) => self.outputs.push_back(Output::Signal { child, signal }),
@@ -37,12 +35,31 @@ impl Player {
         true
     }
 
-    pub(super) fn program(&self, child: Child) -> Program {
-        let mode = match (&self.job, &self.mode) {
-            (Some(Job { kind: Kind::SetMode(active), .. }), _) => Some(&active.mode),
-            (_, active) => active.as_ref().map(|a| &a.mode),
-        };
-        self.config.program(child, mode)
+    fn spawn(&mut self, child: Child) {
+        let Some(active) = self.active() else { return self.spawn_failed(child, "no mode is set") };
+        let (mode, conduct) = (&active.mode, &active.engine.fpga().conduct);
+        if child == Child::Daq && self.config.daq.kind(conduct) == DaqKind::Simulated {
+            log::warn!(
+                "{}: {} is rehearsed with a simulated DAQ program (appliance sim daq): nothing is recorded",
+                self.bank.name,
+                mode.name
+            );
+        }
+        let program = self.config.program(child, mode, conduct);
+        self.outputs.push_back(Output::Spawn { child, program });
+    }
+
+    /// The mode that is set or is just being set.
+    fn active(&self) -> Option<&ActiveMode> {
+        match (&self.job, &self.mode) {
+            (Some(Job { kind: Kind::SetMode(active), .. }), _) => Some(active),
+            (_, active) => active.as_ref(),
+        }
+    }
+
+    /// Which DAQ program the mode has.
+    pub(super) fn daq_kind(&self) -> Option<DaqKind> {
+        self.active().map(|active| self.config.daq.kind(&active.engine.fpga().conduct))
     }
 
     pub(super) fn child_started(&mut self, child: Child, pid: u32, now: Now) {

@@ -6,7 +6,7 @@ use super::{Player, scans};
 use crate::daq::output::base_name;
 use crate::fpga::FpgaOp;
 use crate::plan::{Plan, Step};
-use crate::player::config::{DaqProgram, PlayerConfig};
+use crate::player::config::{DaqKind, PlayerConfig};
 use crate::player::guard::{self, FlowGuard, OnAlarm};
 use crate::player::proof::{End, NOT_VERIFIED, Proof};
 use crate::player::scan::Scan;
@@ -49,7 +49,8 @@ impl Player {
     pub(super) fn begin_proof(&mut self, scan: &Scan, now: Now) {
         let data_begin = now.mono + Duration::from_nanos(scan.start.nanos_since(now.utc).max(0) as u64);
         let guard = FlowGuard::new(data_begin, data_begin + scan.length);
-        let builtin = matches!(self.config.daq, DaqProgram::Builtin { .. });
+        let kind = self.mode.as_ref().map(|m| self.config.daq.kind(&m.engine.fpga().conduct));
+        let builtin = kind == Some(DaqKind::Builtin);
         let id = self.scan_id(scan);
         let mut proof = Proof::new(id, self.scan_number, self.known_at_start(scan, now), guard, builtin);
         if let Some(margin) = scan.margin_ms().filter(|m| *m < MARGIN_MIN_MS) {
@@ -104,7 +105,9 @@ impl Player {
             ("name".to_owned(), text(env!("CARGO_PKG_NAME"))),
             ("version".to_owned(), text(env!("CARGO_PKG_VERSION"))),
         ];
-        let program = self.program(crate::plan::Child::Daq).path.display().to_string();
+        let conduct = &active.engine.fpga().conduct;
+        let program =
+            self.config.program(crate::plan::Child::Daq, &active.mode, conduct).path.display().to_string();
         vec![
             ("bank".into(), text(&self.bank.name)),
             ("scan_number".into(), Value::Int(self.scan_number)),

@@ -14,6 +14,8 @@ pub struct Conduct {
     pub backend: &'static str,
     /// A FITS writer runs beside a site's DAQ program.
     pub fits_writer: bool,
+    /// `appliance daq` can record what the design sends.
+    pub builtin_records: bool,
     /// The DAQ program sets up its GPU when a mode is set.
     pub gpu_init: bool,
     /// Setting the mode prepares it too.

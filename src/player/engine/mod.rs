@@ -106,6 +106,7 @@ struct EngineFamily {
 const VEGAS: Conduct = Conduct {
     backend: "VEGAS",
     fits_writer: true,
+    builtin_records: true,
     gpu_init: false,
     prepare_when_set: true,
     arm_when_set: false,
@@ -113,9 +114,13 @@ const VEGAS: Conduct = Conduct {
     wipes_counters: true,
 };
 
+/// The HPC makes the spectra on its GPU.
+const LBW: Conduct = Conduct { gpu_init: true, builtin_records: false, ..VEGAS };
+
 const GUPPI: Conduct = Conduct {
     backend: "GUPPI",
     fits_writer: false,
+    builtin_records: false,
     gpu_init: false,
     prepare_when_set: false,
     arm_when_set: true,
@@ -132,12 +137,12 @@ const FAMILIES: &[EngineFamily] = &[
     },
     EngineFamily {
         modenames: &["l1/lbw1"],
-        conduct: Conduct { gpu_init: true, ..VEGAS },
+        conduct: LBW,
         make: |bank, mode, frequency, site| Ok(Box::new(lbw::VegasLbw::l1(bank, mode, frequency, site)?)),
     },
     EngineFamily {
         modenames: &["l8/lbw1", "l8/lbw8"],
-        conduct: Conduct { gpu_init: true, ..VEGAS },
+        conduct: LBW,
         make: |bank, mode, frequency, site| Ok(Box::new(lbw::VegasLbw::l8(bank, mode, frequency, site)?)),
     },
     EngineFamily {
