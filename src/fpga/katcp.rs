@@ -17,6 +17,8 @@ use crate::session::katcp_client::{
 };
 use crate::units::{Mono, Now};
 use requests::{Ask, Collected};
+pub(super) use requests::compare;
+pub(super) use rounds::ARP_TABLE;
 use rounds::Rounds;
 use std::collections::{HashMap, VecDeque};
 

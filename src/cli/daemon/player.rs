@@ -2,10 +2,13 @@
 
 use super::super::bank_choice;
 use super::{DaemonArgs, Refusal, desk};
-use crate::config::dibas::{Bank, Dibas, Severity};
+use crate::config::dibas::{Bank, Dibas, Severity, SynthAt};
 use crate::config::settings::{Daq, Dialect as DialectSetting, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
+use crate::fpga::mmap::MmapAddress;
 use crate::node::player::board::Board;
+use crate::node::player::hardware::Hardware;
+use crate::node::player::mapped::Mapped;
 use crate::node::player::programs::KeepPlace;
 use crate::node::player::work::{self, read_config};
 use crate::node::{NodeConfig, PlayerNode};
@@ -24,6 +27,9 @@ use std::time::Duration;
 
 /// What a simulated player without a configuration of the site uses.
 const EXAMPLE_DIBAS_CONF: &str = include_str!("../../../config/dibas.example.conf");
+
+/// `player.fpga` where the board has a KATCP server.
+const KATCP: &str = "katcp";
 
 /// Runs a player until it is stopped; the exit status.
 pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
@@ -61,11 +67,7 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         Ok(memory) => memory.location().to_string(),
         Err(why) => format!("none: {why}"),
     };
-    let board = bank
-        .katcp
-        .clone()
-        .filter(|_| bank.has_roach)
-        .map(|(host, port)| Board::new(host.clone(), port, board_config(settings, host)));
+    let board = hardware(settings, &bank)?;
     log::info!(
         "player for {} (instance {}){}",
         bank.name,
@@ -186,6 +188,38 @@ fn player_config(
         daq,
         env,
     })
+}
+
+/// The way to the bank's board, if it has one. A simulated player has the simulated ROACH.
+fn hardware(settings: &Settings, bank: &Bank) -> Result<Option<Hardware>, Refusal> {
+    if !bank.has_roach {
+        return Ok(None);
+    }
+    if settings.player.simulate || settings.player.fpga == KATCP {
+        let board =
+            |(host, port): (String, u16)| Board::new(host.clone(), port, board_config(settings, host));
+        return Ok(bank.katcp.clone().map(|at| board(at).into()));
+    }
+    let address: MmapAddress =
+        settings.player.fpga.parse().map_err(|why| Refusal::Config(format!("player.fpga: {why}")))?;
+    let synth = bank.synth.as_ref().is_some_and(|s| s.where_ == SynthAt::Katcp);
+    let behind_katcp = [
+        (synth, "synth = katcp", "set_mode", "synth = N/A in dibas.conf"),
+        (
+            !bank.filter_bits.is_empty() && !address.no_i2c,
+            "filter_bandwidth_bits",
+            "prepare",
+            "i2c=none in player.fpga",
+        ),
+    ];
+    for (_, key, method, remedy) in behind_katcp.iter().filter(|(configured, ..)| *configured) {
+        log::warn!(
+            "{}: {key} is reached through the board's KATCP server only, which player.fpga = mmap leaves out: {method} \
+             will fail; where there is no such hardware, write {remedy}",
+            bank.name
+        );
+    }
+    Ok(Some(Mapped::new(address).into()))
 }
 
 fn board_config(settings: &Settings, board: String) -> KatcpFpgaConfig {

@@ -1,6 +1,7 @@
 //! What the player's node gives to worker threads besides the record: names and configuration.
 
 use crate::config::dibas::Dibas;
+use crate::fpga::mmap::{MmapAddress, Window};
 use crate::player::bank::Ticket;
 use crate::player::saved::Saved;
 use crate::player::state::Host;
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// Worker that looks the board's host up: it does not wait behind names that nobody answers for.
 pub const BOARD_RESOLVER: &str = "board-resolver";
+
+/// Worker that opens mapped devices: it does not wait behind names either.
+pub const BOARD_OPENER: &str = "board-opener";
 
 /// Worker that writes the state down, in order.
 pub const STATE: &str = "state";
@@ -27,6 +31,11 @@ pub enum Job {
     ResolveBoard {
         /// The host.
         host: String,
+    },
+    /// Read a register map and map the device.
+    OpenBoard {
+        /// Which.
+        address: Box<MmapAddress>,
     },
     /// Read and understand a `dibas.conf`.
     ReadConfig {
@@ -64,6 +73,11 @@ pub enum Done {
         /// Its address, if it has one.
         address: Option<std::net::Ipv4Addr>,
     },
+    /// The mapped device, or why it is not to be had.
+    BoardOpened {
+        /// The device.
+        result: Result<Box<Window>, String>,
+    },
     /// A new configuration, or why it cannot be used.
     ConfigRead {
         /// The call that waits for it.
@@ -96,6 +110,7 @@ pub fn work(job: Job) -> Done {
             Done::Resolved { hosts: hosts.into_iter().map(address).collect() }
         }
         Job::ResolveBoard { host } => Done::BoardResolved { address: resolve::ipv4_of(&host), host },
+        Job::OpenBoard { address } => Done::BoardOpened { result: Window::open(&address).map(Box::new) },
         Job::ReadConfig { path, ticket } => {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
         }

@@ -126,7 +126,7 @@ impl House {
         let memory = if plan.status { memory } else { Err("no status memory here".into()) };
         let katcp =
             KatcpFpgaConfig { board: "roach".into(), link: Default::default(), unverified: Vec::new() };
-        let board = plan.board.then(|| Board::new(plan.board_host.into(), 7147, katcp));
+        let board = plan.board.then(|| Board::new(plan.board_host.into(), 7147, katcp).into());
         let bank = bank(&plan);
         let node = PlayerNode::new(config, builtin_config(), plan.dibas, bank, memory, board, now);
         let mut house = House {
