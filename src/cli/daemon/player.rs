@@ -1,6 +1,6 @@
 //! The daemon as a player.
 
-use super::super::bank_choice;
+use super::super::{bank_choice, board_lock};
 use super::{DaemonArgs, Refusal, desk};
 use crate::config::dibas::{Bank, Dibas, Severity, SynthAt};
 use crate::config::settings::{Daq, Dialect as DialectSetting, Settings};
@@ -68,6 +68,8 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         Err(why) => format!("none: {why}"),
     };
     let board = hardware(settings, &bank)?;
+    guard.board = board.as_ref().and_then(|(_, lock)| board_lock::hold(lock.as_deref()?));
+    let board = board.map(|(board, _)| board);
     log::info!(
         "player for {} (instance {}){}",
         bank.name,
@@ -190,15 +192,18 @@ fn player_config(
     })
 }
 
-/// The way to the bank's board, if it has one. A simulated player has the simulated ROACH.
-fn hardware(settings: &Settings, bank: &Bank) -> Result<Option<Hardware>, Refusal> {
+/// The way to the bank's board, if it has one, and the name of its lock. A simulated player has the simulated
+/// ROACH, which is nobody else's.
+fn hardware(settings: &Settings, bank: &Bank) -> Result<Option<(Hardware, Option<String>)>, Refusal> {
     if !bank.has_roach {
         return Ok(None);
     }
     if settings.player.simulate || settings.player.fpga == KATCP {
-        let board =
-            |(host, port): (String, u16)| Board::new(host.clone(), port, board_config(settings, host));
-        return Ok(bank.katcp.clone().map(|at| board(at).into()));
+        let board = |(host, port): (String, u16)| {
+            let lock = (!settings.player.simulate).then(|| board_lock::of_katcp(&host, port));
+            (Board::new(host.clone(), port, board_config(settings, host)).into(), lock)
+        };
+        return Ok(bank.katcp.clone().map(board));
     }
     let address: MmapAddress =
         settings.player.fpga.parse().map_err(|why| Refusal::Config(format!("player.fpga: {why}")))?;
@@ -219,7 +224,8 @@ fn hardware(settings: &Settings, bank: &Bank) -> Result<Option<Hardware>, Refusa
             bank.name
         );
     }
-    Ok(Some(Mapped::new(address).into()))
+    let lock = board_lock::of_mapped(&address);
+    Ok(Some((Mapped::new(address).into(), Some(lock))))
 }
 
 fn board_config(settings: &Settings, board: String) -> KatcpFpgaConfig {
@@ -241,6 +247,7 @@ struct Guard {
     station: Option<Station>,
     dir: Option<PathBuf>,
     lock: Option<lock_file::Held>,
+    board: Option<lock_file::Held>,
 }
 
 /// Status memory, the environment children need to find it, and what the built-in DAQ program is told.
@@ -259,7 +266,7 @@ impl Guard {
             StationOptions { seed: settings.player.seed, rate_divisor: settings.player.rate_divisor };
         let station =
             Station::start(options).map_err(|e| system("the simulated hardware does not start", e))?;
-        Ok(Guard { station: Some(station), dir: Some(dir), lock: None })
+        Ok(Guard { station: Some(station), dir: Some(dir), ..Guard::default() })
     }
 
     /// Points the bank at the simulated hardware; all its host names become loopback addresses.
