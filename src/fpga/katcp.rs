@@ -16,8 +16,8 @@ use crate::session::katcp_client::{
     Answer, Config, Counters, KatcpClient, LinkState, Output, RequestError, RequestId,
 };
 use crate::units::{Mono, Now};
-use requests::{Ask, Collected};
 pub(super) use requests::compare;
+use requests::{Ask, Collected};
 pub(super) use rounds::ARP_TABLE;
 use rounds::Rounds;
 use std::collections::{HashMap, VecDeque};

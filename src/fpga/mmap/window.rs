@@ -97,7 +97,8 @@ impl Window {
         let op = || FpgaOp::Write { register: name.to_owned(), offset, data: data.to_vec(), verify: false };
         let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let allowed = |r: &Register| {
-            let parts = [offset, len].iter().any(|n| !n.is_multiple_of(WORD as u32)) || r.offset % 4 != 0;
+            let parts = [offset, len].iter().any(|n| !n.is_multiple_of(WORD as u32))
+                || !r.offset.is_multiple_of(WORD as u32);
             match (r.access.writable(), self.device.read_only()) {
                 (false, _) => Some(AccessError::NotWritable(name.to_owned()).to_string()),
                 (_, true) => Some("the device is opened for reading only (access=ro)".to_owned()),
