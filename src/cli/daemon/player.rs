@@ -209,7 +209,7 @@ fn hardware(settings: &Settings, bank: &Bank) -> Result<Option<(Hardware, Option
         settings.player.fpga.parse().map_err(|why| Refusal::Config(format!("player.fpga: {why}")))?;
     let synth = bank.synth.as_ref().is_some_and(|s| s.where_ == SynthAt::Katcp);
     let behind_katcp = [
-        (synth, "synth = katcp", "set_mode", "synth = N/A in dibas.conf"),
+        (synth, "synth = katcp", "set_mode", "synth = none in dibas.conf"),
         (
             !bank.filter_bits.is_empty() && !address.no_i2c,
             "filter_bandwidth_bits",
