@@ -1,12 +1,14 @@
 //! The command line: one file per subcommand, parsed by clap, thin.
 
 pub mod bank_choice;
+pub mod board_lock;
 pub mod call;
 pub mod check;
 pub mod client;
 pub mod daemon;
 pub mod daq;
 pub mod demo;
+pub mod fpga;
 pub mod gen_docs;
 pub mod keep;
 pub mod logging;
@@ -53,6 +55,8 @@ pub enum Command {
     Preflight(preflight::PreflightArgs),
     /// Print what prepare or set_mode would do
     Plan(plan::PlanArgs),
+    /// Look at and change the registers of an FPGA
+    Fpga(fpga::FpgaArgs),
     /// Be the parent of a program that outlives the daemon (started by the player)
     #[command(hide = true)]
     Keep(keep::KeepArgs),
@@ -85,6 +89,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Plan(args)) => plan::run(args),
         Some(Command::Preflight(args)) => preflight::run(args),
+        Some(Command::Fpga(args)) => fpga::run(args),
         Some(Command::Keep(args)) => keep::run(args),
         Some(Command::Shm(args)) => shm::run(args),
         Some(Command::Sim(args)) => sim::run(args),

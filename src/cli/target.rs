@@ -30,7 +30,7 @@ pub struct TargetError(String);
 
 impl HostPort {
     /// `host:port`, `127.0.0.1:port`, `[::1]:port`.
-    fn parse(text: &str) -> Option<HostPort> {
+    pub fn parse(text: &str) -> Option<HostPort> {
         let (host, port) = text.rsplit_once(':')?;
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         let host = match bare {
@@ -40,6 +40,16 @@ impl HostPort {
         };
         let port = port.parse().ok().filter(|p| *p > 0)?;
         (!host.is_empty()).then(|| HostPort { host: host.to_owned(), port })
+    }
+
+    /// The host as it was written.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The addresses behind the name; may ask a name server.

@@ -131,6 +131,8 @@ pub struct Player {
     pub set_mode_always_reloads: bool,
     /// Empty the status memory when the program family changes.
     pub clear_status_on_mode_change: bool,
+    /// How the board is reached: `katcp` (as `dibas.conf` says), or `mmap:DEVICE?map=FILE...`.
+    pub fpga: String,
     /// Time limit of a KATCP request, s.
     pub katcp_timeout_s: f64,
     /// Time limit of programming the FPGA, s.
@@ -159,6 +161,7 @@ impl Default for Player {
             reference_rounding: false,
             set_mode_always_reloads: false,
             clear_status_on_mode_change: true,
+            fpga: "katcp".into(),
             katcp_timeout_s: 5.0,
             katcp_program_timeout_s: 30.0,
             require_clock: true,
@@ -291,6 +294,7 @@ const TEXT_KEYS: &[&str] = &[
     "player.data_root",
     "player.daq",
     "player.guard",
+    "player.fpga",
     "archon.config",
     "archon.limits",
     "archon.start_mode",
@@ -322,6 +326,12 @@ fn check(s: &Settings) -> Result<(), String> {
     }
     if !(s.player.disk_free_min_gb.is_finite() && s.player.disk_free_min_gb >= 0.0) {
         return Err(format!("player.disk_free_min_gb = {}: must be 0 or more GB", s.player.disk_free_min_gb));
+    }
+    if s.player.fpga != "katcp" && !s.player.fpga.starts_with("mmap:") {
+        return Err(format!(
+            "player.fpga = '{}': write \"katcp\" or \"mmap:DEVICE?map=FILE\" (docs/fpga.md)",
+            s.player.fpga
+        ));
     }
     if s.player.rate_divisor == 0 {
         return Err("player.rate_divisor = 0: must be at least 1".into());
@@ -471,6 +481,7 @@ mod tests {
         for bad in [
             "player.rate_divisor=0",
             "player.katcp_timeout_s=0",
+            "player.fpga=serial",
             "shm.stale_lock_s=nan",
             "listen.json=here",
             "role=king",

@@ -16,7 +16,9 @@ use crate::session::katcp_client::{
     Answer, Config, Counters, KatcpClient, LinkState, Output, Protocol, RequestError, RequestId,
 };
 use crate::units::{Mono, Now};
+pub(super) use requests::compare;
 use requests::{Ask, Collected};
+pub(super) use rounds::ARP_TABLE;
 use rounds::Rounds;
 use std::collections::{HashMap, VecDeque};
 

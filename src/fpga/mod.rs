@@ -5,6 +5,7 @@
 //! big-endian (most significant first), offsets and lengths are bytes.
 
 pub mod katcp;
+pub mod mmap;
 pub mod model;
 
 use crate::units::Now;

@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod json;
 pub mod json_rpc;
 pub mod katcp;
+pub mod register_table;
 pub mod rpc_frame;
 pub mod spead;
 pub mod status_cards;

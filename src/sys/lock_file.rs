@@ -30,6 +30,27 @@ pub fn hold(name: &str) -> io::Result<Held> {
     Ok(Held { _file: file })
 }
 
+/// The process that holds the lock `name`, as it wrote itself down; `None`: nobody does, as far as can be seen.
+/// A daemon may have its files elsewhere than we do: its service's directory is looked at, too.
+pub fn holder(name: &str) -> Option<String> {
+    let service = SERVICE_DIRECTORIES.iter().map(PathBuf::from);
+    let mut dirs: Vec<PathBuf> = directory().into_iter().chain(service).collect();
+    dirs.dedup();
+    dirs.into_iter().find_map(|dir| {
+        let path = dir.join(format!("appliance-{name}.lock"));
+        let file = File::open(&path).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {
+                Some(fs::read_to_string(&path).unwrap_or_default().trim().to_owned())
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Where daemons started by the system keep such files.
+const SERVICE_DIRECTORIES: [&str; 2] = ["/run/appliance", "/run/appliance/player"];
+
 /// What lives as long as this boot: `$RUNTIME_DIRECTORY` (a systemd unit has one), `/run/appliance` for root, `$XDG_RUNTIME_DIR` or the temporary directory otherwise.
 pub fn directory() -> io::Result<PathBuf> {
     if let Some(first) = std::env::var("RUNTIME_DIRECTORY").ok().as_deref().and_then(|d| d.split(':').next())

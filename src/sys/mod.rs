@@ -6,6 +6,7 @@
 pub mod broken_pipe;
 pub mod child;
 pub mod clock;
+pub mod device_map;
 pub mod fd;
 pub mod ftok;
 pub mod lock_file;

@@ -1,11 +1,14 @@
 //! The daemon as a player.
 
-use super::super::bank_choice;
+use super::super::{bank_choice, board_lock};
 use super::{DaemonArgs, Refusal, desk};
 use crate::config::dibas::{Bank, Dibas, Severity, SynthAt};
 use crate::config::settings::{self, Daq, Dialect as DialectSetting, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
+use crate::fpga::mmap::MmapAddress;
 use crate::node::player::board::Board;
+use crate::node::player::hardware::Hardware;
+use crate::node::player::mapped::Mapped;
 use crate::node::player::programs::KeepPlace;
 use crate::node::player::synth_port::{Place, SynthPort};
 use crate::node::player::work::{self, read_config};
@@ -26,6 +29,9 @@ use std::time::Duration;
 
 /// What a simulated player without a configuration of the site uses.
 const EXAMPLE_DIBAS_CONF: &str = include_str!("../../../config/dibas.example.conf");
+
+/// `player.fpga` where the board has a KATCP server.
+const KATCP: &str = "katcp";
 
 /// Runs a player until it is stopped; the exit status.
 pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
@@ -63,11 +69,9 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         Ok(memory) => memory.location().to_string(),
         Err(why) => format!("none: {why}"),
     };
-    let board = bank
-        .katcp
-        .clone()
-        .filter(|_| bank.has_roach)
-        .map(|(host, port)| Board::new(host.clone(), port, board_config(settings, host)));
+    let board = hardware(settings, &bank)?;
+    guard.board = board.as_ref().and_then(|(_, lock)| board_lock::hold(lock.as_deref()?));
+    let board = board.map(|(board, _)| board);
     log::info!(
         "player for {} (instance {}){}",
         bank.name,
@@ -238,6 +242,42 @@ fn daq_program(settings: &Settings, bank: &Bank, daq_args: DaqArgs) -> Result<Da
     })
 }
 
+/// The way to the bank's board, if it has one, and the name of its lock. A simulated player has the simulated
+/// ROACH, which is nobody else's.
+fn hardware(settings: &Settings, bank: &Bank) -> Result<Option<(Hardware, Option<String>)>, Refusal> {
+    if !bank.has_roach {
+        return Ok(None);
+    }
+    if settings.player.simulate || settings.player.fpga == KATCP {
+        let board = |(host, port): (String, u16)| {
+            let lock = (!settings.player.simulate).then(|| board_lock::of_katcp(&host, port));
+            (Board::new(host.clone(), port, board_config(settings, host)).into(), lock)
+        };
+        return Ok(bank.katcp.clone().map(board));
+    }
+    let address: MmapAddress =
+        settings.player.fpga.parse().map_err(|why| Refusal::Config(format!("player.fpga: {why}")))?;
+    let synth = bank.synth.as_ref().is_some_and(|s| s.where_ == SynthAt::Katcp);
+    let behind_katcp = [
+        (synth, "synth = katcp", "set_mode", "synth = none in dibas.conf"),
+        (
+            !bank.filter_bits.is_empty() && !address.no_i2c,
+            "filter_bandwidth_bits",
+            "prepare",
+            "i2c=none in player.fpga",
+        ),
+    ];
+    for (_, key, method, remedy) in behind_katcp.iter().filter(|(configured, ..)| *configured) {
+        log::warn!(
+            "{}: {key} is reached through the board's KATCP server only, which player.fpga = mmap leaves out: {method} \
+             will fail; where there is no such hardware, write {remedy}",
+            bank.name
+        );
+    }
+    let lock = board_lock::of_mapped(&address);
+    Ok(Some((Mapped::new(address).into(), Some(lock))))
+}
+
 fn board_config(settings: &Settings, board: String) -> KatcpFpgaConfig {
     let seconds = Duration::from_secs_f64;
     let link = katcp_client::Config {
@@ -257,6 +297,7 @@ struct Guard {
     station: Option<Station>,
     dir: Option<PathBuf>,
     lock: Option<lock_file::Held>,
+    board: Option<lock_file::Held>,
 }
 
 /// Status memory, the environment children need to find it, and what the built-in DAQ program is told.
@@ -284,7 +325,7 @@ impl Guard {
             StationOptions { seed: settings.player.seed, rate_divisor: settings.player.rate_divisor };
         let station =
             Station::start(options).map_err(|e| system("the simulated hardware does not start", e))?;
-        Ok(Guard { station: Some(station), dir: Some(dir), lock: None })
+        Ok(Guard { station: Some(station), dir: Some(dir), ..Guard::default() })
     }
 
     /// Points the bank at the simulated hardware; all its host names become loopback addresses.

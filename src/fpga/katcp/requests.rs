@@ -166,7 +166,12 @@ fn payload(answer: Answer, at: usize, len: usize) -> Result<Vec<u8>, FpgaError> 
 }
 
 /// Names the first word that differs.
-fn compare(register: &str, offset: u32, wrote: &[u8], read: &[u8]) -> Result<(), FpgaError> {
+pub(in crate::fpga) fn compare(
+    register: &str,
+    offset: u32,
+    wrote: &[u8],
+    read: &[u8],
+) -> Result<(), FpgaError> {
     let Some(at) = wrote.iter().zip(read).position(|(w, r)| w != r) else { return Ok(()) };
     let word = at - at % 4;
     Err(FpgaError::VerifyFailed {

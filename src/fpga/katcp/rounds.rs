@@ -5,7 +5,7 @@ use super::requests::{self, Ask, Collected};
 use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
 
 /// Where the ARP table of a 10 GbE core begins, bytes.
-pub const ARP_TABLE: u32 = 0x3000;
+pub(in crate::fpga) const ARP_TABLE: u32 = 0x3000;
 /// Tries of an ARP entry.
 const ARP_TRIES: u32 = 2;
 

@@ -1,6 +1,8 @@
 //! The node of a player: board, status memory and programs around [`crate::player`].
 
 pub mod board;
+pub mod hardware;
+pub mod mapped;
 pub mod programs;
 pub mod scan_file;
 pub mod status_port;
@@ -23,7 +25,7 @@ use crate::reactor::{App, Effect, Effects, Event, Request, Tag, TimerKey, When};
 use crate::shm::StatusMemory;
 use crate::units::{Mono, Now};
 use crate::value::Value;
-use board::Board;
+use hardware::Hardware;
 use programs::{KeepPlace, Programs};
 use status_port::StatusPort;
 use std::path::PathBuf;
@@ -70,7 +72,7 @@ pub struct PlayerNode {
     desk: Desk<PlayerCall, Output>,
     player: Player,
     status: StatusPort,
-    board: Option<Board>,
+    board: Option<Hardware>,
     synth: Option<SynthPort>,
     hosts: Vec<String>,
     resolve: Vec<(String, std::net::Ipv4Addr)>,
@@ -90,14 +92,14 @@ pub struct PlayerNode {
 }
 
 impl PlayerNode {
-    /// Puts a node together. `board`: the link to the ROACH, for banks that have one.
+    /// Puts a node together. `board`: the way to the ROACH, for banks that have one.
     pub fn new(
         config: NodeConfig,
         player_config: PlayerConfig,
         dibas: Dibas,
         bank: Bank,
         status: Result<StatusMemory, String>,
-        board: Option<Board>,
+        board: Option<Hardware>,
         now: Now,
     ) -> PlayerNode {
         let trade = Trade {
@@ -189,7 +191,7 @@ impl PlayerNode {
             (PLAYER_UTC, due.utc.map(When::Utc)),
             (STATUS, self.status.deadline().map(When::Mono)),
             (CLOCK, self.clock_due.map(When::Mono)),
-            (BOARD_TIMER, self.board.as_ref().and_then(Board::deadline).map(When::Mono)),
+            (BOARD_TIMER, self.board.as_ref().and_then(Hardware::deadline).map(When::Mono)),
             (PROGRAMS, self.programs.deadline().map(When::Mono)),
             (SYNTH_TIMER, self.synth.as_ref().and_then(SynthPort::deadline).map(When::Mono)),
         ];
@@ -306,8 +308,13 @@ impl PlayerNode {
                 self.player.handle(Input::Hosts(hosts), now);
             }
             work::Done::BoardResolved { host, address } => {
-                if let Some(board) = &mut self.board {
+                if let Some(board) = self.board.as_mut().and_then(Hardware::katcp) {
                     board.resolved(&host, address, BOARD, now, fx);
+                }
+            }
+            work::Done::BoardOpened { result } => {
+                if let Some(board) = self.board.as_mut().and_then(Hardware::mapped) {
+                    board.opened(result.map(|window| *window), now);
                 }
             }
             work::Done::ParFileRead { path, text } => self.player.handle(Input::ParFile { path, text }, now),
@@ -418,7 +425,7 @@ impl PlayerNode {
         }
         self.player.handle(Input::Saved, now);
         if let Some(board) = &mut self.board {
-            board.lookup_lost(why, now);
+            board.work_lost(why, now);
         }
         self.look_at_clock_later(now);
     }
@@ -468,7 +475,7 @@ impl PlayerNode {
     fn role_event(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
         match event {
             Event::Received { conn, bytes } => {
-                if let Some(board) = &mut self.board {
+                if let Some(board) = self.board.as_mut().and_then(Hardware::katcp) {
                     board.received(conn, bytes, now);
                 }
                 if let Some(synth) = &mut self.synth {
@@ -476,7 +483,7 @@ impl PlayerNode {
                 }
             }
             Event::Closed { conn, reason } => {
-                if let Some(board) = &mut self.board {
+                if let Some(board) = self.board.as_mut().and_then(Hardware::katcp) {
                     board.closed(conn, &reason, now);
                 }
                 if let Some(synth) = &mut self.synth {
@@ -494,12 +501,12 @@ impl PlayerNode {
                 }
             }
             Event::Connected { conn, .. } => {
-                if let Some(conn) = self.board.as_mut().and_then(|board| board.connected(conn, now)) {
+                if let Some(conn) = self.board.as_mut().and_then(Hardware::katcp).and_then(|board| board.connected(conn, now)) {
                     fx.push(Effect::Abort { conn });
                 }
             }
             Event::ConnectFailed { error, .. } => {
-                if let Some(board) = &mut self.board {
+                if let Some(board) = self.board.as_mut().and_then(Hardware::katcp) {
                     board.connect_failed(&error, now);
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::scan_file;
 use crate::config::dibas::Dibas;
+use crate::fpga::mmap::{MmapAddress, Window};
 use crate::player::bank::Ticket;
 use crate::player::proof::ScanFile;
 use crate::player::saved::Saved;
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 /// Worker that looks the board's host up: it does not wait behind names that nobody answers for.
 pub const BOARD_RESOLVER: &str = "board-resolver";
 
+/// Worker that opens mapped devices: it does not wait behind names either.
+pub const BOARD_OPENER: &str = "board-opener";
 /// Longest par file read, bytes; real ones have a few thousand.
 const PAR_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Worker that asks the kernel how good the clock is: a start waits for nobody else.
@@ -33,6 +36,11 @@ pub enum Job {
     ResolveBoard {
         /// The host.
         host: String,
+    },
+    /// Read a register map and map the device.
+    OpenBoard {
+        /// Which.
+        address: Box<MmapAddress>,
     },
     /// Read and understand a `dibas.conf`.
     ReadConfig {
@@ -78,6 +86,11 @@ pub enum Done {
         host: String,
         /// Its address, if it has one.
         address: Option<std::net::Ipv4Addr>,
+    },
+    /// The mapped device, or why it is not to be had.
+    BoardOpened {
+        /// The device.
+        result: Result<Box<Window>, String>,
     },
     /// A new configuration, or why it cannot be used.
     ConfigRead {
@@ -128,6 +141,7 @@ pub fn work(job: Job) -> Done {
             Done::ProofWritten { id: file.id, result }
         }
         Job::MeasureSpace { directory } => Done::SpaceMeasured(scan_file::space(&directory)),
+        Job::OpenBoard { address } => Done::BoardOpened { result: Window::open(&address).map(Box::new) },
         Job::ReadConfig { path, ticket } => {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
         }

@@ -150,7 +150,7 @@ impl Player {
         }
         match &self.link {
             Link::Down(why) => refused(format!(
-                "No connection to the ROACH of {}: {why}. It is tried again by itself; check power, network and katcp_ip",
+                "No connection to the ROACH of {}: {why}. It is tried again by itself; check power, network and katcp_ip (or player.fpga)",
                 self.bank.name
             )),
             Link::Absent | Link::Up if needs_design && self.stale => refused(

@@ -7,6 +7,7 @@ use appliance::fpga::katcp::KatcpFpgaConfig;
 use appliance::node::access::Access;
 use appliance::node::faces::{Port, Protocol};
 use appliance::node::player::board::Board;
+use appliance::node::player::mapped::Mapped;
 use appliance::node::player::{Done, Job, work};
 use appliance::node::recorder::Waiting;
 use appliance::node::{DeskConfig, NodeConfig, PlayerNode};
@@ -73,6 +74,8 @@ pub struct Plan {
     pub board: bool,
     /// The board's host has to be looked up.
     pub board_host: &'static str,
+    /// The board is in mapped memory, at this address.
+    pub mapped: Option<String>,
     pub resolve_elsewhere: bool,
 }
 
@@ -85,6 +88,7 @@ impl Default for Plan {
             status: true,
             board: false,
             board_host: "127.0.0.1",
+            mapped: None,
             resolve_elsewhere: false,
         }
     }
@@ -97,7 +101,7 @@ fn port(read_only: bool) -> Port {
 
 fn bank(plan: &Plan) -> Bank {
     let mut bank = plan.dibas.bank("BANKA").expect("it is in the example").clone();
-    bank.has_roach = plan.board;
+    bank.has_roach = plan.board || plan.mapped.is_some();
     bank
 }
 
@@ -128,7 +132,9 @@ impl House {
         let memory = if plan.status { memory } else { Err("no status memory here".into()) };
         let katcp =
             KatcpFpgaConfig { board: "roach".into(), link: Default::default(), unverified: Vec::new() };
-        let board = plan.board.then(|| Board::new(plan.board_host.into(), 7147, katcp));
+        let board = plan.board.then(|| Board::new(plan.board_host.into(), 7147, katcp).into());
+        let address = plan.mapped.as_ref().map(|text| text.parse().expect("an address"));
+        let board = board.or_else(|| address.map(|address| Mapped::new(address).into()));
         let bank = bank(&plan);
         let node = PlayerNode::new(config, builtin_config(), plan.dibas, bank, memory, board, now);
         let mut house = House {
@@ -470,6 +476,15 @@ impl House {
             }
         }
         self.deliver_facts();
+    }
+
+    /// The opener of mapped boards does what waits for it.
+    pub fn open_boards(&mut self) {
+        let is_opening = |j: &Job| matches!(j, Job::Role(work::Job::OpenBoard { .. }));
+        while let Some(i) = self.jobs.iter().position(is_opening) {
+            let job = self.jobs.remove(i).expect("it was just found");
+            self.event(Event::Done(Ok(PlayerNode::work(job))));
+        }
     }
 
     /// A worker panics over the oldest job.

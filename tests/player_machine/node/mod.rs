@@ -3,3 +3,4 @@
 mod calls;
 mod faults;
 mod house;
+mod mapped;
