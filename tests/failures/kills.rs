@@ -255,6 +255,14 @@ fn the_scan_goes_on(rig: &Rig, moment: Moment, daq: Option<u32>) {
     let wanted = (SCAN_LENGTH / 0.25) as u64;
     let rows = recording.rows() as u64;
     assert!((wanted..=wanted + 1).contains(&rows), "{moment:?}: {rows} rows of {wanted}");
+    // One proof for the scan, whoever has written it, with a verdict at its end.
+    let proof = wait_for("the verdict is on the disk", PATIENCE, || {
+        let files = rig.files(".scan.json");
+        let text = std::fs::read_to_string(files.first()?).ok()?;
+        assert_eq!(files.len(), 1, "{moment:?}: {files:?}");
+        text.contains("\"verdict\"").then_some(text).filter(|t| !t.contains("\"running\""))
+    });
+    assert!(proof.contains("complete") || proof.contains("degraded"), "{moment:?}: {proof}");
 }
 
 /// `player.keep = false`: programs end with their player, files are finished first.

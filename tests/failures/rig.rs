@@ -187,7 +187,10 @@ impl Rig {
     }
 
     pub fn await_board(&self) -> State {
-        self.await_that("the board is connected", |s| s.text("roach").starts_with("connected"))
+        // With the synthesizer set up, which begins as soon as the board is there and makes others wait.
+        self.await_that("the board is connected", |s| {
+            s.text("roach").starts_with("connected") && s.text("job").is_empty()
+        })
     }
 
     pub fn daq_pid(&self) -> Option<u32> {

@@ -40,10 +40,11 @@ fn applied(asked: &Asked<'_>) -> Result<(), Lack> {
             "load one (init); nobody can tell from outside what a controller was told before",
         ));
     };
-    if !applied.verified && !asked.grant.consent.unchecked {
+    // No consent helps here: `unchecked` is about a limits file that is missing, not about what was applied.
+    if !applied.verified {
         return Err(Lack::new(
-            "the ACF was applied but not read back",
-            "set verify_config, or say unchecked",
+            "what was applied was not read back",
+            "load the ACF (init) with verify_config = true",
         ));
     }
     let powers = |key: &&String| !matches!(family(key), Family::Timing | Family::Frame | Family::Other);

@@ -248,3 +248,10 @@ proptest! {
         prop_assert!(verdict.is_ok(), "{}", verdict.err().unwrap_or_default());
     }
 }
+
+/// An APPLYALL as typed in place of a load: what is in force then was never read back, whatever is consented to.
+#[test]
+fn what_was_applied_by_hand_does_not_power_on() {
+    let typed_apply = [Event::Order(0, 74), Event::Order(22, 128), Event::Order(2, 10)];
+    assert_eq!(judged(false, true, &typed_apply), Ok(()));
+}
