@@ -229,7 +229,9 @@ impl Hooks {
             State::Waiting { until, .. } if !h.config.command.is_empty() => Some(until),
             _ => None,
         });
-        starts.chain(self.asked.iter().map(|a| a.deadline)).chain(self.ending).min()
+        let running = self.hooks.iter().any(|h| !matches!(h.state, State::Waiting { .. }));
+        let end = self.ending.filter(|_| running);
+        starts.chain(self.asked.iter().map(|a| a.deadline)).chain(end).min()
     }
 
     /// They are no longer needed: they hear the end of their input, finish what they were told, and end; those that

@@ -162,6 +162,9 @@ impl Archon {
         if !self.started {
             return Some(Mono(0));
         }
+        if self.finished {
+            return None;
+        }
         let controllers = self.cx.controllers.iter().filter_map(|c| c.deadline());
         let tasks = self.tasks.values().filter_map(|r| r.task.deadline());
         controllers.chain(tasks).chain(self.cx.hooks.deadline()).chain(self.ending).min()

@@ -7,7 +7,7 @@ use super::task::{Event, Task, TaskId};
 use crate::api::{CallError, Ticket};
 use crate::archon::controller::{Answer, Level, Order, OrderKey, Which};
 use crate::archon::exposure::Shot;
-use crate::archon::exposure::saving::{Into_, Saving};
+use crate::archon::exposure::saving::{Into_, Saved, Saving};
 use crate::frames::jobs::{Done, Job};
 use crate::units::{Mono, Now};
 use crate::value::Value;
@@ -53,13 +53,22 @@ impl FrameFetch {
         })
     }
 
-    fn end(&mut self, outcome: Result<String, String>, cx: &mut Context) {
+    fn end(&mut self, outcome: Result<Saved, String>, cx: &mut Context) {
         self.over = true;
         let outcome = match outcome {
-            Ok(path) => {
-                let text = format!("File saved to {path}");
-                cx.text(self.ticket, Level::Info, text.clone());
-                Ok(Value::Str(text))
+            Ok(saved) => {
+                let (path, bytes) = saved
+                    .published
+                    .first()
+                    .map_or((String::new(), 0), |p| (p.path.display().to_string(), p.bytes));
+                cx.text(self.ticket, Level::Info, format!("File saved to {path}"));
+                let rest = vec![
+                    ("file".into(), Value::Str(path)),
+                    ("bytes".into(), Value::Int(bytes as i64)),
+                    ("buffer".into(), Value::Int(i64::from(saved.locked.id.buffer))),
+                    ("frame".into(), Value::Int(saved.locked.id.frame as i64)),
+                ];
+                Ok(cx.about(self.n, rest))
             }
             Err(why) => Err(refused(format!("Failed fetching data: {why}"))),
         };
@@ -71,9 +80,7 @@ impl FrameFetch {
         saving.go_on(self.ticket, cx, now);
         let outcome = match &saving.outcome {
             None => return,
-            Some(Ok(saved)) => {
-                Ok(saved.published.first().map_or(String::new(), |p| p.path.display().to_string()))
-            }
+            Some(Ok(saved)) => Ok(saved.clone()),
             Some(Err(why)) => Err(why.clone()),
         };
         self.end(outcome, cx);
