@@ -160,7 +160,14 @@ fn what_is_left_behind_is_found() {
     assert!(place.left(&[]).is_empty());
     let mut sleeper = place.command(Path::new("sleep")).arg("60").spawn().expect("sleep runs");
     std::fs::write(place.tmp.join("forgotten"), "").expect("written");
-    let left = place.left(&[]);
+    // A process that was just started has its environment a moment later.
+    let left = (0..200)
+        .map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            place.left(&[])
+        })
+        .find(|left| left.len() == 2)
+        .unwrap_or_default();
     sleeper.kill().expect("it runs");
     sleeper.wait().expect("reaped");
     assert!(left.len() == 2 && left[0].starts_with("process") && left[1].contains("forgotten"), "{left:?}");

@@ -259,7 +259,17 @@ fn the_player_sets_a_mode_on_a_python_server() {
     let set = |key: &str, value: &std::path::Path| ["--set".to_owned(), format!("{key}={}", value.display())];
     let mut command = Command::new(env!("CARGO_BIN_EXE_appliance"));
     command
-        .args(["--role", "player", "--announce", "--set", "player.bank=BANKA", "--set", "player.daq=builtin"])
+        .args([
+            "--role",
+            "player",
+            "--announce",
+            "--set",
+            "player.bank=BANKA",
+            "--set",
+            "player.daq=builtin",
+            "--set",
+            "player.keep=false",
+        ])
         .args(["--set", "listen.json=tcp://127.0.0.1:0"])
         .args(set("player.dibas_conf", &conf))
         .args(set("player.data_root", dir.path()))
