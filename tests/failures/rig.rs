@@ -99,6 +99,8 @@ impl Rig {
         let (player, address) = start_player(&mut player_command(dir.path(), letter.0), dir.path());
         let rig = Rig { dir, letter, roach_port, data_port, roach, player, address };
         rig.await_board();
+        // The synthesizer is set up as soon as the board is there; a call that changes something waits for it.
+        rig.done("set_scan_number", vec![1.into()]);
         rig
     }
 
@@ -187,10 +189,7 @@ impl Rig {
     }
 
     pub fn await_board(&self) -> State {
-        // With the synthesizer set up, which begins as soon as the board is there and makes others wait.
-        self.await_that("the board is connected", |s| {
-            s.text("roach").starts_with("connected") && s.text("job").is_empty()
-        })
+        self.await_that("the board is connected", |s| s.text("roach").starts_with("connected"))
     }
 
     pub fn daq_pid(&self) -> Option<u32> {

@@ -55,6 +55,7 @@ impl House {
             ("player.dibas_conf", path("dibas.conf")),
             ("player.data_root", path("data")),
             ("player.keep", "false".to_owned()),
+            ("player.require_clock", "false".to_owned()),
             ("shm.keyfile", path("keyfile")),
             ("record.dir", path(&format!("record-{bank}"))),
             ("listen.json", "tcp://127.0.0.1:0".to_owned()),
