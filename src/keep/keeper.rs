@@ -36,6 +36,8 @@ pub struct Keeper {
     backlog: VecDeque<News>,
     dropped: u64,
     input_closed: bool,
+    /// It was told to end: with its program, not after somebody has asked for the exit status.
+    stopping: bool,
     /// Nobody else may talk to it: our own user, and root.
     uid: u32,
 }
@@ -51,6 +53,7 @@ impl Keeper {
             backlog: VecDeque::new(),
             dropped: 0,
             input_closed: false,
+            stopping: false,
             uid,
         }
     }
@@ -188,10 +191,14 @@ impl App for Keeper {
                 }
                 self.tell(&News::exited(exit), fx);
                 self.wait_for_somebody(now, fx);
+                if self.stopping {
+                    fx.push(Effect::Exit { code: 0 });
+                }
             }
             Event::Timer { .. } => fx.push(Effect::Exit { code: 0 }),
             // Whoever ends the keeper means the program; it is given its time, and its end is ours.
             Event::Signal(Request::Stop { .. }) => {
+                self.stopping = true;
                 fx.push(Effect::SignalChild { tag: CHILD, signal: ChildSignal::Term });
                 if !matches!(self.phase, Phase::Running { .. }) {
                     fx.push(Effect::Exit { code: 0 });
