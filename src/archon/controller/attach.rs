@@ -10,10 +10,19 @@ use crate::proto::archon::{Command, Power};
 use std::sync::Arc;
 
 impl Controller {
-    /// A lock we held is taken again before anything else; then everything is read, nothing is written.
+    /// A frame is in our custody and its buffer is not locked, or nobody knows. An order that is about to let it go,
+    /// or to lock it, decides by itself.
+    pub(super) fn lock_is_lost(&self) -> bool {
+        let Some(held) = &self.facts.held else { return false };
+        let told = self.view.frame.as_ref().is_some_and(|(f, _)| f.read_buffer == held.id.buffer);
+        let in_order = self.runs.iter().any(|r| r.lane == super::run::Lane::Fetch);
+        (self.relock_pending || !told) && !in_order
+    }
+
+    /// A lock that was lost is taken again before anything else; then everything is read, nothing is written.
     pub(super) fn attach_steps(&self) -> Procedure {
         let mut steps = Vec::new();
-        if let Some(held) = &self.facts.held {
+        if let Some(held) = self.facts.held.as_ref().filter(|_| self.relock_pending) {
             steps.push(Step::Try(Command::Lock(held.id.buffer)));
             steps.push(Step::Send(Command::Frame));
             steps.push(Step::Mark(Mark::Relocked));

@@ -78,8 +78,13 @@ impl Controller {
     }
 
     /// The buffer the controller will write next must not hold the only copy of a frame.
+    ///
+    /// What is locked is FRAME's word, whoever locked it; if our own lock is another one, it may take effect yet.
     pub(super) fn room_for_a_frame(&self) -> Result<(), Fault> {
-        self.room_with(self.facts.held.as_ref().map(|h| h.id.buffer))
+        let told = self.view.frame.as_ref().map(|(f, _)| f.read_buffer).filter(|n| *n > 0);
+        let ours = self.facts.held.as_ref().map(|h| h.id.buffer);
+        self.room_with(told)?;
+        if ours == told { Ok(()) } else { self.room_with(ours) }
     }
 
     /// The same if this buffer were locked: the writer goes around it.

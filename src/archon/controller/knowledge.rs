@@ -58,6 +58,7 @@ impl Controller {
             }
             Command::FetchLog => self.log_came(text),
             Command::PollOn => self.facts.polling_off = false,
+            Command::Lock(buffer) => self.now_locked(buffer),
             Command::WriteConfig { line, text } => self.line_written(line, &text),
             Command::ApplyAll => self.all_applied(),
             Command::ApplyModule { slot } => {
@@ -210,6 +211,13 @@ impl Controller {
                 id.frame, id.buffer
             );
             self.report(Report::Log(text));
+        }
+    }
+
+    /// FRAME is read again only when it is needed: the buffer locked is known without it.
+    fn now_locked(&mut self, buffer: u8) {
+        if let Some((frame, _)) = &mut self.view.frame {
+            Arc::make_mut(frame).read_buffer = buffer;
         }
     }
 

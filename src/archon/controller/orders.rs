@@ -92,6 +92,9 @@ impl Controller {
             }
             return self.start_next(now);
         }
+        if order == Order::Attach {
+            self.relock_pending = self.lock_is_lost();
+        }
         let procedure = self.asking(&order);
         let run = Run::new(self.next_run, lane, key, order, procedure, now);
         self.next_run += 1;

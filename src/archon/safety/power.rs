@@ -90,12 +90,13 @@ fn modules(asked: &Asked<'_>, acf: &Acf) -> Result<(), Lack> {
             same(system, acf, &id, want)?;
         }
     }
-    if compared > 0 || asked.grant.consent.unchecked {
+    if compared > 0 {
         return Ok(());
     }
+    // No consent helps here either: what was only read from the controller is an ACF for nobody knows which box.
     Err(Lack::new(
-        "the ACF does not say which modules it is for",
-        "save it with its [SYSTEM] section, or say unchecked",
+        "nothing says which modules the configuration is for",
+        "load an ACF saved with its [SYSTEM] section (init)",
     ))
 }
 

@@ -189,6 +189,26 @@ fn an_unfetched_frame_is_not_overwritten() {
     bench.does(next).expect("prepared");
 }
 
+/// The writer goes around a buffer whoever has locked it, and so comes round sooner to a frame of ours.
+#[test]
+fn a_lock_of_another_client_is_reckoned_with() {
+    let mut bench = Bench::attached();
+    integrate(&mut bench, 0.1);
+    bench.does(Order::Readout { delay: 0 }).expect("read out");
+    bench.does(Order::Lock(Which::Newest)).expect("locked");
+    bench.does(Order::Unlock).expect("saved");
+    bench.peer.locked = 1;
+    for _ in 0..2 {
+        integrate(&mut bench, 0.1);
+        bench.does(Order::Readout { delay: 0 }).expect("read out");
+    }
+    let next = Order::Prepare { integration: Duration::ZERO, exposure: 4 };
+    let refused = text(bench.does(next.clone()));
+    assert!(refused.contains("overwrite frame 2 in buffer 2"), "{refused}");
+    bench.peer.locked = 0;
+    bench.does(next).expect("buffer 1 is free");
+}
+
 #[test]
 fn the_next_exposure_runs_while_the_last_is_fetched() {
     let mut bench = Bench::attached();

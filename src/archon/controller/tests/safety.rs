@@ -240,8 +240,13 @@ fn judged(configured: bool, limited: bool, events: &[Event]) -> Result<(), Strin
     bench.judge.violations.first().map_or(Ok(()), |v| Err(v.clone()))
 }
 
+/// `APPLIANCE_CASES` for a long search; enough here to find again what was ever found, most times.
+fn cases() -> u32 {
+    std::env::var("APPLIANCE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_sequence_breaks_a_rule(configured: bool, limited: bool, events in events()) {
         let verdict = judged(configured, limited, &events);
@@ -254,4 +259,19 @@ proptest! {
 fn what_was_applied_by_hand_does_not_power_on() {
     let typed_apply = [Event::Order(0, 74), Event::Order(22, 128), Event::Order(2, 10)];
     assert_eq!(judged(false, true, &typed_apply), Ok(()));
+}
+
+/// An attach beside a save: the frames after it are kept like those before it.
+#[test]
+fn an_attach_beside_a_save_loses_no_frame() {
+    let expose = || Event::Expose(0);
+    let told = [expose(), Event::Save, Event::Order(21, 0), expose(), expose(), expose()];
+    assert_eq!(judged(true, false, &told), Ok(()));
+}
+
+/// What a former process or another client wrote, applied by hand: nobody knows which modules it is for.
+#[test]
+fn a_configuration_of_unknown_modules_does_not_power_on() {
+    let told = [Event::Order(22, 103), Event::Module(true), Event::Order(2, 58), Event::Order(0, 0)];
+    assert_eq!(judged(true, false, &told), Ok(()));
 }
