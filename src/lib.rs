@@ -2,7 +2,7 @@
 //!
 //! The folder list is the table of contents; arrows point downwards only (see `ARCHITECTURE.md`):
 //!
-//! - [`cli`] what a person types; [`node`] composes sessions, role and jobs; roles: [`player`], [`archon`]
+//! - [`cli`] what a person types; [`node`] composes sessions, role and jobs; roles: [`player`], [`dealer`], [`archon`]
 //! - [`frames`] images of a CCD on disk
 //! - [`daq`] the recording program, a child of the player; [`sim`] simulated hardware, a product
 //! - [`plan`] hardware procedures as data; [`api`] the one table of methods
@@ -15,6 +15,7 @@ pub mod archon;
 pub mod cli;
 pub mod config;
 pub mod daq;
+pub mod dealer;
 pub mod fpga;
 pub mod frames;
 pub mod keep;

@@ -136,6 +136,24 @@ impl Bound {
             .unwrap_or_else(|| panic!("no argument '{name}' in the table"))
     }
 
+    /// The call that binds to this again: arguments by position up to the last that was given, those called
+    /// `without` left out.
+    pub fn to_args(&self, method: &Method, without: &[&str]) -> Vec<Value> {
+        let kept = || method.args.iter().zip(&self.values).zip(&self.given);
+        let wanted = |name: &str| !without.contains(&name);
+        let last = kept().rposition(|((arg, _), given)| *given && wanted(arg.name));
+        let mut args = Vec::new();
+        for ((arg, (_, value)), _) in
+            kept().take(last.map_or(0, |n| n + 1)).filter(|((a, _), _)| wanted(a.name))
+        {
+            match (arg.kind, value) {
+                (Kind::Rest, Value::List(rest)) => args.extend(rest.iter().cloned()),
+                _ => args.push(value.clone()),
+            }
+        }
+        args
+    }
+
     /// Any argument.
     pub fn value(&self, name: &str) -> &Value {
         &self.values[self.index(name)].1

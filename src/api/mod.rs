@@ -8,6 +8,7 @@ pub mod builtin;
 pub mod docs;
 pub mod error;
 pub mod keys;
+pub mod remote;
 pub mod table;
 
 use crate::value::Value;

@@ -48,6 +48,17 @@ impl Table {
         Ok(Table { methods, interfaces, ..Table::default() })
     }
 
+    /// Replaces the methods of an interface that is known at run time only: a remote player behind a proxy.
+    pub fn replace_interface(&mut self, name: &'static str, methods: Vec<&'static Method>) {
+        self.methods.retain(|m| m.interface != name);
+        self.methods.extend(methods.into_iter().filter(|m| is_publishable(m.name)));
+        self.methods.sort_by_key(|m| (m.interface, m.name));
+        self.methods.dedup_by_key(|m| (m.interface, m.name));
+        if let Err(at) = self.interfaces.binary_search(&name) {
+            self.interfaces.insert(at, name);
+        }
+    }
+
     /// Adds an interface that exists although it has no methods (`bank.roach` without a ROACH).
     pub fn with_interface(mut self, name: &'static str) -> Table {
         if let Err(at) = self.interfaces.binary_search(&name) {

@@ -4,8 +4,10 @@
 //! are errors, with line and column; nothing falls back to a default because of a typo.
 
 mod archon;
+mod dealer;
 
 pub use archon::{Archon, Hook, OnExit, StartMode, Timeouts};
+pub use dealer::{Dealer, Health};
 
 use super::cidr::Cidr;
 use super::suggest;
@@ -49,6 +51,8 @@ pub struct Settings {
     pub listen: Listen,
     /// The role `player`.
     pub player: Player,
+    /// The role `dealer-proxy`.
+    pub dealer: Dealer,
     /// The role `archon`.
     pub archon: Archon,
     /// Status memory.
@@ -272,7 +276,7 @@ fn override_key(table: &mut Table, item: &str) -> Result<(), String> {
 /// Text is text where the key wants text; otherwise it is read as TOML (`true`, `5`, `["a"]`).
 fn override_value(key: &str, text: &str) -> Value {
     let as_text = || Value::String(text.to_owned());
-    if TEXT_KEYS.contains(&key) || key.starts_with("resolve.") {
+    if TEXT_KEYS.contains(&key) || TEXT_TABLES.iter().any(|table| key.starts_with(table)) {
         return as_text();
     }
     let parsed = toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
@@ -285,6 +289,9 @@ fn override_value(key: &str, text: &str) -> Value {
     }
 }
 
+/// Tables of names with texts.
+const TEXT_TABLES: &[&str] = &["resolve.", "dealer.players.", "dealer.proxy_ports."];
+
 const TEXT_KEYS: &[&str] = &[
     "role",
     "listen.json",
@@ -295,6 +302,9 @@ const TEXT_KEYS: &[&str] = &[
     "player.daq",
     "player.guard",
     "player.fpga",
+    "dealer.dibas_conf",
+    "dealer.health",
+    "dealer.journal",
     "archon.config",
     "archon.limits",
     "archon.start_mode",
@@ -311,6 +321,7 @@ const LIST_KEYS: &[&str] = &[
     "listen.read_only",
     "player.sim_daq",
     "archon.roots",
+    "dealer.default_active",
 ];
 
 fn check(s: &Settings) -> Result<(), String> {
@@ -338,6 +349,7 @@ fn check(s: &Settings) -> Result<(), String> {
     }
     archon::check(&s.archon)?;
     let ports = std::iter::once(&s.listen.json).filter(|p| !p.is_empty()).chain(&s.listen.rpc);
+    let ports = ports.chain(s.dealer.proxy_ports.values());
     for port in ports {
         let endpoint: Endpoint = port.parse()?;
         if endpoint.reaches_out() && s.listen.allow.is_empty() && s.listen.allow_write.is_empty() {
@@ -407,7 +419,11 @@ mod tests {
         let text = include_str!("../../config/appliance.toml");
         let code =
             |source: &'static str| source.split("#[cfg(test)]").next().expect("the code before the tests");
-        let sources = [include_str!("settings.rs"), include_str!("settings/archon.rs")];
+        let sources = [
+            include_str!("settings.rs"),
+            include_str!("settings/archon.rs"),
+            include_str!("settings/dealer.rs"),
+        ];
         for line in sources.into_iter().flat_map(|source| code(source).lines()) {
             if let Some(field) = line.trim().strip_prefix("pub ")
                 && let Some((name, _)) = field.split_once(": ")

@@ -213,6 +213,11 @@ impl<C, O> Desk<C, O> {
         Some(peer.to_owned())
     }
 
+    /// The methods; those of remote nodes come and go.
+    pub fn table_mut(&mut self) -> &mut Table {
+        &mut self.trade.table
+    }
+
     // ------------------------------------------------------------------ the record
 
     /// A hardware procedure for the record; orders to the same hardware that follow wait for it.

@@ -31,13 +31,18 @@ pub struct Port {
     pub address: Address,
     /// Methods that change anything are refused here.
     pub read_only: bool,
+    /// `bank` is this player's here, and so are `bank.roach` and `bank.valon` (ports of a dealer proxy).
+    pub player: Option<String>,
 }
 
 impl Port {
     /// `json tcp://127.0.0.1:6667`, with the address actually bound.
     pub fn describe(&self, bound: &Address) -> String {
         match (self.protocol, bound) {
-            (Protocol::Json, Address::Tcp(a)) => format!("json=tcp://{a}"),
+            (Protocol::Json, Address::Tcp(a)) => match &self.player {
+                Some(player) => format!("{player}=tcp://{a}"),
+                None => format!("json=tcp://{a}"),
+            },
             (Protocol::Binary, Address::Tcp(a)) => format!("rpc=rpc://{a}"),
             (_, Address::Serial(p)) => format!("serial={}", p.display()),
             (_, Address::Unix(p)) => format!("rpc=unix:{}", p.display()),
@@ -49,12 +54,24 @@ struct Connection {
     session: Box<dyn Server>,
     name: String,
     right: Right,
+    /// What `bank` means on the port it came in.
+    player: Option<String>,
     subscribed: bool,
     /// When the timer that is set is due.
     timer: Option<Mono>,
 }
 
 impl Connection {
+    /// On a port of one player its interfaces have the names they have at the player itself.
+    fn meant(&self, interface: String) -> String {
+        match (&self.player, interface.strip_prefix("bank")) {
+            (Some(player), Some(rest)) if rest.is_empty() || rest.starts_with('.') => {
+                format!("{player}{rest}")
+            }
+            _ => interface,
+        }
+    }
+
     /// Sees to it that a timer is due by the session's deadline. Every message puts that deadline off: a timer
     /// that is due earlier stays as it is, finds nothing to do, and is set anew then.
     fn arm<J>(&mut self, conn: ConnId, fx: &mut Effects<J>) {
@@ -149,7 +166,10 @@ impl Faces {
             Protocol::Json => Box::new(ZmqRep::new(now)),
             Protocol::Binary => Box::new(RpcServer::new(&self.hello, now)),
         };
-        self.connections.insert(conn, Connection { session, name, right, subscribed: false, timer: None });
+        self.connections.insert(
+            conn,
+            Connection { session, name, right, player: port.player.clone(), subscribed: false, timer: None },
+        );
     }
 
     /// Bytes of a connection. `false`: not one of ours.
@@ -227,8 +247,12 @@ impl Faces {
         while let Some(output) = c.session.poll() {
             match output {
                 ServerOutput::Send(bytes) => fx.send(conn, bytes),
-                ServerOutput::Call { seq, call } => events.push(FaceEvent::Call { conn, seq, call }),
+                ServerOutput::Call { seq, mut call } => {
+                    call.interface = c.meant(call.interface);
+                    events.push(FaceEvent::Call { conn, seq, call });
+                }
                 ServerOutput::ListMethods { seq, interface } => {
+                    let interface = c.meant(interface);
                     events.push(FaceEvent::ListMethods { conn, seq, interface });
                 }
                 ServerOutput::Cancel { seq } => events.push(FaceEvent::Cancel { conn, seq }),
@@ -267,7 +291,8 @@ mod tests {
 
     fn connected() -> Faces {
         let address = Address::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
-        let port = Port { protocol: Protocol::Binary, address: address.clone(), read_only: false };
+        let port =
+            Port { protocol: Protocol::Binary, address: address.clone(), read_only: false, player: None };
         let mut faces = Faces::new(vec![port], Access::default(), Hello::of("player", "TEST"));
         let peer = Peer { address, credentials: None };
         faces.accepted::<()>(Tag(PORT_TAGS), CONN, &peer, at(0), &mut Effects::default());

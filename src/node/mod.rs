@@ -13,6 +13,7 @@
 pub mod access;
 pub mod archon;
 pub mod calls;
+pub mod dealer;
 pub mod desk;
 pub mod faces;
 pub mod player;
@@ -21,5 +22,6 @@ pub mod timers;
 pub mod work;
 
 pub use archon::{ArchonNode, ArchonNodeConfig};
+pub use dealer::{DealerNode, DealerNodeConfig};
 pub use desk::DeskConfig;
 pub use player::{NodeConfig, PlayerNode};

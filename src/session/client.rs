@@ -3,6 +3,7 @@
 use crate::api::{Call, CallError, ErrorClass, Family, Outcome};
 use crate::units::{Mono, Now};
 use crate::value::Value;
+use std::time::Duration;
 
 /// What a calling session asks of its owner, or tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,12 @@ pub trait Client {
     /// Places a call and names it. It is sent when the handshake and the calls before it allow; a call
     /// that cannot be sent is answered by an error.
     fn call(&mut self, call: Call, now: Now) -> u64;
+    /// The same; a server that knows deadlines does not begin it later than this.
+    fn call_within(&mut self, call: Call, _within: Duration, now: Now) -> u64 {
+        self.call(call, now)
+    }
+    /// Takes a call back, where the protocol can. Its reply (often an error) still comes.
+    fn cancel(&mut self, _seq: u64, _now: Now) {}
     /// Bytes from the peer, in any pieces.
     fn receive(&mut self, bytes: &[u8], now: Now);
     /// Time has passed.

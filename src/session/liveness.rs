@@ -7,6 +7,26 @@ use std::time::Duration;
 pub const ASK_AFTER: Duration = Duration::from_secs(10);
 /// A silence after which it counts as gone.
 pub const GONE_AFTER: Duration = Duration::from_secs(30);
+/// How soon a silent peer is asked, and given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// A silence after which the peer is asked.
+    pub ask_after: Duration,
+    /// A silence after which it counts as gone.
+    pub gone_after: Duration,
+}
+
+impl Pace {
+    /// For servers whose end must be noticed within three seconds.
+    pub const QUICK: Pace = Pace { ask_after: Duration::from_secs(1), gone_after: Duration::from_secs(3) };
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { ask_after: ASK_AFTER, gone_after: GONE_AFTER }
+    }
+}
+
 /// A peer that does not finish the handshake by then is closed, as libzmq does.
 pub const HANDSHAKE: Duration = Duration::from_secs(30);
 
@@ -32,12 +52,18 @@ pub struct Liveness {
     wish: Option<Duration>,
     /// We do not read: silence means nothing.
     deaf: bool,
+    pace: Pace,
 }
 
 impl Liveness {
     /// Starts with a peer that has just been heard. `asks`: the peer answers pings.
     pub fn new(now: Mono, asks: bool) -> Liveness {
-        Liveness { heard: now, asked: now, asks, wish: None, deaf: false }
+        Liveness::paced(now, asks, Pace::default())
+    }
+
+    /// The same at another pace.
+    pub fn paced(now: Mono, asks: bool, pace: Pace) -> Liveness {
+        Liveness { heard: now, asked: now, asks, wish: None, deaf: false, pace }
     }
 
     /// Anything arrived.
@@ -57,7 +83,7 @@ impl Liveness {
         self.heard(now);
     }
 
-    /// To be called at [`deadline`](Liveness::deadline); `Ask` is given once per [`ASK_AFTER`].
+    /// To be called at [`deadline`](Liveness::deadline); `Ask` is given once per [`Pace::ask_after`].
     pub fn check(&mut self, now: Mono) -> Verdict {
         if self.gone_at().is_some_and(|at| now >= at) {
             Verdict::Gone
@@ -75,13 +101,13 @@ impl Liveness {
     }
 
     fn gone_at(&self) -> Option<Mono> {
-        let ours = self.asks.then_some(GONE_AFTER);
+        let ours = self.asks.then_some(self.pace.gone_after);
         let patience = [ours, self.wish].into_iter().flatten().min()?;
         (!self.deaf).then(|| self.heard + patience)
     }
 
     fn ask_at(&self) -> Option<Mono> {
-        (self.asks && !self.deaf).then(|| self.asked + ASK_AFTER)
+        (self.asks && !self.deaf).then(|| self.asked + self.pace.ask_after)
     }
 }
 

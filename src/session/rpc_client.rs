@@ -7,6 +7,7 @@ use crate::api::{Call, CallError, Family, Outcome};
 use crate::proto::rpc_frame::{Hello, Kind, REPLY_MAX, REQUEST_MAX, RequestBody, body};
 use crate::units::{Mono, Now};
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 /// A calling session.
 #[derive(Debug)]
@@ -37,16 +38,27 @@ impl RpcClient {
         self.link.peer()
     }
 
-    /// Withdraws a call. Its reply (often an error) still comes.
-    pub fn cancel(&mut self, seq: u64, now: Now) {
-        if self.in_flight.contains(&seq) {
-            self.link.send(Kind::Cancel, correlation(seq), &[]);
-        } else if let Some(at) = self.waiting.iter().position(|(s, _)| *s == seq) {
-            self.waiting.remove(at);
-            let outcome = Err(CallError::exception("cancelled"));
-            self.events.push_back(ClientOutput::Reply { seq, outcome });
+    fn place(&mut self, call: Call, deadline_ms: u32, now: Now) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let Call { interface, method, args, kwargs } = call;
+        let body = body::encode(&RequestBody { interface, method, args, kwargs, deadline_ms });
+        let refusal = if body.len() > REQUEST_MAX {
+            Some(CallError::value_error(format!(
+                "request of {} bytes, at most {REQUEST_MAX} are allowed",
+                body.len()
+            )))
+        } else if self.waiting.len() >= client::CALLS_MAX {
+            Some(too_many_calls())
+        } else {
+            None
+        };
+        match refusal {
+            Some(error) => self.events.push_back(ClientOutput::Reply { seq, outcome: Err(error) }),
+            None => self.waiting.push_back((seq, body)),
         }
         self.pump(now.mono);
+        seq
     }
 
     fn pump(&mut self, now: Mono) {
@@ -120,26 +132,24 @@ fn correlation(seq: u64) -> u32 {
 
 impl Client for RpcClient {
     fn call(&mut self, call: Call, now: Now) -> u64 {
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        let Call { interface, method, args, kwargs } = call;
-        let body = body::encode(&RequestBody { interface, method, args, kwargs, deadline_ms: 0 });
-        let refusal = if body.len() > REQUEST_MAX {
-            Some(CallError::value_error(format!(
-                "request of {} bytes, at most {REQUEST_MAX} are allowed",
-                body.len()
-            )))
-        } else if self.waiting.len() >= client::CALLS_MAX {
-            Some(too_many_calls())
-        } else {
-            None
-        };
-        match refusal {
-            Some(error) => self.events.push_back(ClientOutput::Reply { seq, outcome: Err(error) }),
-            None => self.waiting.push_back((seq, body)),
+        self.place(call, 0, now)
+    }
+
+    fn call_within(&mut self, call: Call, within: Duration, now: Now) -> u64 {
+        // 0 is "none" on the wire.
+        let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX).max(1);
+        self.place(call, deadline_ms, now)
+    }
+
+    fn cancel(&mut self, seq: u64, now: Now) {
+        if self.in_flight.contains(&seq) {
+            self.link.send(Kind::Cancel, correlation(seq), &[]);
+        } else if let Some(at) = self.waiting.iter().position(|(s, _)| *s == seq) {
+            self.waiting.remove(at);
+            let outcome = Err(CallError::exception("cancelled"));
+            self.events.push_back(ClientOutput::Reply { seq, outcome });
         }
         self.pump(now.mono);
-        seq
     }
 
     fn receive(&mut self, bytes: &[u8], now: Now) {

@@ -1,6 +1,7 @@
 //! [`ZmqReq`]: calls a JSON server over ZMTP as a REQ socket does: one call in flight, further ones wait.
 
 use super::client::{CALLS_MAX, Client, ClientOutput, connection_lost, too_many_calls};
+use super::liveness::Pace;
 use super::zmtp_link::Link;
 use crate::api::{Call, CallError, ErrorClass, Family, Outcome};
 use crate::proto::json_rpc;
@@ -35,6 +36,13 @@ impl ZmqReq {
             opened: false,
             events: VecDeque::new(),
         }
+    }
+
+    /// The same for a server whose end must be noticed within seconds, although it may be busy for minutes.
+    pub fn watchful(now: Now) -> ZmqReq {
+        let mut session = ZmqReq::new(now);
+        session.link.set_pace(Pace::QUICK);
+        session
     }
 
     fn pump(&mut self, now: Mono) {

@@ -8,7 +8,7 @@
 //! Messages are parsed when they are asked for ([`Link::next_message`]), so that an owner whose queue is full
 //! simply does not ask. Not here: what a message means.
 
-use super::liveness::{GONE_AFTER, HANDSHAKE, Liveness, Verdict};
+use super::liveness::{GONE_AFTER, HANDSHAKE, Liveness, Pace, Verdict};
 use crate::proto::inbox::Inbox;
 use crate::proto::zmtp::{
     self, Command, CommandError, Envelope, EnvelopeError, GreetingError, Header, Message, Side, command,
@@ -94,6 +94,7 @@ pub struct Link {
     out: Vec<u8>,
     handshake_by: Mono,
     liveness: Liveness,
+    pace: Pace,
     ignored: Ignored,
     fault: Option<Fault>,
 }
@@ -111,6 +112,7 @@ impl Link {
             out: Vec::new(),
             handshake_by: now + HANDSHAKE,
             liveness: Liveness::new(now, false),
+            pace: Pace::default(),
             ignored: Ignored::default(),
             fault: None,
         };
@@ -160,6 +162,11 @@ impl Link {
     /// Why the link has closed; given once, after the last output.
     pub fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()
+    }
+
+    /// How soon a silent peer is asked and given up; before the handshake is done.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
     }
 
     /// What was passed over so far.
@@ -246,7 +253,7 @@ impl Link {
             _ => return Err(Fault::NotReady),
         }
         self.inbox.consume(consumed);
-        self.liveness = Liveness::new(now, minor >= 1);
+        self.liveness = Liveness::paced(now, minor >= 1, self.pace);
         self.phase = Phase::Open;
         Ok(Step::More)
     }

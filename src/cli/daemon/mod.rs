@@ -4,6 +4,7 @@
 //! wrong (nothing was touched then).
 
 pub mod archon;
+pub mod dealer;
 pub mod player;
 
 use super::logging;
@@ -24,7 +25,7 @@ const DEFAULT_CONFIG: &str = "/etc/appliance/appliance.toml";
 /// Options of the daemon.
 #[derive(Args, Debug)]
 pub struct DaemonArgs {
-    /// Run as the daemon of a node in this role (this version: player, archon)
+    /// Run as the daemon of a node in this role (player, dealer-proxy, archon)
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
     /// Configuration file [default: /etc/appliance/appliance.toml if it exists]
@@ -64,9 +65,7 @@ pub fn run(args: DaemonArgs) -> ExitCode {
     let outcome = read.and_then(|settings| match settings.role {
         Role::Player => player::run(&args, &settings),
         Role::Archon => archon::run(&args, &settings),
-        Role::DealerProxy => Err(Refusal::Config(
-            "role dealer-proxy is not part of this version; there are: player, archon".into(),
-        )),
+        Role::DealerProxy => dealer::run(&args, &settings),
     });
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -131,12 +130,15 @@ fn ports(settings: &Settings, default_json: &str) -> Result<Vec<Port>, Refusal> 
             Endpoint::Unix(p) => Address::Unix(p),
         };
         let read_only = settings.listen.read_only.iter().any(|r| r == text);
-        Ok(Port { protocol, address, read_only })
+        Ok(Port { protocol, address, read_only, player: None })
     };
     let json = if settings.listen.json.is_empty() { default_json } else { &settings.listen.json };
     let mut ports = vec![port(Protocol::Json, json)?];
     for text in &settings.listen.rpc {
         ports.push(port(Protocol::Binary, text)?);
+    }
+    for (player, text) in &settings.dealer.proxy_ports {
+        ports.push(Port { player: Some(player.clone()), ..port(Protocol::Json, text)? });
     }
     Ok(ports)
 }

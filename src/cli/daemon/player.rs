@@ -110,11 +110,28 @@ pub(in crate::cli) fn read_dibas(settings: &Settings) -> Result<(Dibas, Option<P
             }
         }
     }
-    let dibas = read_config(&path).map_err(Refusal::Config)?;
+    Ok((read_file(&path)?, Some(path)))
+}
+
+/// The configuration in this file, else where the player looks; `None` if there is none and none is `needed`.
+pub(super) fn read_dibas_at(
+    settings: &Settings,
+    path: &PathBuf,
+    needed: bool,
+) -> Result<Option<Dibas>, Refusal> {
+    if !path.as_os_str().is_empty() {
+        return read_file(path).map(Some);
+    }
+    let found = !settings.player.dibas_conf.as_os_str().is_empty() || std::env::var_os("DIBAS_DIR").is_some();
+    if needed || found { read_dibas(settings).map(|(dibas, _)| Some(dibas)) } else { Ok(None) }
+}
+
+fn read_file(path: &PathBuf) -> Result<Dibas, Refusal> {
+    let dibas = read_config(path).map_err(Refusal::Config)?;
     for f in dibas.findings.iter().filter(|f| f.severity == Severity::Error) {
         log::warn!("{}:{}: {}.{}: {}; {}", path.display(), f.line, f.section, f.key, f.problem, f.remedy);
     }
-    Ok((dibas, Some(path)))
+    Ok(dibas)
 }
 
 /// One player for each instance of a status memory: a second one would overwrite the first one's keys.

@@ -39,6 +39,7 @@ impl Player {
             ("bank".into(), text(&self.bank.name)),
             ("state".into(), text(self.state.name())),
             ("since".into(), text(&self.since.utc.to_string())),
+            ("utc_ns".into(), Value::Int(now.utc.0)),
             ("simulate".into(), Value::Bool(self.config.simulate)),
             ("mode".into(), optional(self.mode.as_ref().map(|m| text(&m.mode.name)))),
             ("job".into(), optional(job)),

@@ -1,0 +1,143 @@
+//! What players have been asked and have not answered, and reads that several want.
+//!
+//! A read that is on its way, or was answered less than [`SHARED`] ago, is not asked again: whoever wants the same
+//! gets the same answer. Each asker keeps its own deadline.
+
+use super::answer::Answer;
+use super::messages::{AskId, Index, Lane};
+use super::procedure::Round;
+use crate::api::Call;
+use crate::units::Mono;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How old a shared answer may be.
+pub const SHARED: Duration = Duration::from_millis(100);
+/// Answers that are kept for sharing.
+const KEPT_MAX: usize = 1024;
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The procedure.
+    pub procedure: u64,
+    /// Its round.
+    pub round: Round,
+    /// An answer later than this is none.
+    pub deadline: Mono,
+    /// How long that is.
+    pub within: Duration,
+}
+
+/// One ask.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// Whom.
+    pub player: Index,
+    /// May it change something?
+    pub lane: Lane,
+    /// What, for sharing and for messages.
+    pub call: Call,
+    /// Who waits.
+    pub askers: Vec<Asker>,
+}
+
+/// How an ask goes on.
+#[derive(Debug, PartialEq)]
+pub enum Placed {
+    /// It leaves, under this name.
+    New(AskId),
+    /// Another one that is the same is on its way.
+    Shared,
+    /// It was answered a moment ago.
+    Answered(Answer),
+}
+
+/// All asks.
+#[derive(Debug, Default)]
+pub struct Asks {
+    next: u64,
+    open: BTreeMap<AskId, Open>,
+    answered: Vec<(Index, Call, Answer, Mono)>,
+}
+
+impl Asks {
+    /// Places an ask.
+    pub fn place(&mut self, player: Index, call: Call, lane: Lane, asker: Asker, now: Mono) -> Placed {
+        if lane == Lane::Read {
+            self.answered.retain(|(.., at)| now.since(*at) <= SHARED);
+            if let Some((.., answer, _)) = self.answered.iter().find(|(p, c, ..)| *p == player && *c == call)
+            {
+                return Placed::Answered(answer.clone());
+            }
+            let same = |o: &&mut Open| o.lane == Lane::Read && o.player == player && o.call == call;
+            if let Some(open) = self.open.values_mut().find(same) {
+                open.askers.push(asker);
+                return Placed::Shared;
+            }
+        } else {
+            // What was read before a write is old.
+            self.answered.retain(|(p, ..)| *p != player);
+        }
+        self.next += 1;
+        let id = AskId(self.next);
+        self.open.insert(id, Open { player, lane, call, askers: vec![asker] });
+        Placed::New(id)
+    }
+
+    /// It is answered: who waited.
+    pub fn answered(&mut self, id: AskId, answer: &Answer, now: Mono) -> Option<Open> {
+        let open = self.open.remove(&id)?;
+        if open.lane == Lane::Read && self.answered.len() < KEPT_MAX {
+            self.answered.push((open.player, open.call.clone(), answer.clone(), now));
+        }
+        Some(open)
+    }
+
+    /// Everything on its way to a player that is gone.
+    pub fn lost(&mut self, player: Index) -> Vec<Open> {
+        self.answered.retain(|(p, ..)| *p != player);
+        let ids: Vec<AskId> =
+            self.open.iter().filter(|(_, o)| o.player == player).map(|(id, _)| *id).collect();
+        ids.iter().filter_map(|id| self.open.remove(id)).collect()
+    }
+
+    /// The askers whose time is over; asks nobody waits for any longer are given as abandoned.
+    pub fn overdue(&mut self, now: Mono) -> Vec<(AskId, Index, Call, Lane, Asker, bool)> {
+        let mut late = Vec::new();
+        for (id, open) in &mut self.open {
+            let (over, left): (Vec<Asker>, Vec<Asker>) =
+                open.askers.drain(..).partition(|a| now >= a.deadline);
+            open.askers = left;
+            let last = open.askers.is_empty();
+            late.extend(over.into_iter().map(|a| (*id, open.player, open.call.clone(), open.lane, a, last)));
+        }
+        self.open.retain(|_, o| !o.askers.is_empty());
+        late
+    }
+
+    /// A procedure has ended: what only it waited for is abandoned.
+    pub fn forget(&mut self, procedure: u64) -> Vec<(AskId, Open)> {
+        for open in self.open.values_mut() {
+            open.askers.retain(|a| a.procedure != procedure);
+        }
+        let idle: Vec<AskId> =
+            self.open.iter().filter(|(_, o)| o.askers.is_empty()).map(|(id, _)| *id).collect();
+        idle.into_iter().filter_map(|id| self.open.remove(&id).map(|o| (id, o))).collect()
+    }
+
+    /// The first deadline.
+    pub fn deadline(&self) -> Option<Mono> {
+        self.open.values().flat_map(|o| &o.askers).map(|a| a.deadline).min()
+    }
+
+    /// Asks without an answer.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// None.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}

@@ -1,0 +1,82 @@
+//! The answers of one round, until all are there.
+
+use super::answer::{Answer, Failure, complaint, entry, succeeded};
+use super::messages::Index;
+use super::roster::Roster;
+use crate::value::Value;
+use std::collections::BTreeMap;
+
+/// Answers by player; one for each that was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Gathered {
+    wanted: Vec<Index>,
+    answers: BTreeMap<Index, Answer>,
+}
+
+impl Gathered {
+    /// Waits for these.
+    pub fn from(players: &[Index]) -> Gathered {
+        Gathered { wanted: players.to_vec(), answers: BTreeMap::new() }
+    }
+
+    /// An answer. The first one counts.
+    pub fn take(&mut self, player: Index, answer: Answer) {
+        if self.wanted.contains(&player) {
+            self.answers.entry(player).or_insert(answer);
+        }
+    }
+
+    /// Replaces what a player is said to have answered.
+    pub fn put(&mut self, player: Index, answer: Answer) {
+        self.answers.insert(player, answer);
+    }
+
+    /// Have all answered?
+    pub fn complete(&self) -> bool {
+        self.missing().next().is_none()
+    }
+
+    /// Who has not.
+    pub fn missing(&self) -> impl Iterator<Item = Index> + '_ {
+        self.wanted.iter().copied().filter(|p| !self.answers.contains_key(p))
+    }
+
+    /// Whose answers are waited for.
+    pub fn players(&self) -> &[Index] {
+        &self.wanted
+    }
+
+    /// What a player said.
+    pub fn of(&self, player: Index) -> Option<&Answer> {
+        self.answers.get(&player)
+    }
+
+    /// All answers that are there.
+    pub fn iter(&self) -> impl Iterator<Item = (Index, &Answer)> {
+        self.answers.iter().map(|(p, a)| (*p, a))
+    }
+
+    /// Who did not do it.
+    pub fn failed(&self) -> Vec<Index> {
+        self.iter().filter(|(_, a)| !succeeded(a)).map(|(p, _)| p).collect()
+    }
+
+    /// `BANKB: No such parameter 'x'; BANKC: ..`
+    pub fn complaints(&self, roster: &Roster) -> String {
+        let one = |p: Index| {
+            let name = roster.name(p);
+            self.of(p).map(|a| format!("{name}: {}", complaint(name, a)))
+        };
+        self.failed().into_iter().filter_map(one).collect::<Vec<_>>().join("; ")
+    }
+
+    /// `{player: entry}`: one for every player that was asked, never missing.
+    pub fn result(&self, roster: &Roster) -> Value {
+        let not_yet: Answer = Err(Failure::NotAsked("no answer was waited for".into()));
+        let one = |p: &Index| {
+            let name = roster.name(*p);
+            (name.to_owned(), entry(name, self.of(*p).unwrap_or(&not_yet)))
+        };
+        Value::Map(self.wanted.iter().map(one).collect())
+    }
+}

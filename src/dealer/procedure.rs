@@ -1,0 +1,109 @@
+//! What one call makes happen over several players: a state machine that asks and is answered.
+
+use super::answer::Answer;
+use super::messages::{Index, Lane};
+use super::roster::Roster;
+use super::rules::Rules;
+use crate::api::{Call, Outcome};
+use crate::units::{Mono, Now};
+use crate::value::Value;
+use std::time::Duration;
+
+/// Distinguishes the rounds of a procedure; its own business.
+pub type Round = u32;
+
+/// What a procedure is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Its turn has come.
+    Begin,
+    /// A player has answered, was lost, or is late. Once for each ask.
+    Answer {
+        /// Who.
+        player: Index,
+        /// What it was asked in.
+        round: Round,
+        /// What it said.
+        answer: &'a Answer,
+    },
+    /// A player says something new of itself.
+    State(Index),
+    /// The time asked for by [`Action::Wake`] has come.
+    Wake,
+    /// The client withdraws its call.
+    Cancel,
+}
+
+/// What a procedure wants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Ask a player.
+    Ask {
+        /// Whom.
+        player: Index,
+        /// Which round this belongs to.
+        round: Round,
+        /// What.
+        call: Call,
+        /// May it change something?
+        lane: Lane,
+        /// An answer later than this is none.
+        within: Duration,
+    },
+    /// Tell me when this time has come; replaces an earlier wish.
+    Wake(Mono),
+    /// Progress, for subscribers.
+    Progress(Value),
+    /// The answer to the client. Once.
+    Reply(Outcome),
+    /// The players may be written to by others from now on, although I go on looking.
+    TurnOver,
+    /// Something the operator should know; kept in `last_warnings`.
+    Warn(String),
+    /// What this start came to: kept for `last_start`.
+    LastStart(Value),
+    /// If this player turns out to run the scan that begins then, stop it.
+    Orphan {
+        /// Who.
+        player: Index,
+        /// Start of the scan as players print it.
+        start: String,
+    },
+    /// A scan has begun with these players; it goes into the journal when it has ended.
+    Journal {
+        /// Who takes part.
+        players: Vec<Index>,
+        /// What is known at the start.
+        begun: Value,
+    },
+    /// It is over. Asks without an answer are abandoned.
+    End,
+}
+
+/// What a procedure can see.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The players.
+    pub roster: &'a Roster,
+    /// The site's rules.
+    pub rules: &'a Rules,
+    /// Now.
+    pub now: Now,
+}
+
+/// A state machine over several players.
+pub trait Procedure: std::fmt::Debug {
+    /// Something has happened.
+    fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action>;
+}
+
+/// A call of the interface `bank`, arguments by position.
+pub fn bank(method: &str, args: Vec<Value>) -> Call {
+    Call { interface: "bank".into(), method: method.into(), args, kwargs: Vec::new() }
+}
+
+/// Asks several players the same.
+pub fn ask_all(players: &[Index], round: Round, call: &Call, lane: Lane, within: Duration) -> Vec<Action> {
+    let ask = |player: &Index| Action::Ask { player: *player, round, call: call.clone(), lane, within };
+    players.iter().map(ask).collect()
+}

@@ -1,0 +1,305 @@
+//! Calls: answered from memory, or begun as procedures.
+
+use super::super::fanout::{Fanout, Policy};
+use super::super::gathered::Gathered;
+use super::super::health;
+use super::super::messages::{Index, Lane, Output};
+use super::super::methods::{DealerCall, Pick, What};
+use super::super::mode::SetMode;
+use super::super::procedure::{Procedure, View, bank};
+use super::super::rules::{READ_WITHIN, within};
+use super::super::start::{Start, seven, utc_of};
+use super::super::wait::WaitForScan;
+use super::Dealer;
+use crate::api::{Call, CallError, Class, Outcome, Ticket};
+use crate::units::{Now, Utc};
+use crate::value::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A call passed through to a player that works takes as long as it takes; a blocked one must end some time.
+const PASS_JOB_WITHIN: Duration = Duration::from_secs(180);
+const PASS_WRITE_WITHIN: Duration = Duration::from_secs(60);
+/// Methods players can judge beforehand.
+const JUDGED: &[&str] = &["set_param", "set_params"];
+
+impl Dealer {
+    pub(super) fn call(&mut self, ticket: Ticket, call: DealerCall, who: &str, now: Now) {
+        let outcome = match call {
+            DealerCall::Pass { player, call, class } => self.pass(ticket, player, call, class, who),
+            DealerCall::Own(what, pick) => self.own(ticket, what, &pick, who, now),
+        };
+        match outcome {
+            Ok(Some(value)) => self.reply(ticket, Ok(value)),
+            Ok(None) => {}
+            Err(error) => self.reply(ticket, Err(error)),
+        }
+    }
+
+    /// `None`: answered later.
+    fn own(
+        &mut self,
+        ticket: Ticket,
+        what: What,
+        pick: &Pick,
+        who: &str,
+        now: Now,
+    ) -> Result<Option<Value>, CallError> {
+        let players = match &pick.players {
+            Some(names) => self.roster.indices(names)?,
+            None => self.roster.active(who).to_vec(),
+        };
+        let list = |names: Vec<String>| Value::List(names.into_iter().map(Value::Str).collect());
+        let read = |call: Call| {
+            Fanout::new(players.clone(), call, Lane::Read, pick.deadline.unwrap_or(READ_WITHIN), pick.policy)
+        };
+        let (procedure, writes): (Box<dyn Procedure>, bool) = match what {
+            What::Available => {
+                let all: Vec<Index> = self.roster.all().collect();
+                return Ok(Some(list(self.roster.names(&all))));
+            }
+            What::Active => return Ok(Some(list(self.roster.names(self.roster.active(who))))),
+            What::Add(names) => {
+                self.roster.activate(who, &names)?;
+                return Ok(Some(list(self.roster.names(self.roster.active(who)))));
+            }
+            What::Remove(names) => {
+                self.roster.deactivate(who, &names)?;
+                return Ok(Some(list(self.roster.names(self.roster.active(who)))));
+            }
+            What::Groups => return Ok(Some(self.roster.groups())),
+            What::Snapshot => return Ok(Some(self.snapshot(now))),
+            What::LastWarnings => return Ok(Some(self.notices.warnings())),
+            What::LastErrors => return Ok(Some(self.notices.errors())),
+            What::LastStart => return Ok(Some(self.notices.last_start())),
+            What::Journal(limit) => return Ok(Some(self.journal.last(limit))),
+            What::ScanSummary => return Ok(Some(self.scan_summary(&players))),
+            What::Health => {
+                let view = View { roster: &self.roster, rules: &self.rules, now };
+                let ill = health::complaints(&players, &view);
+                return Ok(Some(Value::List(vec![Value::Bool(ill.is_empty()), list(ill)])));
+            }
+            What::GetMode => (Box::new(read(bank("get_mode", vec![])).shaped(one_mode)), false),
+            What::ListModes { detail: true } => {
+                (Box::new(read(bank("list_modes", vec![])).shaped(modes_by_player)), false)
+            }
+            What::ListModes { detail: false } => {
+                (Box::new(read(bank("list_modes", vec![])).shaped(common_modes)), false)
+            }
+            What::EarliestStart => {
+                (Box::new(read(bank("earliest_start", vec![])).shaped(latest_start)), false)
+            }
+            What::FirstOf(call) => (Box::new(read(call).shaped(first_of)), false),
+            What::Start(at) => (Box::new(Start::new(players.clone(), start_time(&at)?, pick.policy)), true),
+            What::SetMode(args) => {
+                (Box::new(SetMode::new(players.clone(), args, pick.policy, pick.deadline)), true)
+            }
+            What::WaitForScan { timeout, poll } => {
+                (Box::new(WaitForScan::new(players.clone(), poll, timeout)), false)
+            }
+            What::SetScanNumber(number) => {
+                self.scan_number = Some(number);
+                let call = bank("set_scan_number", vec![Value::Int(number)]);
+                (Box::new(self.fanout(&players, call, Class::Write, pick)), true)
+            }
+            What::Forward { call, class } => {
+                // `stop` never waits for a turn: what is to be stopped may be what has it.
+                let writes = class != Class::Read && call.method != "stop";
+                if call.method == "increment_scan_number" {
+                    self.scan_number = self.scan_number.map(|n| n + 1);
+                }
+                (Box::new(self.fanout(&players, call, class, pick)), writes)
+            }
+        };
+        self.run(ticket, players, procedure, writes);
+        Ok(None)
+    }
+
+    fn fanout(&self, players: &[Index], call: Call, class: Class, pick: &Pick) -> Fanout {
+        let lane = if class == Class::Read { Lane::Read } else { Lane::Write };
+        let limit = pick.deadline.unwrap_or_else(|| within(&call.method));
+        let judged = JUDGED.contains(&call.method.as_str());
+        let fanout = Fanout::new(players.to_vec(), call, lane, limit, pick.policy);
+        if judged { fanout.beforehand() } else { fanout }
+    }
+
+    fn pass(
+        &mut self,
+        ticket: Ticket,
+        player: Option<String>,
+        call: Call,
+        class: Class,
+        who: &str,
+    ) -> Result<Option<Value>, CallError> {
+        let player = match player {
+            Some(name) => self.roster.find(&name).ok_or_else(|| CallError::key_error(&name))?,
+            None => self.roster.active(who).first().copied().ok_or_else(|| {
+                CallError::exception("no player is active: add_active_player, or call a player by its name")
+            })?,
+        };
+        let urgent = call.method == "stop" && call.interface == "bank";
+        let (lane, limit) = match class {
+            Class::Read => (Lane::Read, READ_WITHIN),
+            Class::Write => (Lane::Write, PASS_WRITE_WITHIN),
+            Class::Job => (Lane::Write, PASS_JOB_WITHIN),
+        };
+        let limit = if call.method == "start" { start_limit(&call) } else { limit };
+        let one = Fanout::new(vec![player], call, lane, limit, Policy::BestEffort).shaped(alone);
+        self.run(ticket, vec![player], Box::new(one), class != Class::Read && !urgent);
+        Ok(None)
+    }
+
+    /// All there is to know, from memory.
+    pub fn snapshot(&self, now: Now) -> Value {
+        let one = |p: Index| (self.roster.name(p).to_owned(), self.roster.seat(p).describe(now));
+        let all: Vec<Index> = self.roster.all().collect();
+        Value::Map(vec![
+            ("time".to_owned(), Value::Str(now.utc.to_string())),
+            ("scan_number".to_owned(), self.scan_number.map_or(Value::Null, Value::Int)),
+            ("summary".to_owned(), self.scan_summary(&all)),
+            ("warnings".to_owned(), self.notices.warnings()),
+            ("players".to_owned(), Value::Map(all.into_iter().map(one).collect())),
+        ])
+    }
+
+    fn scan_summary(&self, players: &[Index]) -> Value {
+        let mut states: BTreeMap<String, i64> = BTreeMap::new();
+        let mut remaining: Vec<i64> = Vec::new();
+        let mut running = 0;
+        for player in players {
+            let seat = self.roster.seat(*player);
+            let state = match seat.is_up() {
+                true => seat.state_name().unwrap_or("UNKNOWN"),
+                false => "LOST",
+            };
+            *states.entry(state.to_owned()).or_default() += 1;
+            running += usize::from(state == "SCANNING");
+            let left = seat.state.as_ref().and_then(|(s, _)| s.get("scan")?.get("remaining_s").cloned());
+            if let (Some(Value::Int(left)), true) = (left, seat.is_up()) {
+                remaining.push(left);
+            }
+        }
+        let number = |n: Option<&i64>| n.map_or(Value::Null, |n| Value::Int(*n));
+        Value::Map(vec![
+            ("running_all".to_owned(), Value::Bool(running > 0 && running == players.len())),
+            ("running_any".to_owned(), Value::Bool(running > 0)),
+            ("states".to_owned(), Value::Map(states.into_iter().map(|(k, v)| (k, Value::Int(v))).collect())),
+            ("remaining_min_s".to_owned(), number(remaining.iter().min())),
+            ("remaining_max_s".to_owned(), number(remaining.iter().max())),
+        ])
+    }
+
+    /// Takes back a call that still waits for its turn; it is answered.
+    pub(super) fn withdraw(&mut self, ticket: Ticket) -> bool {
+        let waiting = self.turns.withdraw_where(|w| w.ticket == ticket);
+        if waiting.is_some() {
+            let outcome = Err(CallError::exception("cancelled before its turn had come"));
+            self.out.push_back(Output::Reply { ticket, outcome });
+        }
+        waiting.is_some()
+    }
+}
+
+/// What `start` was asked for.
+fn start_time(at: &Value) -> Result<Option<Utc>, CallError> {
+    if *at == Value::Null {
+        return Ok(None);
+    }
+    utc_of(at).map(Some).ok_or_else(|| {
+        CallError::value_error(
+            "'starttime' must be a time of UTC as [year, month, day, hour, minute, second, microsecond]",
+        )
+    })
+}
+
+/// A start far in the future answers when it has armed.
+fn start_limit(call: &Call) -> Duration {
+    match call.args.first() {
+        Some(at) if *at != Value::Null => Duration::from_secs(86_400),
+        _ => PASS_JOB_WITHIN,
+    }
+}
+
+// ---------------------------------------------------------------------- results of other shapes
+
+fn alone(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
+    use super::super::answer::Failure;
+    let Some(player) = gathered.players().first() else { return Ok(Value::Null) };
+    match gathered.of(*player) {
+        Some(Ok(value)) => Ok(value.clone()),
+        Some(Err(Failure::Raised(error))) => Err(error.clone()),
+        Some(Err(failure)) => Err(CallError::exception(failure.text(view.roster.name(*player)))),
+        None => Ok(Value::Null),
+    }
+}
+
+fn one_mode(gathered: &Gathered, view: &View<'_>, policy: Policy) -> Outcome {
+    let result = policy.outcome(gathered, view)?;
+    let first = gathered.players().first().and_then(|p| gathered.of(*p));
+    match first {
+        Some(Ok(mode)) if gathered.iter().all(|(_, a)| a.as_ref() == Ok(mode)) => {
+            Ok(Value::List(vec![Value::Bool(true), mode.clone()]))
+        }
+        _ => Ok(Value::List(vec![Value::Bool(false), result])),
+    }
+}
+
+/// Mode names by player; players that did not say are left out.
+fn modes(gathered: &Gathered, view: &View<'_>) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (player, answer) in gathered.iter() {
+        if let Ok(Value::List(names)) = answer {
+            for name in names.iter().filter_map(Value::as_str) {
+                all.entry(name.to_owned()).or_default().push(view.roster.name(player).to_owned());
+            }
+        }
+    }
+    all
+}
+
+fn modes_by_player(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
+    let one = |(mode, players): (String, Vec<String>)| {
+        (mode, Value::List(players.into_iter().map(Value::Str).collect()))
+    };
+    Ok(Value::Map(modes(gathered, view).into_iter().map(one).collect()))
+}
+
+fn common_modes(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
+    let said = gathered.iter().filter(|(_, a)| a.is_ok()).count();
+    if said == 0 {
+        return Err(CallError::exception(format!(
+            "no player could be asked for its modes: {}",
+            gathered.complaints(view.roster)
+        )));
+    }
+    let common = modes(gathered, view).into_iter().filter(|(_, players)| players.len() == said);
+    Ok(Value::List(common.map(|(mode, _)| Value::Str(mode)).collect()))
+}
+
+fn latest_start(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
+    let time = |answer: &Result<Value, _>| match answer {
+        Ok(Value::List(items)) if items.first() == Some(&Value::Bool(true)) => items.get(1).and_then(utc_of),
+        _ => None,
+    };
+    match gathered.iter().filter_map(|(_, a)| time(a)).max() {
+        Some(at) => Ok(Value::List(vec![Value::Bool(true), seven(at)])),
+        None => {
+            Ok(Value::verdict(false, format!("no player could say: {}", gathered.complaints(view.roster))))
+        }
+    }
+}
+
+/// The text of the first player that has one; players that say something else are named.
+fn first_of(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
+    let mut good = gathered.iter().filter_map(|(p, a)| a.as_ref().ok().map(|v| (p, v)));
+    let Some((_, first)) = good.next() else {
+        return Err(CallError::exception(gathered.complaints(view.roster)));
+    };
+    let others: Vec<Index> = good.filter(|(_, v)| *v != first).map(|(p, _)| p).collect();
+    match first {
+        Value::Str(text) if !others.is_empty() => {
+            Ok(Value::Str(format!("{text} (other for {})", view.roster.names(&others).join(", "))))
+        }
+        value => Ok(value.clone()),
+    }
+}

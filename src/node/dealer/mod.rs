@@ -1,0 +1,263 @@
+//! The node of a dealer proxy: connections to players around [`crate::dealer`].
+
+pub mod links;
+pub mod work;
+
+use super::desk::{Ask, Desk, DeskConfig, Trade};
+use super::timers::Timers;
+use super::work as node_work;
+use crate::api::bind::Bound;
+use crate::api::remote::Remotes;
+use crate::api::table::Table;
+use crate::api::{Call, CallError, Method};
+use crate::dealer::Dealer;
+use crate::dealer::messages::{Index, Input, Output};
+use crate::dealer::methods::{self, DealerCall};
+use crate::dealer::roster::Roster;
+use crate::dealer::rules::Rules;
+use crate::reactor::{App, Effect, Effects, Event, Request, TimerKey, When};
+use crate::record::RecordFile;
+use crate::units::Now;
+use crate::value::Value;
+use links::{Links, Place};
+use std::net::Ipv4Addr;
+
+/// Blocking work of this node.
+pub type Job = node_work::Job<work::Job>;
+/// What became of it.
+pub type Done = node_work::Done<work::Done>;
+
+const ROLE: TimerKey = TimerKey(1);
+
+/// What a node of a dealer proxy is made of.
+pub struct DealerNodeConfig {
+    /// Ports, rights, record.
+    pub desk: DeskConfig,
+    /// Name of this proxy, for clients.
+    pub name: String,
+    /// Players and where they answer, in the order of the roster.
+    pub places: Vec<(String, Place)>,
+    /// Host names with addresses given by configuration.
+    pub resolve: Vec<(String, Ipv4Addr)>,
+    /// `bank`, `bank.roach`, `bank.valon` are those of the first active player.
+    pub alias: bool,
+    /// The scan journal, if kept.
+    pub journal: Option<RecordFile>,
+}
+
+/// A dealer proxy with everything around it.
+pub struct DealerNode {
+    desk: Desk<DealerCall, Output>,
+    role: Dealer,
+    links: Links,
+    remotes: Remotes,
+    alias: bool,
+    journal: Option<RecordFile>,
+    timers: Timers,
+}
+
+impl DealerNode {
+    /// Puts a node together.
+    pub fn new(config: DealerNodeConfig, roster: Roster, rules: Rules, now: Now) -> DealerNode {
+        let mut remotes = Remotes::default();
+        let trade = Trade {
+            role: "dealer-proxy",
+            node: config.name,
+            table: table(&roster, config.alias, &mut remotes),
+            understand,
+            lane_of: |_| None,
+        };
+        DealerNode {
+            desk: Desk::new(config.desk, trade),
+            role: Dealer::new(roster, rules),
+            links: Links::new(config.places, config.resolve, now),
+            remotes,
+            alias: config.alias,
+            journal: config.journal,
+            timers: Timers::default(),
+        }
+    }
+
+    /// Passes on everything that has become due, until nothing moves; then sets the timers.
+    fn settle(&mut self, now: Now, fx: &mut Effects<Job>) {
+        loop {
+            let mut moved = false;
+            while let Some(output) = self.role.poll() {
+                self.carry_out(output, now, fx);
+                moved = true;
+            }
+            for (player, event) in self.links.pump(now, fx) {
+                self.role.handle(Input::Link { player, event }, now);
+                moved = true;
+            }
+            moved |= self.pump_desk(now, fx);
+            if !moved {
+                break;
+            }
+        }
+        self.timers.want(ROLE, self.role.deadline().map(When::Mono), fx);
+        for (key, want) in self.links.deadlines() {
+            self.timers.want(key, want, fx);
+        }
+        self.desk.settle(fx);
+    }
+
+    /// The role puts writes in order itself, player by player: it takes every call at once.
+    fn pump_desk(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
+        let input = match self.desk.next(true, now, fx) {
+            None => return false,
+            Some(Ask::Call(ticket, call)) => Input::Call { ticket, call, who: String::new() },
+            Some(Ask::Cancel(ticket)) => Input::Cancel { ticket },
+        };
+        self.role.handle(input, now);
+        true
+    }
+
+    fn carry_out(&mut self, output: Output, now: Now, fx: &mut Effects<Job>) {
+        match output {
+            Output::Reply { ticket, outcome } => self.desk.reply(ticket, outcome, now, fx),
+            Output::Ask { player, id, call, lane, within } => {
+                self.links.ask(player, id, call, lane, within, now);
+            }
+            Output::Abandon { player, id } => self.links.abandon(player, id, now),
+            Output::Journal(line) => self.write_journal(&line, fx),
+            Output::Changed => {
+                let role = &self.role;
+                self.desk.publish("snapshot", || role.snapshot(now), now, fx);
+            }
+            Output::Methods(player) => self.learn(player),
+        }
+    }
+
+    fn write_journal(&mut self, line: &Value, fx: &mut Effects<Job>) {
+        let Some(file) = self.journal.clone() else { return };
+        match crate::proto::json::to_text(line) {
+            Ok(text) => {
+                let job = Job::Role(work::Job::Journal { file, line: format!("{text}\n") });
+                fx.push(Effect::Work { worker: node_work::CLERK, job });
+            }
+            Err(e) => log::error!("a scan cannot be written into the journal: {e}"),
+        }
+    }
+
+    /// A player's methods become those of its interfaces here.
+    fn learn(&mut self, player: Index) {
+        let roster = self.role.roster();
+        let name = roster.name(player).to_owned();
+        let first = roster.active("").first() == Some(&player);
+        let methods = roster.seat(player).methods.clone();
+        for (suffix, of) in [("", "bank"), (".roach", "bank.roach"), (".valon", "bank.valon")] {
+            let mut interfaces = vec![format!("{name}{suffix}")];
+            if self.alias && first {
+                interfaces.push(of.to_owned());
+            }
+            for interface in interfaces {
+                let interface = self.remotes.name(&interface);
+                let here = methods.iter().filter(|m| m.interface == of);
+                let here = here.filter_map(|m| self.remotes.method(interface, &m.description)).collect();
+                self.desk.table_mut().replace_interface(interface, here);
+            }
+        }
+    }
+
+    fn signal(&mut self, request: Request, now: Now, fx: &mut Effects<Job>) {
+        match request {
+            // Players go on by themselves: nothing is to be ended.
+            Request::Stop { .. } | Request::HandOver => {
+                log::info!("stopping; the players go on");
+                fx.push(Effect::Exit { code: 0 });
+            }
+            Request::Reload => {
+                log::warn!("the configuration of a dealer proxy is read at start only: restart it")
+            }
+            Request::Dump => match crate::proto::json::to_text(&self.role.snapshot(now)) {
+                Ok(text) => log::info!("state: {text}"),
+                Err(e) => log::error!("state cannot be shown: {e}"),
+            },
+        }
+    }
+
+    /// What is not the desk's.
+    fn role_event(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
+        match event {
+            Event::Received { conn, bytes } => self.links.received(conn, bytes, now),
+            Event::Closed { conn, reason } => self.links.closed(conn, &reason, now),
+            Event::Connected { tag, conn } => {
+                if let Some(conn) = self.links.connected(tag, conn, now) {
+                    fx.push(Effect::Abort { conn });
+                }
+            }
+            Event::ConnectFailed { tag, error } => self.links.connect_failed(tag, &error, now),
+            Event::Timer { key } => {
+                self.timers.fired(key);
+                if !self.links.timer(key, now) {
+                    self.role.tick(now);
+                }
+            }
+            Event::Done(Ok(node_work::Done::Role(work::Done::Resolved { host, port, address }))) => {
+                self.links.resolved(&host, port, &address, now, fx);
+            }
+            Event::Done(Ok(node_work::Done::Role(work::Done::Written { error: Some(why) }))) => {
+                log::error!("the scan journal is not written: {why}");
+            }
+            Event::Signal(request) => self.signal(request, now, fx),
+            // Starts are seconds of players' clocks; our own waits are monotonic.
+            Event::ClockSet => log::warn!("the wall clock was set to {} UTC", now.utc),
+            _ => {}
+        }
+    }
+}
+
+impl App for DealerNode {
+    type Job = Job;
+    type Done = Done;
+
+    fn start(&mut self, now: Now, fx: &mut Effects<Job>) {
+        self.desk.start(fx);
+        self.links.start(now);
+        self.settle(now, fx);
+    }
+
+    fn handle(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
+        if let Some(event) = self.desk.handle(event, now, fx) {
+            self.role_event(event, now, fx);
+        }
+        self.settle(now, fx);
+    }
+
+    fn work(job: Job) -> Done {
+        node_work::work(job, work::work)
+    }
+}
+
+/// The interfaces of all players are there before the players are.
+fn table(roster: &Roster, alias: bool, remotes: &mut Remotes) -> Table {
+    let mut table = methods::table();
+    let own = alias.then_some("bank".to_owned());
+    let names = roster.all().map(|p| roster.name(p).to_owned()).chain(own);
+    for name in names {
+        for suffix in ["", ".roach", ".valon"] {
+            table = table.with_interface(remotes.name(&format!("{name}{suffix}")));
+        }
+    }
+    table
+}
+
+/// A call of `dealer`, or of a player's own interface, which is passed on as it is.
+fn understand(method: &'static Method, bound: Bound) -> Result<DealerCall, CallError> {
+    if method.interface == methods::INTERFACE {
+        return methods::call(method, bound);
+    }
+    let (player, rest) = match method.interface.split_once('.') {
+        Some((player, rest)) => (player, format!("bank.{rest}")),
+        None => (method.interface, "bank".to_owned()),
+    };
+    let call = Call {
+        interface: rest,
+        method: method.name.to_owned(),
+        args: bound.to_args(method, &[]),
+        kwargs: bound.keywords().to_vec(),
+    };
+    let player = (player != "bank").then(|| player.to_owned());
+    Ok(DealerCall::Pass { player, call, class: method.class })
+}
