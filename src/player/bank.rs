@@ -42,7 +42,7 @@ use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
 use super::methods::PlayerCall;
-use super::saved::{Changes, Saved};
+use super::saved::{Changes, Saved, SavedScan};
 use super::schedule::Schedule;
 use super::state::{Link, State};
 use super::verdict::{Ending, Verdict};
@@ -101,6 +101,8 @@ pub struct Player {
     /// Something that is saved may have changed.
     unsaved: bool,
     last_saved: Option<Saved>,
+    /// What went on when the next process was given it: scan, and data without a scan.
+    handed_over: Option<(Option<SavedScan>, bool)>,
     /// States on their way to the file, and replies that wait for them.
     saves: usize,
     after_save: Vec<(Ticket, Outcome)>,
@@ -165,6 +167,7 @@ impl Player {
             changes: Changes::default(),
             unsaved: false,
             last_saved: None,
+            handed_over: None,
             saves: 0,
             after_save: Vec::new(),
             procedures: Vec::new(),
@@ -364,6 +367,8 @@ impl Player {
         }
         self.after_stop = None;
         self.next_watchdog = None;
+        // Calls on their way may still set a parameter: what is saved then is to have the scan, too.
+        self.handed_over = Some((self.state.scan().map(SavedScan::of), self.state == State::Monitoring));
         self.state = State::ShuttingDown;
         self.outputs.push_back(Output::Changed);
         self.outputs.push_back(Output::Finished);

@@ -16,6 +16,7 @@ use appliance::plan::Child;
 use appliance::player::bank::{Adopted, FpgaKey, Input, Output, Player, StatusOrder, Ticket};
 use appliance::player::config::{DaqProgram, PlayerConfig, ScanRules};
 use appliance::player::methods::PlayerCall;
+use appliance::player::saved::Saved;
 use appliance::player::state::{Link, State};
 use appliance::reactor::{ChildSignal, Exit};
 use appliance::sys::realtime::ClockQuality;
@@ -137,6 +138,8 @@ pub struct World {
     hung: Option<u32>,
     /// Stops of the DAQ program so far.
     run: u64,
+    /// What the player has saved last.
+    saved: Option<Saved>,
     /// What the player was made of.
     made_of: (PlayerConfig, Dibas, Bank),
     alive: BTreeMap<&'static str, u32>,
@@ -213,6 +216,7 @@ impl World {
             gpu_takes: Duration::ZERO,
             locked: true,
             hung: None,
+            saved: None,
             run: 0,
             now,
             board: Board::Good,
@@ -468,7 +472,7 @@ impl World {
     /// A process of the player was replaced in order: the next one finds what the last one has saved.
     pub fn succeed(&mut self) {
         assert!(self.finished, "it has not ended");
-        let saved = self.player.saved();
+        let saved = self.saved.clone().expect("a player that had something to do has saved it");
         let running = |child| {
             let pid = self.alive.get(name(child)).copied();
             pid.map(|pid| Adopted { child, pid, since: self.now })
@@ -563,7 +567,10 @@ impl World {
                     self.exit_soon(child, Exit::Signal(number));
                 }
             }
-            Output::Save(_) => self.later(STATUS_TAKES, Fact::Input(Input::Saved)),
+            Output::Save(saved) => {
+                self.saved = Some(*saved);
+                self.later(STATUS_TAKES, Fact::Input(Input::Saved));
+            }
             Output::CloseInput { .. } | Output::Changed | Output::Record(_) => {}
             Output::ReadParFile { path } => {
                 self.log.push(format!("read {path}"));
