@@ -42,7 +42,7 @@ use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
 use super::methods::PlayerCall;
-use super::saved::{Changes, Saved};
+use super::saved::{Changes, Saved, SavedScan};
 use super::schedule::Schedule;
 use super::state::{Link, State};
 use super::verdict::{Ending, Verdict};
@@ -101,6 +101,8 @@ pub struct Player {
     /// Something that is saved may have changed.
     unsaved: bool,
     last_saved: Option<Saved>,
+    /// What went on when the next process was given it: scan, and data without a scan.
+    handed_over: Option<(Option<SavedScan>, bool)>,
     /// States on their way to the file, and replies that wait for them.
     saves: usize,
     after_save: Vec<(Ticket, Outcome)>,
@@ -108,6 +110,8 @@ pub struct Player {
     last_work: u64,
     /// The way to the synthesizer has opened and it has not been set up since.
     synth_due: bool,
+    /// The synthesizer was not seen locked to the frequency of the mode, for this reason.
+    unlocked: Option<String>,
     clock: ClockWatch,
     /// Who placed the call that is being looked at.
     caller: Option<(Ticket, String)>,
@@ -163,11 +167,13 @@ impl Player {
             changes: Changes::default(),
             unsaved: false,
             last_saved: None,
+            handed_over: None,
             saves: 0,
             after_save: Vec::new(),
             procedures: Vec::new(),
             last_work: 0,
             synth_due: false,
+            unlocked: None,
             clock: ClockWatch::default(),
             caller: None,
             asked: BTreeSet::new(),
@@ -332,16 +338,11 @@ impl Player {
         if matches!(self.state, State::ShuttingDown) {
             return;
         }
-        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
-            self.reply(Some(ticket), Err(shutting_down()));
-        }
-        if let Some(waiting) = self.waiting_for_par_file.take() {
-            self.reply(waiting.ticket, Err(shutting_down()));
-        }
-        self.end_calls(None, &shutting_down(), now);
-        if let Some(mut job) = self.job.take() {
-            job.runner.cancel();
-            self.reply(job.ticket, Err(shutting_down()));
+        self.answer_open_calls(&shutting_down(), now);
+        // Their scan has begun, and ends now: "started" would be true and misleading.
+        let ended = CallError::exception("the scan had started, but the player is shutting down and ends it");
+        for (ticket, _) in std::mem::take(&mut self.after_save) {
+            self.reply(Some(ticket), Err(ended.clone()));
         }
         if let State::Scanning(_) = self.state {
             self.end_scan_as(Ending::Cut("the player was stopped".into()), now);
@@ -351,20 +352,41 @@ impl Player {
         self.run(Kind::Shutdown, compile::stop_programs(), None, State::ShuttingDown, now);
     }
 
-    /// Another process goes on: programs and scans are left as they are.
+    /// Another process goes on: programs and scans are left as they are. Who still waits is told what to do.
     fn hand_over(&mut self, now: Now) {
-        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
-            self.reply(Some(ticket), Err(shutting_down()));
+        if matches!(self.state, State::ShuttingDown) {
+            return;
         }
-        if let Some(job) = self.job.take() {
-            self.reply(job.ticket, Err(CallError::exception("the player is being restarted; ask again")));
-        }
+        self.answer_open_calls(&CallError::exception("the player is being restarted; ask again"), now);
         log::info!("{}: programs and scan are left to the next player", self.bank.name);
+        self.close_proof(now);
         self.save();
+        // The state leaves with this process, so what was to be said after it is true.
+        for (ticket, outcome) in std::mem::take(&mut self.after_save) {
+            self.reply(Some(ticket), outcome);
+        }
+        self.after_stop = None;
+        self.next_watchdog = None;
+        // Calls on their way may still set a parameter: what is saved then is to have the scan, too.
+        self.handed_over = Some((self.state.scan().map(SavedScan::of), self.state == State::Monitoring));
         self.state = State::ShuttingDown;
         self.outputs.push_back(Output::Changed);
         self.outputs.push_back(Output::Finished);
-        let _ = now;
+    }
+
+    /// Answers whoever waits for a job, a procedure, an address or a file: it will not come any more.
+    fn answer_open_calls(&mut self, error: &CallError, now: Now) {
+        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
+            self.reply(Some(ticket), Err(error.clone()));
+        }
+        if let Some(waiting) = self.waiting_for_par_file.take() {
+            self.reply(waiting.ticket, Err(error.clone()));
+        }
+        self.end_calls(None, error, now);
+        if let Some(mut job) = self.job.take() {
+            job.runner.cancel();
+            self.reply(job.ticket, Err(error.clone()));
+        }
     }
 
     fn reply(&mut self, ticket: Option<Ticket>, outcome: Outcome) {

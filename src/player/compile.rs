@@ -48,7 +48,7 @@ pub struct Site<'a> {
 /// `set_mode`: from stopping the old programs to the new ones running.
 pub fn set_mode(site: &Site, mode: &Mode, facts: &FpgaFacts, prepared: &Prepared) -> Result<Plan, CallError> {
     let mut plan = Plan::new(format!("set_mode({})", mode.name));
-    plan.push(Phase::strict("stop_programs", children(site, facts).map(Step::StopChild).collect()));
+    plan.push(Phase::strict("stop_programs", programs_before(site).map(Step::StopChild).collect()));
     if site.clear_status {
         plan.push(Phase::strict("clear_status", vec![Step::ClearStatus]));
     }
@@ -89,6 +89,11 @@ pub fn set_mode(site: &Site, mode: &Mode, facts: &FpgaFacts, prepared: &Prepared
 fn children(site: &Site, facts: &FpgaFacts) -> impl Iterator<Item = Child> + use<> {
     let writer = (site.fits_writer && facts.conduct.fits_writer).then_some(Child::FitsWriter);
     std::iter::once(Child::Daq).chain(writer)
+}
+
+/// What may run in the mode before, whatever its family; a program that does not run is stopped at once.
+fn programs_before(site: &Site) -> impl Iterator<Item = Child> + use<> {
+    std::iter::once(Child::Daq).chain(site.fits_writer.then_some(Child::FitsWriter))
 }
 
 fn backend(site: &Site, facts: &FpgaFacts) -> Phase {

@@ -66,6 +66,7 @@ impl Player {
         self.mode = None;
         self.changes = Changes::default();
         self.stale = false;
+        self.unlocked = None;
         self.next_watchdog = None;
         self.run(Kind::SetMode(Box::new(active)), plan, Some(ticket), State::SettingMode(name), now);
         Ok(Answer::Later)

@@ -87,6 +87,7 @@ impl Player {
             }
             _ => {}
         }
+        all.extend(self.unlocked.as_ref().map(|why| format!("the synthesizer: {why}")));
         if self.config.scan.require_clock && !self.config.simulate {
             all.extend(self.clock.problem(now.mono).map(|p| format!("no scan can start: {p}")));
         }
