@@ -6,6 +6,7 @@
 //! failure, and skipped cases are listed with the reason.
 
 mod archon;
+mod arp;
 mod backends;
 mod board_link;
 mod daq;
