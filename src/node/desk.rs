@@ -226,6 +226,17 @@ impl<C, O> Desk<C, O> {
         self.enter("plan", fields, Some(Waiting::Orders { lane }), now, fx);
     }
 
+    /// An entry that nobody waits for.
+    pub fn enter_note<J>(
+        &mut self,
+        kind: &str,
+        fields: Vec<(String, Value)>,
+        now: Now,
+        fx: &mut Effects<Job<J>>,
+    ) {
+        self.enter(kind, fields, None, now, fx);
+    }
+
     /// Holds an order back while the record of its hardware is on its way; gives anything else back.
     pub fn hold(&mut self, order: O) -> Option<O> {
         self.recorder.hold(order)
@@ -329,6 +340,10 @@ impl<C, O> Desk<C, O> {
         fx: &mut Effects<Job<J>>,
     ) -> Result<(), CallError> {
         let method = self.trade.table.find(&call.interface, &call.method)?;
+        let asked = (method.class != Class::Read).then(|| call.clone());
+        let bound = bind(method, call);
+        let dry_run = bound.as_ref().is_ok_and(|bound| is_true(bound, "dry_run"));
+        let method = self.trade.table.as_asked(method, dry_run);
         let (peer, right) = self.faces.peer(conn).map_or(("", Right::Nothing), |(p, r)| (p, r));
         if method.class != Class::Read && right != Right::Write {
             return Err(CallError::exception(format!(
@@ -336,8 +351,8 @@ impl<C, O> Desk<C, O> {
                 method.interface, method.name
             )));
         }
-        let entry = (method.class != Class::Read).then(|| (peer.to_owned(), call.clone()));
-        let bound = bind(method, call)?;
+        let bound = bound?;
+        let entry = asked.filter(|_| method.class != Class::Read).map(|call| (peer.to_owned(), call));
         if method.interface == builtin::INTERFACE {
             let outcome = builtin::answer(&self.trade.table, method, &bound);
             self.faces.reply(conn, seq, outcome, now);
@@ -398,4 +413,9 @@ impl<C, O> Desk<C, O> {
             }
         }
     }
+}
+
+/// Is an argument that not every method has given as true?
+fn is_true(bound: &Bound, name: &str) -> bool {
+    bound.get(name).is_some_and(|value| *value == Value::Bool(true))
 }

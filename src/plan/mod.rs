@@ -8,6 +8,7 @@
 //! [`Order::Any`] (all steps are submitted together and may overlap: a register flush).
 
 pub mod runner;
+mod values;
 
 use crate::fpga::FpgaOp;
 use crate::units::Utc;

@@ -17,6 +17,7 @@ mod board_calls;
 mod calls;
 mod commands;
 mod describe;
+mod dry;
 mod jobs;
 mod later;
 mod messages;
@@ -28,6 +29,7 @@ mod restore;
 mod scans;
 mod status;
 mod why;
+mod writes;
 
 pub use restore::Adopted;
 
@@ -36,6 +38,7 @@ pub use messages::{
     Deadlines, FpgaKey, Input, Output, StatusAnswer, StatusKey, StatusOrder, StepKey, Ticket, WorkId,
 };
 
+use super::applied::Applied;
 use super::children::ChildSlot;
 use super::clock::ClockWatch;
 use super::compile;
@@ -46,6 +49,7 @@ use super::saved::{Changes, Saved, SavedScan};
 use super::schedule::Schedule;
 use super::state::{Link, State};
 use super::verdict::{Ending, Verdict};
+use super::writes::Writes;
 use crate::api::{CallError, Outcome};
 use crate::config::dibas::{Bank, Dibas, Mode, SynthAt};
 use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
@@ -56,7 +60,7 @@ use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use jobs::{Job, Kind};
 use proof::{Closing, Open};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -66,6 +70,8 @@ struct ActiveMode {
     engine: Engine,
     /// Of the configuration the mode was taken from.
     dibas_hash: String,
+    /// Parameters as they were when the mode was set.
+    defaults: Vec<(String, Value)>,
 }
 
 /// One bank.
@@ -77,6 +83,7 @@ pub struct Player {
     hosts_awaited: bool,
     waiting_for_hosts: Option<(Ticket, PlayerCall, Mono)>,
     waiting_for_par_file: Option<par_file::Waiting>,
+    dry_runs: Vec<dry::DryRun>,
     state: State,
     since: Now,
     mode: Option<ActiveMode>,
@@ -117,8 +124,10 @@ pub struct Player {
     caller: Option<(Ticket, String)>,
     /// Parameters that were set since the mode was.
     asked: BTreeSet<String>,
-    /// Registers as the plans of this mode left them.
-    registers: BTreeMap<String, Value>,
+    /// What the plans of this mode have brought.
+    applied: Applied,
+    /// What was written to hardware.
+    writes: Writes,
     /// Scans for later.
     schedule: Schedule,
     /// A scan of the schedule is due, but the player is not free: it is looked at again then.
@@ -150,6 +159,7 @@ impl Player {
             hosts_awaited,
             waiting_for_hosts: None,
             waiting_for_par_file: None,
+            dry_runs: Vec::new(),
             state: State::NoMode,
             since: now,
             mode: None,
@@ -177,7 +187,8 @@ impl Player {
             clock: ClockWatch::default(),
             caller: None,
             asked: BTreeSet::new(),
-            registers: BTreeMap::new(),
+            applied: Applied::default(),
+            writes: Writes::default(),
             schedule: Schedule::default(),
             schedule_look: None,
             last_verdict: None,
@@ -191,9 +202,7 @@ impl Player {
     pub fn handle(&mut self, input: Input, now: Now) {
         match input {
             Input::Call { ticket, call } => self.call(ticket, call, now),
-            Input::Fpga { key: FpgaKey::Plan(key), result } => self.step_done(key, Done::Fpga(result), now),
-            Input::Fpga { key: FpgaKey::Probe, result } => self.probed(result, now),
-            Input::Fpga { key: FpgaKey::Work(id), result } => self.board_answered(id, result, now),
+            Input::Fpga { key, result } => self.fpga_answered(key, result, now),
             Input::Synth { id, result } => self.synth_answered(id, result, now),
             Input::SynthLine(state) => self.synth_line(state, now),
             Input::Status { key, answer } => self.status_answered(key, answer, now),
@@ -202,7 +211,10 @@ impl Player {
             Input::ChildExited { child, exit } => self.slot(child).exited(exit),
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
-            Input::ParFile { path, text } => self.par_file_read(&path, text, now),
+            Input::ParFile { path, text } => {
+                self.par_file_for_dry_runs(&path, &text);
+                self.par_file_read(&path, text, now);
+            }
             Input::Clock(quality) => self.clock.heard(quality, now.mono),
             Input::Caller { ticket, client } => self.caller = Some((ticket, client)),
             Input::Space(free) => self.space_measured(free),
@@ -219,6 +231,15 @@ impl Player {
         self.settle(now);
     }
 
+    fn fpga_answered(&mut self, key: FpgaKey, result: Result<FpgaReply, FpgaError>, now: Now) {
+        self.write_answered(key, &result);
+        match key {
+            FpgaKey::Plan(key) => self.step_done(key, Done::Fpga(result), now),
+            FpgaKey::Probe => self.probed(result, now),
+            FpgaKey::Work(id) => self.board_answered(id, result, now),
+        }
+    }
+
     /// Time has passed, or the wall clock was set.
     pub fn tick(&mut self, now: Now) {
         self.daq.tick(now);
@@ -230,6 +251,7 @@ impl Player {
             self.hosts_known(Vec::new(), now);
         }
         self.par_file_overdue(now);
+        self.dry_runs_overdue(now);
         self.wake_procedures(now);
         self.watchdog(now);
         self.watch_daq_stop(now);
@@ -254,6 +276,7 @@ impl Player {
             self.scan_end(),
             self.after_stop.map(|(next, _)| next),
             self.procedures_deadline(),
+            self.dry_runs_deadline(),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
             self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {
@@ -314,6 +337,7 @@ impl Player {
     fn probed(&mut self, result: Result<FpgaReply, FpgaError>, now: Now) {
         if result == Ok(FpgaReply::Flag(false)) && self.mode_drives_board() {
             self.stale = true;
+            self.applied.registers.clear();
             let text = "the FPGA is no longer programmed (the ROACH was restarted): call set_mode again";
             match self.state {
                 State::Scanning(_) => self.end_scan(text, now),
@@ -338,6 +362,7 @@ impl Player {
         if matches!(self.state, State::ShuttingDown) {
             return;
         }
+        self.refuse_dry_runs();
         self.answer_open_calls(&shutting_down(), now);
         // Their scan has begun, and ends now: "started" would be true and misleading.
         let ended = CallError::exception("the scan had started, but the player is shutting down and ends it");
@@ -358,6 +383,7 @@ impl Player {
             return;
         }
         self.answer_open_calls(&CallError::exception("the player is being restarted; ask again"), now);
+        self.refuse_dry_runs();
         log::info!("{}: programs and scan are left to the next player", self.bank.name);
         self.close_proof(now);
         self.save();

@@ -246,7 +246,7 @@ impl World {
             Output::Save(_) => self.player.handle(Input::Saved, self.now),
             Output::CloseInput { .. } | Output::Record(_) | Output::Changed | Output::Synth { .. } => {}
             // The reference keeps no proof of a scan.
-            Output::WriteProof(_) | Output::MeasureSpace { .. } => {}
+            Output::WriteProof(_) | Output::MeasureSpace { .. } | Output::Written(_) => {}
             other => return Err(format!("unexpected order {other:?}")),
         }
         Ok(false)

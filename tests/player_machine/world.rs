@@ -510,6 +510,23 @@ impl World {
         self.link_back();
     }
 
+    /// The player is killed; another one takes its place `away` seconds later. The programs run on.
+    pub fn restart(&mut self, config: PlayerConfig, away: f64) {
+        let saved = Saved::parse(&self.player.saved().text()).expect("what it writes it can read");
+        self.facts.clear();
+        let d = Duration::from_secs_f64(away);
+        self.now = Now { mono: self.now.mono + d, utc: self.now.utc + d };
+        let bank = dibas().bank("BANKA").expect("it is in the example").clone();
+        self.player = Player::new(config, dibas(), bank, false, self.now);
+        let since = self.now;
+        let child = |name: &str| if name == "daq" { Child::Daq } else { Child::FitsWriter };
+        let adopted: Vec<Adopted> =
+            self.alive.iter().map(|(name, pid)| Adopted { child: child(name), pid: *pid, since }).collect();
+        self.player.restore(&saved, &adopted, self.now);
+        self.look_at_clock();
+        self.tell(Input::Link(Link::Up));
+    }
+
     /// Ends the player and checks that nothing is left behind.
     pub fn end(&mut self) {
         self.tell(Input::Shutdown);
@@ -571,7 +588,7 @@ impl World {
                 self.saved = Some(*saved);
                 self.later(STATUS_TAKES, Fact::Input(Input::Saved));
             }
-            Output::CloseInput { .. } | Output::Changed | Output::Record(_) => {}
+            Output::CloseInput { .. } | Output::Changed | Output::Record(_) | Output::Written(_) => {}
             Output::ReadParFile { path } => {
                 self.log.push(format!("read {path}"));
                 if let Some(text) = self.par_file.clone() {
@@ -807,7 +824,10 @@ fn name(child: Child) -> &'static str {
 
 /// Answers may follow the end, and what a read needs; other orders may not.
 fn is_harmless(output: &Output) -> bool {
-    matches!(output, Output::Reply { .. } | Output::Changed | Output::Save(_) | Output::Status { .. })
+    matches!(
+        output,
+        Output::Reply { .. } | Output::Changed | Output::Save(_) | Output::Status { .. } | Output::Written(_)
+    )
 }
 
 fn not_connected() -> FpgaError {

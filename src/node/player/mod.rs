@@ -22,6 +22,7 @@ use crate::player::methods::{self, PlayerCall};
 use crate::player::saved::Saved;
 use crate::proto::valon::order::SynthError;
 use crate::reactor::{App, Effect, Effects, Event, JobName, Lost, Request, Tag, TimerKey, When};
+use crate::record::{self, RecordFile};
 use crate::shm::StatusMemory;
 use crate::units::{Mono, Now};
 use crate::value::Value;
@@ -43,6 +44,10 @@ const SYNTH_TIMER: TimerKey = TimerKey(6);
 const CLOCK: TimerKey = TimerKey(8);
 /// How often the kernel is asked how good the clock is.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// Kind of an entry of the record with hardware writes, and its member.
+const WRITES: &str = "writes";
+/// How far the record is read back for them, bytes.
+const READ_BACK: u64 = 4 << 20;
 /// The player works on one bank: its plans and orders wait in one lane.
 const BANK_LANE: usize = 0;
 
@@ -144,6 +149,17 @@ impl PlayerNode {
             log::error!("the state was not saved: {why}");
         }
         self.status.into_memory()
+    }
+
+    /// Takes up the hardware writes of earlier processes from the record; before the loop.
+    pub fn learn_writes(&mut self, record: &RecordFile) {
+        let entries = record::last_of(record, WRITES, READ_BACK);
+        let writes = entries.into_iter().filter_map(|entry| match entry {
+            Value::Map(members) => members.into_iter().find(|(key, _)| key == WRITES).map(|(_, v)| v),
+            _ => None,
+        });
+        let each = writes.flat_map(|list| if let Value::List(all) = list { all } else { Vec::new() });
+        self.player.learn_writes(each.collect());
     }
 
     /// Goes on where an earlier process has left off; before the loop.
@@ -249,6 +265,9 @@ impl PlayerNode {
             Output::CloseInput { child } => self.programs.close_input(child, fx),
             Output::Signal { child, signal } => self.programs.signal(child, signal, fx),
             Output::Save(saved) => self.save(saved, now, fx),
+            Output::Written(writes) => {
+                self.desk.enter_note(WRITES, vec![(WRITES.to_owned(), writes)], now, fx);
+            }
             Output::Record(plan) => self.desk.enter_procedure(BANK_LANE, plan, now, fx),
             Output::ReadParFile { path } => {
                 let job = Job::Role(work::Job::ReadParFile { path });

@@ -231,6 +231,8 @@ pub enum Output {
     },
     /// For the append-only record: this plan is about to run.
     Record(Value),
+    /// For the record: these hardware writes have ended.
+    Written(Value),
     /// Re-read the configuration file, say so with [`Input::Reloaded`], and answer the call.
     ReadConfig {
         /// The call.

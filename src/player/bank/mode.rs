@@ -2,6 +2,7 @@
 //! before the first hardware step.
 
 use super::calls::{Answer, CallResult, no_backend, now_is};
+use super::dry::parameters_of;
 use super::jobs::Kind;
 use super::messages::Ticket;
 use super::{ActiveMode, Player};
@@ -106,7 +107,8 @@ impl Player {
             ..self.plan_site(&resolve)
         };
         let plan = compile::set_mode(&plan_site, &mode, engine.fpga(), prepared)?;
-        Ok((ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone() }, plan))
+        let defaults = parameters_of(&engine);
+        Ok((ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone(), defaults }, plan))
     }
 
     pub(super) fn plan_site<'a>(&'a self, resolve: &'a dyn Fn(&str) -> Option<Ipv4Addr>) -> Site<'a> {
