@@ -70,6 +70,20 @@ pub enum Step {
         /// Longest wait.
         within: Duration,
     },
+    /// Poll a status key until it has another value than at the first look: a heartbeat.
+    WaitChange {
+        /// Key.
+        key: String,
+        /// Longest wait.
+        within: Duration,
+    },
+    /// Run a helper program of the site to its end, without a shell; fails unless that is exit status 0.
+    Run {
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// Longest run; it is killed then.
+        within: Duration,
+    },
     /// Start a child program (nothing to do if it runs).
     StartChild(Child),
     /// Stop a child program in order and wait for its end (nothing to do if it does not run).
@@ -215,6 +229,12 @@ impl fmt::Display for Step {
             }
             Step::WaitStatus { key, value, within } => {
                 write!(f, "wait for {key}={value}, at most {} s", within.as_secs_f64())
+            }
+            Step::WaitChange { key, within } => {
+                write!(f, "wait for a change of {key}, at most {} s", within.as_secs_f64())
+            }
+            Step::Run { command, within } => {
+                write!(f, "run '{}', at most {} s", command.join(" "), within.as_secs_f64())
             }
             Step::StartChild(c) => write!(f, "start {c}"),
             Step::StopChild(c) => write!(f, "stop {c}"),
