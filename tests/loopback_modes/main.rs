@@ -15,6 +15,7 @@ use board::Wanted;
 use house::{Board, Caller, House, Player, start_argument, text};
 use plans::plans;
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 const BANKS: [&str; 8] = ["BANKA", "BANKB", "BANKC", "BANKD", "BANKE", "BANKF", "BANKG", "BANKH"];
@@ -198,6 +199,51 @@ fn a_beamformer_bank_is_told_its_scan_and_its_board_where_the_x_engines_are() {
 
     assert_eq!(text(&player.await_state("READY"), &["last_scan", "ended"]), "complete");
     player.await_key("DAQSTATE", "stopped");
+    player.stop();
+}
+
+#[test]
+fn the_sites_own_programs_set_up_and_arm_its_boards() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let board = Board::start(&dir.path().join("roach"));
+    let mut link = board.link();
+    link.program("flag_example.bof");
+    let script = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+        path.display().to_string()
+    };
+    let told = dir.path().join("told");
+    let setup = script("setup", "cat; test ! -e \"$1.broken\" || exit 7; echo setup \"$2\" >> \"$1\"");
+    let arm = script("arm", "echo arm \"$2\" >> \"$1\"");
+    let file = told.display();
+    let boards =
+        format!("has_roaches = 1\nroaches_setup = {setup} {file} $(x)\nroaches_arm = {arm} {file} -s");
+    let house = House::new(&[
+        ("katcp_port = 7147", &format!("katcp_port = {}", board.port)),
+        ("sim3 = 1", "sim3 = 0"),
+        ("has_roaches = 0", &boards),
+    ]);
+    let player = house.player("BANKA", &[SIMULATED]);
+    player.await_board();
+
+    let broken = dir.path().join("told.broken");
+    std::fs::write(&broken, "").expect("written");
+    let why = player.fails("set_mode", vec!["MODE42".into()]);
+    assert!(why.contains("setup_boards") && why.contains("exit status 7"), "{why}");
+    std::fs::remove_file(&broken).expect("removed");
+
+    player.done("set_mode", vec!["MODE42".into()]);
+    let told = || std::fs::read_to_string(&told).unwrap_or_default();
+    assert_eq!(told(), "setup $(x)\n", "no shell looks at the words");
+    assert_eq!(link.read("part2_x_id7", 0, 4), [0, 0, 0, 7], "the site's boards are not four");
+    player.set_params(&[("scan_length", Value::Float(1.0))]);
+    player.done("prepare", vec![]);
+    player.done("start", vec![]);
+    assert_eq!(told(), "setup $(x)\narm -s\n");
+    assert!(!house.record("BANKA").contains("write register ARM"), "nobody else arms");
+    assert_eq!(text(&player.await_state("READY"), &["last_scan", "ended"]), "complete");
     player.stop();
 }
 
