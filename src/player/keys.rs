@@ -155,7 +155,12 @@ pub const SCAN: &[KeyDoc] = &[
         "commanded start, by `startin` and the schedule; beamformer: by any start",
     ),
     key("SCANLEN", "s", "number", "length of the scan, at the same starts"),
-    key("REQSTI", "s", "number", "integration time, at the same starts, where the mode has one"),
+    key(
+        "REQSTI",
+        "s",
+        "number",
+        "integration time, at the same starts, where the mode has one; beamformer: by `prepare` once it is set, too",
+    ),
     key(
         "COVMODE",
         "",
