@@ -251,6 +251,7 @@ impl fmt::Display for OpText<'_> {
         match self.0 {
             FpgaOp::Program { image: Some(image) } => write!(f, "program FPGA with {image}"),
             FpgaOp::Program { image: None } => f.write_str("deprogram FPGA"),
+            FpgaOp::ListDev => f.write_str("list the registers of the design"),
             FpgaOp::Write { register, offset, data, .. } if data.len() == 4 && *offset == 0 => {
                 let word = u32::from_be_bytes([data[0], data[1], data[2], data[3]]);
                 write!(f, "write register {register} = {word} ({word:#x})")
