@@ -18,6 +18,7 @@ mod calls;
 mod commands;
 mod describe;
 mod dry;
+mod helper;
 mod jobs;
 mod later;
 mod messages;
@@ -94,6 +95,7 @@ pub struct Player {
     serial: u64,
     daq: ChildSlot<StepKey>,
     writer: ChildSlot<StepKey>,
+    helper: Option<helper::Helper>,
     link: Link,
     /// The board no longer runs the design of the mode (it was re-programmed or rebooted).
     stale: bool,
@@ -151,6 +153,7 @@ impl Player {
         Player {
             daq: slot(Child::Daq),
             writer: slot(Child::FitsWriter),
+            helper: None,
             link,
             config,
             dibas,
@@ -209,6 +212,7 @@ impl Player {
             Input::ChildStarted { child, pid } => self.child_started(child, pid, now),
             Input::SpawnFailed { child, error } => self.spawn_failed(child, &error),
             Input::ChildExited { child, exit } => self.slot(child).exited(exit),
+            Input::HelperEnded(result) => self.helper_ended(result, now),
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
             Input::ParFile { path, text } => {
@@ -244,6 +248,7 @@ impl Player {
     pub fn tick(&mut self, now: Now) {
         self.daq.tick(now);
         self.writer.tick(now);
+        self.helper_overdue(now);
         if let Some(job) = &mut self.job {
             job.runner.tick(now);
         }
@@ -272,6 +277,7 @@ impl Player {
             schedule_look,
             self.daq.deadline(),
             self.writer.deadline(),
+            self.helper_deadline(),
             self.next_watchdog,
             self.scan_end(),
             self.after_stop.map(|(next, _)| next),

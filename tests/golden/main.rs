@@ -17,6 +17,7 @@ mod modes;
 mod report;
 mod shm;
 mod traces;
+mod traces_flag;
 mod valon;
 
 use report::{GoldenFile, Report};

@@ -573,6 +573,8 @@ impl World {
             }
             Output::Spawn { child, .. } => self.spawn(child),
             Output::Line { child, line } => self.line(child, &line),
+            Output::RunHelper(program) => panic!("the example has no helper programs: {:?}", program.path),
+            Output::KillHelper => panic!("no helper program was started"),
             Output::Signal { child, signal } => {
                 self.log.push(format!("{child}: {signal:?}"));
                 let (obeys, number) = match signal {

@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod hardware;
+pub mod helper;
 pub mod mapped;
 pub mod programs;
 pub mod scan_file;
@@ -264,6 +265,8 @@ impl PlayerNode {
             Output::Line { child, line } => self.programs.line(child, line, fx),
             Output::CloseInput { child } => self.programs.close_input(child, fx),
             Output::Signal { child, signal } => self.programs.signal(child, signal, fx),
+            Output::RunHelper(program) => helper::run(program, fx),
+            Output::KillHelper => helper::kill(fx),
             Output::Save(saved) => self.save(saved, now, fx),
             Output::Written(writes) => {
                 self.desk.enter_note(WRITES, vec![(WRITES.to_owned(), writes)], now, fx);
@@ -611,9 +614,12 @@ impl App for PlayerNode {
 
     fn handle(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
         if let Some(event) = self.desk.handle(event, now, fx) {
-            match self.programs.handle(event, now, fx) {
-                Ok(facts) => facts.into_iter().for_each(|fact| self.player.handle(fact, now)),
-                Err(event) => self.role_event(event, now, fx),
+            match helper::take(event) {
+                Ok(fact) => fact.into_iter().for_each(|fact| self.player.handle(fact, now)),
+                Err(event) => match self.programs.handle(event, now, fx) {
+                    Ok(facts) => facts.into_iter().for_each(|fact| self.player.handle(fact, now)),
+                    Err(event) => self.role_event(event, now, fx),
+                },
             }
         }
         self.settle(now, fx);
@@ -640,7 +646,9 @@ fn lane(output: &Output) -> Option<usize> {
         | Output::Spawn { .. }
         | Output::Line { .. }
         | Output::CloseInput { .. }
-        | Output::Signal { .. } => true,
+        | Output::Signal { .. }
+        | Output::RunHelper(_)
+        | Output::KillHelper => true,
         Output::Status { order, .. } => !matches!(order, StatusOrder::Read(_)),
         _ => false,
     };

@@ -67,7 +67,7 @@ impl Player {
             scan.arm_at,
             monitoring,
         );
-        if length_told {
+        if length_told || active.engine.fpga().conduct.tells_length {
             self.announce_length(&mut plan, start);
         }
         self.after_stop = None;
