@@ -159,6 +159,11 @@ impl Bound {
         &self.values[self.index(name)].1
     }
 
+    /// An argument the method may not have.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.values.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
     /// Did the caller give it (rather than the default)?
     pub fn given(&self, name: &str) -> bool {
         self.given[self.index(name)]

@@ -16,6 +16,8 @@ pub struct Table {
     interfaces: Vec<&'static str>,
     /// Found by name, but in no list.
     unlisted: Vec<&'static Method>,
+    /// Methods as they are when they are asked for a dry run.
+    looks: Vec<&'static Method>,
     /// Interface and names that exist elsewhere and cannot be called here.
     plumbing: Vec<(&'static str, &'static [&'static str])>,
 }
@@ -71,6 +73,18 @@ impl Table {
     pub fn with_unlisted(mut self, methods: &'static [Method]) -> Table {
         self.unlisted.extend(methods);
         self
+    }
+
+    /// Adds what methods are when their argument `dry_run` is true: reads, which need no right and no turn.
+    pub fn with_looks(mut self, methods: &'static [Method]) -> Table {
+        self.looks.extend(methods);
+        self
+    }
+
+    /// The method as it was asked for: that of its dry run, or itself.
+    pub fn as_asked(&self, method: &'static Method, dry_run: bool) -> &'static Method {
+        let is_look = |m: &&&'static Method| (m.interface, m.name) == (method.interface, method.name);
+        self.looks.iter().filter(|_| dry_run).find(is_look).copied().unwrap_or(method)
     }
 
     /// Adds names that a client of the reference may know: a call is told that there is no such thing here.

@@ -142,9 +142,11 @@ impl<C, O> Desk<C, O> {
                     log::warn!("the bound addresses could not be announced: {e}");
                 }
             }
-            Event::Done(Err(ref panic)) => {
-                log::error!("a worker failed: {panic}");
-                self.record_lost();
+            Event::Done(Err(ref lost)) => {
+                log::error!("work was lost: {lost}");
+                if lost.job.kind == work::RECORD {
+                    self.record_lost();
+                }
                 return Some(event);
             }
             other => return Some(other),
@@ -227,6 +229,17 @@ impl<C, O> Desk<C, O> {
             other => vec![("plan".to_owned(), other)],
         };
         self.enter("plan", fields, Some(Waiting::Orders { lane }), now, fx);
+    }
+
+    /// An entry that nobody waits for.
+    pub fn enter_note<J>(
+        &mut self,
+        kind: &str,
+        fields: Vec<(String, Value)>,
+        now: Now,
+        fx: &mut Effects<Job<J>>,
+    ) {
+        self.enter(kind, fields, None, now, fx);
     }
 
     /// Holds an order back while the record of its hardware is on its way; gives anything else back.
@@ -332,6 +345,10 @@ impl<C, O> Desk<C, O> {
         fx: &mut Effects<Job<J>>,
     ) -> Result<(), CallError> {
         let method = self.trade.table.find(&call.interface, &call.method)?;
+        let asked = (method.class != Class::Read).then(|| call.clone());
+        let bound = bind(method, call);
+        let dry_run = bound.as_ref().is_ok_and(|bound| is_true(bound, "dry_run"));
+        let method = self.trade.table.as_asked(method, dry_run);
         let (peer, right) = self.faces.peer(conn).map_or(("", Right::Nothing), |(p, r)| (p, r));
         if method.class != Class::Read && right != Right::Write {
             return Err(CallError::exception(format!(
@@ -339,8 +356,8 @@ impl<C, O> Desk<C, O> {
                 method.interface, method.name
             )));
         }
-        let entry = (method.class != Class::Read).then(|| (peer.to_owned(), call.clone()));
-        let bound = bind(method, call)?;
+        let bound = bound?;
+        let entry = asked.filter(|_| method.class != Class::Read).map(|call| (peer.to_owned(), call));
         if method.interface == builtin::INTERFACE {
             let outcome = builtin::answer(&self.trade.table, method, &bound);
             self.faces.reply(conn, seq, outcome, now);
@@ -401,4 +418,9 @@ impl<C, O> Desk<C, O> {
             }
         }
     }
+}
+
+/// Is an argument that not every method has given as true?
+fn is_true(bound: &Bound, name: &str) -> bool {
+    bound.get(name).is_some_and(|value| *value == Value::Bool(true))
 }

@@ -17,6 +17,8 @@ mod board_calls;
 mod calls;
 mod commands;
 mod describe;
+mod dry;
+mod helper;
 mod jobs;
 mod later;
 mod messages;
@@ -28,6 +30,7 @@ mod restore;
 mod scans;
 mod status;
 mod why;
+mod writes;
 
 pub use restore::Adopted;
 
@@ -36,16 +39,18 @@ pub use messages::{
     Deadlines, FpgaKey, Input, Output, StatusAnswer, StatusKey, StatusOrder, StepKey, Ticket, WorkId,
 };
 
+use super::applied::Applied;
 use super::children::ChildSlot;
 use super::clock::ClockWatch;
 use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
 use super::methods::PlayerCall;
-use super::saved::{Changes, Saved};
+use super::saved::{Changes, Saved, SavedScan};
 use super::schedule::Schedule;
 use super::state::{Link, State};
 use super::verdict::{Ending, Verdict};
+use super::writes::Writes;
 use crate::api::{CallError, Outcome};
 use crate::config::dibas::{Bank, Dibas, Mode, SynthAt};
 use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
@@ -56,7 +61,7 @@ use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use jobs::{Job, Kind};
 use proof::{Closing, Open};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -66,6 +71,8 @@ struct ActiveMode {
     engine: Engine,
     /// Of the configuration the mode was taken from.
     dibas_hash: String,
+    /// Parameters as they were when the mode was set.
+    defaults: Vec<(String, Value)>,
 }
 
 /// One bank.
@@ -77,6 +84,7 @@ pub struct Player {
     hosts_awaited: bool,
     waiting_for_hosts: Option<(Ticket, PlayerCall, Mono)>,
     waiting_for_par_file: Option<par_file::Waiting>,
+    dry_runs: Vec<dry::DryRun>,
     state: State,
     since: Now,
     mode: Option<ActiveMode>,
@@ -87,6 +95,7 @@ pub struct Player {
     serial: u64,
     daq: ChildSlot<StepKey>,
     writer: ChildSlot<StepKey>,
+    helper: Option<helper::Helper>,
     link: Link,
     /// The board no longer runs the design of the mode (it was re-programmed or rebooted).
     stale: bool,
@@ -101,6 +110,8 @@ pub struct Player {
     /// Something that is saved may have changed.
     unsaved: bool,
     last_saved: Option<Saved>,
+    /// What went on when the next process was given it: scan, and data without a scan.
+    handed_over: Option<(Option<SavedScan>, bool)>,
     /// States on their way to the file, and replies that wait for them.
     saves: usize,
     after_save: Vec<(Ticket, Outcome)>,
@@ -108,13 +119,17 @@ pub struct Player {
     last_work: u64,
     /// The way to the synthesizer has opened and it has not been set up since.
     synth_due: bool,
+    /// The synthesizer was not seen locked to the frequency of the mode, for this reason.
+    unlocked: Option<String>,
     clock: ClockWatch,
     /// Who placed the call that is being looked at.
     caller: Option<(Ticket, String)>,
     /// Parameters that were set since the mode was.
     asked: BTreeSet<String>,
-    /// Registers as the plans of this mode left them.
-    registers: BTreeMap<String, Value>,
+    /// What the plans of this mode have brought.
+    applied: Applied,
+    /// What was written to hardware.
+    writes: Writes,
     /// Scans for later.
     schedule: Schedule,
     /// A scan of the schedule is due, but the player is not free: it is looked at again then.
@@ -138,6 +153,7 @@ impl Player {
         Player {
             daq: slot(Child::Daq),
             writer: slot(Child::FitsWriter),
+            helper: None,
             link,
             config,
             dibas,
@@ -146,6 +162,7 @@ impl Player {
             hosts_awaited,
             waiting_for_hosts: None,
             waiting_for_par_file: None,
+            dry_runs: Vec::new(),
             state: State::NoMode,
             since: now,
             mode: None,
@@ -163,15 +180,18 @@ impl Player {
             changes: Changes::default(),
             unsaved: false,
             last_saved: None,
+            handed_over: None,
             saves: 0,
             after_save: Vec::new(),
             procedures: Vec::new(),
             last_work: 0,
             synth_due: false,
+            unlocked: None,
             clock: ClockWatch::default(),
             caller: None,
             asked: BTreeSet::new(),
-            registers: BTreeMap::new(),
+            applied: Applied::default(),
+            writes: Writes::default(),
             schedule: Schedule::default(),
             schedule_look: None,
             last_verdict: None,
@@ -185,18 +205,20 @@ impl Player {
     pub fn handle(&mut self, input: Input, now: Now) {
         match input {
             Input::Call { ticket, call } => self.call(ticket, call, now),
-            Input::Fpga { key: FpgaKey::Plan(key), result } => self.step_done(key, Done::Fpga(result), now),
-            Input::Fpga { key: FpgaKey::Probe, result } => self.probed(result, now),
-            Input::Fpga { key: FpgaKey::Work(id), result } => self.board_answered(id, result, now),
+            Input::Fpga { key, result } => self.fpga_answered(key, result, now),
             Input::Synth { id, result } => self.synth_answered(id, result, now),
             Input::SynthLine(state) => self.synth_line(state, now),
             Input::Status { key, answer } => self.status_answered(key, answer, now),
             Input::ChildStarted { child, pid } => self.child_started(child, pid, now),
             Input::SpawnFailed { child, error } => self.spawn_failed(child, &error),
             Input::ChildExited { child, exit } => self.slot(child).exited(exit),
+            Input::HelperEnded(result) => self.helper_ended(result, now),
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
-            Input::ParFile { path, text } => self.par_file_read(&path, text, now),
+            Input::ParFile { path, text } => {
+                self.par_file_for_dry_runs(&path, &text);
+                self.par_file_read(&path, text, now);
+            }
             Input::Clock(quality) => self.clock.heard(quality, now.mono),
             Input::Caller { ticket, client } => self.caller = Some((ticket, client)),
             Input::Space(free) => self.space_measured(free),
@@ -213,10 +235,20 @@ impl Player {
         self.settle(now);
     }
 
+    fn fpga_answered(&mut self, key: FpgaKey, result: Result<FpgaReply, FpgaError>, now: Now) {
+        self.write_answered(key, &result);
+        match key {
+            FpgaKey::Plan(key) => self.step_done(key, Done::Fpga(result), now),
+            FpgaKey::Probe => self.probed(result, now),
+            FpgaKey::Work(id) => self.board_answered(id, result, now),
+        }
+    }
+
     /// Time has passed, or the wall clock was set.
     pub fn tick(&mut self, now: Now) {
         self.daq.tick(now);
         self.writer.tick(now);
+        self.helper_overdue(now);
         if let Some(job) = &mut self.job {
             job.runner.tick(now);
         }
@@ -224,6 +256,7 @@ impl Player {
             self.hosts_known(Vec::new(), now);
         }
         self.par_file_overdue(now);
+        self.dry_runs_overdue(now);
         self.wake_procedures(now);
         self.watchdog(now);
         self.watch_daq_stop(now);
@@ -244,10 +277,12 @@ impl Player {
             schedule_look,
             self.daq.deadline(),
             self.writer.deadline(),
+            self.helper_deadline(),
             self.next_watchdog,
             self.scan_end(),
             self.after_stop.map(|(next, _)| next),
             self.procedures_deadline(),
+            self.dry_runs_deadline(),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
             self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {
@@ -308,6 +343,7 @@ impl Player {
     fn probed(&mut self, result: Result<FpgaReply, FpgaError>, now: Now) {
         if result == Ok(FpgaReply::Flag(false)) && self.mode_drives_board() {
             self.stale = true;
+            self.applied.registers.clear();
             let text = "the FPGA is no longer programmed (the ROACH was restarted): call set_mode again";
             match self.state {
                 State::Scanning(_) => self.end_scan(text, now),
@@ -332,16 +368,12 @@ impl Player {
         if matches!(self.state, State::ShuttingDown) {
             return;
         }
-        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
-            self.reply(Some(ticket), Err(shutting_down()));
-        }
-        if let Some(waiting) = self.waiting_for_par_file.take() {
-            self.reply(waiting.ticket, Err(shutting_down()));
-        }
-        self.end_calls(None, &shutting_down(), now);
-        if let Some(mut job) = self.job.take() {
-            job.runner.cancel();
-            self.reply(job.ticket, Err(shutting_down()));
+        self.refuse_dry_runs();
+        self.answer_open_calls(&shutting_down(), now);
+        // Their scan has begun, and ends now: "started" would be true and misleading.
+        let ended = CallError::exception("the scan had started, but the player is shutting down and ends it");
+        for (ticket, _) in std::mem::take(&mut self.after_save) {
+            self.reply(Some(ticket), Err(ended.clone()));
         }
         if let State::Scanning(_) = self.state {
             self.end_scan_as(Ending::Cut("the player was stopped".into()), now);
@@ -351,20 +383,42 @@ impl Player {
         self.run(Kind::Shutdown, compile::stop_programs(), None, State::ShuttingDown, now);
     }
 
-    /// Another process goes on: programs and scans are left as they are.
+    /// Another process goes on: programs and scans are left as they are. Who still waits is told what to do.
     fn hand_over(&mut self, now: Now) {
-        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
-            self.reply(Some(ticket), Err(shutting_down()));
+        if matches!(self.state, State::ShuttingDown) {
+            return;
         }
-        if let Some(job) = self.job.take() {
-            self.reply(job.ticket, Err(CallError::exception("the player is being restarted; ask again")));
-        }
+        self.answer_open_calls(&CallError::exception("the player is being restarted; ask again"), now);
+        self.refuse_dry_runs();
         log::info!("{}: programs and scan are left to the next player", self.bank.name);
+        self.close_proof(now);
         self.save();
+        // The state leaves with this process, so what was to be said after it is true.
+        for (ticket, outcome) in std::mem::take(&mut self.after_save) {
+            self.reply(Some(ticket), outcome);
+        }
+        self.after_stop = None;
+        self.next_watchdog = None;
+        // Calls on their way may still set a parameter: what is saved then is to have the scan, too.
+        self.handed_over = Some((self.state.scan().map(SavedScan::of), self.state == State::Monitoring));
         self.state = State::ShuttingDown;
         self.outputs.push_back(Output::Changed);
         self.outputs.push_back(Output::Finished);
-        let _ = now;
+    }
+
+    /// Answers whoever waits for a job, a procedure, an address or a file: it will not come any more.
+    fn answer_open_calls(&mut self, error: &CallError, now: Now) {
+        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
+            self.reply(Some(ticket), Err(error.clone()));
+        }
+        if let Some(waiting) = self.waiting_for_par_file.take() {
+            self.reply(waiting.ticket, Err(error.clone()));
+        }
+        self.end_calls(None, error, now);
+        if let Some(mut job) = self.job.take() {
+            job.runner.cancel();
+            self.reply(job.ticket, Err(error.clone()));
+        }
     }
 
     fn reply(&mut self, ticket: Option<Ticket>, outcome: Outcome) {

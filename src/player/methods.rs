@@ -10,8 +10,10 @@ use crate::player::board::{self, BoardCall};
 use crate::player::synth;
 use crate::value::Value;
 
+mod dry;
 mod scans;
 
+pub use dry::{DRY, LOOKS};
 pub use scans::SCANS;
 
 /// A call of the interface `bank`, arguments bound and typed.
@@ -108,6 +110,20 @@ pub enum PlayerCall {
     Unschedule(i64),
     /// `why`
     Why,
+    // ---- what would happen, what has happened: methods/dry.rs
+    /// `prepare(dry_run=True)`
+    PrepareDry,
+    /// `set_params`
+    SetParams {
+        /// An object of names and values.
+        params: Value,
+        /// Set nothing.
+        dry_run: bool,
+    },
+    /// `get_params`
+    GetParams,
+    /// `hardware_writes`
+    HardwareWrites(i64),
 }
 
 const fn arg(
@@ -222,9 +238,9 @@ pub static BANK: &[Method] = &[
         "prepare",
         Class::Job,
         Effect::Operate,
-        &[],
-        "null",
-        "Compute what follows from the parameters and send it out: IF filter bits, status memory, and the FPGA registers that differ.",
+        &[dry::DRY_RUN],
+        "null; of a dry run {plan, steps, changes: [{what, name, now, then}], warnings}",
+        "Compute what follows from the parameters and send it out: IF filter bits, status memory, and the FPGA registers that differ. A dry run sends nothing and changes nothing.",
     ),
     Method {
         cancellable: true,
@@ -401,9 +417,9 @@ pub fn table() -> Table {
 pub fn table_of(roach: bool, synth: bool) -> Table {
     let by_hand: &[Method] = if roach { &ROACH } else { &[] };
     let valon: &[Method] = if synth { &VALON } else { &[] };
-    let table =
-        Table::new(&[BANK, SCANS, by_hand, valon, builtin::METHODS]).expect("a unit test builds this table");
-    let table = table.with_interface("bank.roach").with_interface("bank.valon");
+    let table = Table::new(&[BANK, SCANS, DRY, by_hand, valon, builtin::METHODS])
+        .expect("a unit test builds this table");
+    let table = table.with_looks(LOOKS).with_interface("bank.roach").with_interface("bank.valon");
     match roach {
         true => table.with_unlisted(&ROACH_UNLISTED).with_plumbing("bank.roach", board::PLUMBING),
         false => table,
@@ -432,10 +448,8 @@ impl PlayerCall {
 
     /// Is it kept who placed this call?
     pub fn keeps_client(&self) -> bool {
-        matches!(
-            self,
-            PlayerCall::Start(_) | PlayerCall::StartIn { .. } | PlayerCall::Stop | PlayerCall::Schedule(_)
-        )
+        use PlayerCall::*;
+        matches!(self, Stop | Schedule(_)) || (self.begins_something() && *self != ReadConfigFile)
     }
 
     /// The call of a method of the table, its arguments bound and checked.
@@ -461,6 +475,7 @@ impl PlayerCall {
             "set_param" => PlayerCall::SetParam(bound.keywords().to_vec()),
             "get_param" => PlayerCall::GetParam(text("name")),
             "help_param" => PlayerCall::HelpParam(text("name")),
+            "prepare" if flag("dry_run") => PlayerCall::PrepareDry,
             "prepare" => PlayerCall::Prepare,
             "start" => PlayerCall::Start(any("starttime")),
             "stop" => PlayerCall::Stop,
@@ -492,6 +507,10 @@ impl PlayerCall {
             "scheduled" => PlayerCall::Scheduled,
             "unschedule" => PlayerCall::Unschedule(bound.int("id").unwrap_or(0)),
             "why" => PlayerCall::Why,
+            // ---- methods/dry.rs
+            "set_params" => PlayerCall::SetParams { params: any("params"), dry_run: flag("dry_run") },
+            "get_params" => PlayerCall::GetParams,
+            "hardware_writes" => PlayerCall::HardwareWrites(bound.int("limit").unwrap_or(0)),
             other => return Err(CallError::key_error(other)),
         })
     }
@@ -510,7 +529,7 @@ mod tests {
 
     #[test]
     fn every_method_of_the_table_becomes_a_call() {
-        for m in BANK.iter().chain(SCANS) {
+        for m in BANK.iter().chain(SCANS).chain(DRY) {
             let args = m.args.iter().map(|a| match a.kind {
                 Kind::Int => Value::Int(1),
                 Kind::Number => Value::Float(1.0),

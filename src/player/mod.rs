@@ -5,6 +5,7 @@
 //! timing contract; [`guard`] watches the data flow, [`proof`] is what a scan leaves beside its data, with a [`verdict`];
 //! [`board`] is the board by hand; [`methods`] is the table every face is derived from, [`keys`] that of the status keys.
 
+pub mod applied;
 pub mod bank;
 pub mod board;
 pub mod children;
@@ -22,3 +23,4 @@ pub mod schedule;
 pub mod state;
 pub mod synth;
 pub mod verdict;
+pub mod writes;

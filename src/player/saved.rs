@@ -4,6 +4,7 @@
 //! Kept in a file of the runtime directory, which does not survive a reboot: neither do the programs.
 
 use super::scan::Scan;
+use super::schedule::Schedule;
 use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,9 @@ pub struct Saved {
     pub scan: Option<SavedScan>,
     /// Data flow, not recorded.
     pub monitoring: bool,
+    /// Scans for later, and those that are over.
+    #[serde(default)]
+    pub schedule: Schedule,
 }
 
 impl Saved {

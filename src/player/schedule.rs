@@ -6,11 +6,15 @@
 //!     ▼                                        ▼
 //!  cancelled                                 failed
 //! ```
+//!
+//! The list is saved with the player's state. The next player goes on with it; a scan whose time has passed
+//! meanwhile is `missed`, never run late.
 
 use super::scan;
 use crate::api::{CallError, ErrorClass, Family};
 use crate::units::Utc;
 use crate::value::Value;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Scans that wait, at most; more are refused.
@@ -23,7 +27,8 @@ pub const PREPARE_AHEAD: Duration = Duration::from_secs(10);
 const BETWEEN: Duration = Duration::from_secs(3);
 
 /// Where a scan for later stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// Its time has not come.
     Waiting,
@@ -37,6 +42,8 @@ pub enum Fate {
     Ended(String),
     /// It never ran, for this reason.
     Failed(String),
+    /// Its time went by while no player was there to start it.
+    Missed(String),
     /// Taken back.
     Cancelled,
 }
@@ -50,21 +57,23 @@ impl Fate {
             Fate::Running(id) => ("running", Some(id)),
             Fate::Ended(verdict) => ("ended", Some(verdict)),
             Fate::Failed(why) => ("failed", Some(why)),
+            Fate::Missed(why) => ("missed", Some(why)),
             Fate::Cancelled => ("cancelled", None),
         }
     }
 
     fn is_past(&self) -> bool {
-        matches!(self, Fate::Ended(_) | Fate::Failed(_) | Fate::Cancelled)
+        matches!(self, Fate::Ended(_) | Fate::Failed(_) | Fate::Missed(_) | Fate::Cancelled)
     }
 }
 
 /// A scan for later.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
     /// Its number in this list, from 1.
     pub id: i64,
-    /// Start second.
+    /// Start second; in a file as nanoseconds since 1970.
+    #[serde(with = "nanoseconds")]
     pub start: Utc,
     /// Length of the data, s.
     pub length: f64,
@@ -101,7 +110,7 @@ impl Scheduled {
 }
 
 /// All scans for later, in order of their start, and those that are over.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     last_id: i64,
     entries: Vec<Scheduled>,
@@ -202,6 +211,31 @@ impl Schedule {
         }
     }
 
+    /// Another process goes on with it. `scan`: id and start of the scan it goes on with, if there is one, and
+    /// whether data are taken already. What was being prepared waits again; what can no longer be armed at `earliest`
+    /// was missed. Gives the ids of those.
+    pub fn resume(&mut self, scan: Option<(&str, Utc, bool)>, earliest: Utc) -> Vec<i64> {
+        let mut missed = Vec::new();
+        for entry in &mut self.entries {
+            let goes_on = scan.filter(|(_, start, _)| *start == entry.start);
+            let next = match (&entry.fate, goes_on) {
+                (Fate::Starting | Fate::Running(_), Some((id, _, true))) => Fate::Running(id.to_owned()),
+                (Fate::Starting, Some(_)) => continue,
+                (Fate::Waiting | Fate::Preparing, _) if entry.start >= earliest => Fate::Waiting,
+                (Fate::Waiting | Fate::Preparing, _) => {
+                    missed.push(entry.id);
+                    Fate::Missed("its time of arming went by while no player ran".into())
+                }
+                (Fate::Starting | Fate::Running(_), _) => {
+                    Fate::Failed("the player was restarted, and the scan could not be gone on with".into())
+                }
+                _ => continue,
+            };
+            entry.fate = next;
+        }
+        missed
+    }
+
     /// Takes one back, or all that wait for id 0; how many.
     ///
     /// # Errors
@@ -233,6 +267,20 @@ impl Schedule {
     /// For `scheduled()`.
     pub fn to_value(&self) -> Value {
         Value::List(self.entries.iter().map(Scheduled::to_value).collect())
+    }
+}
+
+/// A time as a number of nanoseconds.
+mod nanoseconds {
+    use crate::units::Utc;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(at: &Utc, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i64(at.0)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Utc, D::Error> {
+        i64::deserialize(from).map(Utc)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::proto::json;
 use crate::units::Utc;
 use crate::value::Value;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// A result longer than this is cut in the record.
@@ -36,6 +36,37 @@ pub fn entry(at: Utc, kind: &str, fields: Vec<(String, Value)>) -> String {
     map.extend(fields);
     let text = json::to_text(&Value::Map(map));
     text.unwrap_or_else(|e| format!("{{\"at\":\"{at}\",\"kind\":\"{kind}\",\"unwritable\":\"{e}\"}}")) + "\n"
+}
+
+/// Entries of one kind at the end of the record, oldest first: at most `bytes` are read, of the file put aside last
+/// and the current one. What cannot be read is left out. Blocks.
+pub fn last_of(file: &RecordFile, kind: &str, bytes: u64) -> Vec<Value> {
+    let current = end_of(&file.path, bytes);
+    let older = end_of(&numbered(&file.path, 1), bytes.saturating_sub(current.len() as u64));
+    let wanted = Value::from(kind);
+    [older, current]
+        .iter()
+        .flat_map(|part| part.split(|b| *b == b'\n'))
+        .filter_map(|line| json::read(line).ok())
+        .filter(|entry| entry.get("kind") == Some(&wanted))
+        .collect()
+}
+
+/// The last bytes of a file, from the beginning of a line; nothing if it cannot be read.
+fn end_of(path: &Path, bytes: u64) -> Vec<u8> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = fs::File::open(path)?;
+        let skipped = file.metadata()?.len().saturating_sub(bytes);
+        file.seek(io::SeekFrom::Start(skipped))?;
+        let mut end = Vec::new();
+        file.take(bytes).read_to_end(&mut end)?;
+        if skipped > 0 {
+            let line = end.iter().position(|b| *b == b'\n').map_or(end.len(), |at| at + 1);
+            end.drain(..line);
+        }
+        Ok(end)
+    };
+    read().unwrap_or_default()
 }
 
 /// A value for the record: long ones are replaced by their beginning.
@@ -92,6 +123,29 @@ mod tests {
         let back = json::read(line.trim_end().as_bytes()).expect("JSON");
         assert_eq!(back.get("id"), Some(&Value::Int(7)));
         assert_eq!(back.get("kind"), Some(&"call".into()));
+    }
+
+    #[test]
+    fn the_end_of_the_record_is_found_again_by_kind() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = RecordFile { path: dir.path().join("record.jsonl"), max_bytes: 400, keep: 2 };
+        assert_eq!(last_of(&file, "writes", 1000), Vec::<Value>::new(), "no record yet");
+        for n in 0..10 {
+            for kind in ["call", "writes"] {
+                append(&file, &entry(Utc(0), kind, vec![("n".into(), Value::Int(n))])).expect("written");
+            }
+        }
+        let numbers = |bytes| -> Vec<i64> {
+            let n = |entry: &Value| match entry.get("n") {
+                Some(Value::Int(n)) => *n,
+                other => panic!("{other:?}"),
+            };
+            last_of(&file, "writes", bytes).iter().map(n).collect()
+        };
+        let all = numbers(100_000);
+        assert!(all.len() > 5 && all.is_sorted() && all.last() == Some(&9), "{all:?}");
+        let some = numbers(200);
+        assert!(!some.is_empty() && some.len() < all.len() && all.ends_with(&some), "{some:?}");
     }
 
     #[test]

@@ -250,6 +250,66 @@ fn what_is_scheduled_does_not_hold_up_the_end() {
     world.end();
 }
 
+// ---------------------------------------------------------------------- a restart
+
+#[test]
+fn the_schedule_survives_a_restart_and_what_was_missed_is_not_run_late() {
+    let mut world = World::ready();
+    world.client = Some("10.16.96.7:4711".into());
+    let params = map(&[("observer", "Grace".into())]);
+    let mut third = later(&world, 200, 5.0);
+    if let Value::Map(members) = &mut third {
+        members.push(("params".to_owned(), params));
+    }
+    let scans = vec![later(&world, 40, 5.0), later(&world, 90, 5.0), third];
+    world.ask_ok(schedule(scans));
+    world.ask_ok(PlayerCall::Unschedule(1));
+    world.restart(site_config(), 120.0);
+    let states: Vec<_> = fates(&mut world).into_iter().map(|(state, _)| state).collect();
+    assert_eq!(states, ["cancelled", "missed", "waiting"]);
+    assert!(fates(&mut world)[1].1.contains("while no player ran"), "{:?}", fates(&mut world));
+    assert!(world.shown("last_error").contains("scheduled scans missed while no player ran: 2"));
+    world.run_for(100.0);
+    assert_eq!(fates(&mut world)[2], ("ended".to_owned(), "complete".to_owned()));
+    assert_eq!(world.status["OBSERVER"], "Grace");
+    // Ids go on where they were.
+    let next = vec![later(&world, 60, 1.0)];
+    assert_eq!(world.ask_ok(schedule(next)), Value::List(vec![Value::Int(4)]));
+    world.end();
+}
+
+#[test]
+fn a_scheduled_scan_that_runs_when_the_player_is_restarted_is_gone_on_with() {
+    let mut world = World::ready();
+    let scans = vec![later(&world, 40, 20.0)];
+    world.ask_ok(schedule(scans));
+    world.run_for(45.0);
+    assert_eq!(world.state(), "SCANNING");
+    world.restart(site_config(), 3.0);
+    assert_eq!((world.state(), fates(&mut world)[0].0.clone()), ("SCANNING", "running".to_owned()));
+    world.run_for(40.0);
+    let (state, verdict) = fates(&mut world)[0].clone();
+    assert_eq!(state, "ended");
+    assert!(verdict.starts_with("complete"), "{verdict}");
+    assert_eq!(world.ask_ok(PlayerCall::GetParam(Some("scan_length".into()))), Value::Float(20.0));
+}
+
+#[test]
+fn a_scheduled_scan_is_started_whenever_the_player_is_restarted_before() {
+    // While it waits, is prepared, waits for its arm time.
+    for seconds in [5.0, 27.0, 34.0] {
+        let mut world = World::ready();
+        let scans = vec![later(&world, 40, 5.0)];
+        world.ask_ok(schedule(scans));
+        world.run_for(seconds);
+        let before = world.state();
+        world.restart(site_config(), 0.5);
+        world.run_for(60.0);
+        let fate = fates(&mut world)[0].clone();
+        assert_eq!(fate, ("ended".to_owned(), "complete".to_owned()), "restarted in {before}");
+    }
+}
+
 // ---------------------------------------------------------------------- why
 
 #[test]

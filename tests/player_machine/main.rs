@@ -6,12 +6,14 @@
 //! - `replies`, `modes`, `scans`, `programs`, `links`: one behaviour a test;
 //! - `proof`: what a scan leaves beside its data, and the guard over the data flow;
 //! - `later`: starts for later, the schedule, raw commands, and what the player says it is doing;
+//! - `dry`: what would happen without its happening, and the list of what has happened to the hardware;
 //! - `matrix`: every fault at every step of `set_mode`, `prepare`, `start`;
 //! - `random`: any calls, facts and times in any order;
 //! - `node`: the node around the player, spoken to in bytes.
 
 mod by_hand;
 mod clock;
+mod dry;
 mod later;
 mod links;
 mod matrix;
@@ -22,5 +24,6 @@ mod proof;
 mod random;
 mod replies;
 mod scans;
+mod serial;
 mod simulated_board;
 mod world;

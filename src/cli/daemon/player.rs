@@ -79,9 +79,13 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         if settings.player.simulate { ", simulated" } else { "" }
     );
     let synth = synth_port(settings, &bank);
+    let record = node_config.desk.record.clone();
     let mut node = PlayerNode::new(node_config, player_config, dibas, bank, memory, board, clock::now());
     if let Some(synth) = synth {
         node = node.with_synth(synth);
+    }
+    if let Some(record) = record {
+        node.learn_writes(&record);
     }
     if let Some(saved) = saved {
         node.restore(&saved, clock::now());

@@ -14,6 +14,7 @@ use crate::plan::runner::Done;
 use crate::player::board::{BoardCall, News, Next, Procedure};
 use crate::player::state::{Link, State};
 use crate::player::synth::{self, SynthWork};
+use crate::player::writes::Target;
 use crate::proto::valon::Synth;
 use crate::proto::valon::order::{Answer as SynthAnswer, Order, SynthError};
 use crate::units::{Mono, Now};
@@ -48,6 +49,9 @@ enum Owner {
 pub(super) struct Running {
     id: WorkId,
     owner: Owner,
+    /// What it is, and who wants it, for the list of writes.
+    title: String,
+    client: Option<String>,
     changes: bool,
     /// It programs the FPGA: the mode's design is gone, however it ends.
     programs: bool,
@@ -68,7 +72,8 @@ impl Player {
                 "busy: {MOST_CALLS} calls are at work on the board already"
             )));
         }
-        self.begin_procedure(Owner::Client(ticket), changes, procedure, now);
+        let title = format!("{interface}.{method}");
+        self.begin_procedure(Owner::Client(ticket), title, changes, procedure, now);
         Ok(Answer::Later)
     }
 
@@ -76,7 +81,8 @@ impl Player {
     pub(super) fn set_frequency(&mut self, key: StepKey, channel: u8, mhz: f64, now: Now) {
         let synth = Synth::of(i64::from(channel)).unwrap_or(Synth::A);
         let work = Procedure::Synth(Box::new(SynthWork::frequency(synth, mhz)));
-        self.begin_procedure(Owner::Step(key), false, work, now);
+        let title = self.job_title().unwrap_or_default().to_owned();
+        self.begin_procedure(Owner::Step(key), title, false, work, now);
     }
 
     /// Gives the synthesizer what the configuration says, once the way to it is open and nothing else goes on.
@@ -91,13 +97,35 @@ impl Player {
         let entry = [("plan", Value::from("synthesizer set-up")), ("steps", Value::List(steps))];
         self.outputs.push_back(Output::Record(Value::Map(entry.map(|(k, v)| (k.to_owned(), v)).to_vec())));
         let work = Procedure::Synth(Box::new(SynthWork::set_up(orders, port)));
-        self.begin_procedure(Owner::SetUp, true, work, now);
+        self.begin_procedure(Owner::SetUp, "synthesizer set-up".into(), true, work, now);
     }
 
-    fn begin_procedure(&mut self, owner: Owner, changes: bool, procedure: Procedure, now: Now) {
+    fn begin_procedure(
+        &mut self,
+        owner: Owner,
+        title: String,
+        changes: bool,
+        procedure: Procedure,
+        now: Now,
+    ) {
         self.last_work += 1;
         let id = WorkId(self.last_work);
-        self.procedures.push(Running { id, owner, changes, programs: false, procedure, waits: Waits::Reply });
+        let client = match owner {
+            Owner::Client(ticket) => self.client_of(ticket),
+            Owner::Step(_) => self.job_client(),
+            Owner::SetUp => None,
+        };
+        let waits = Waits::Reply;
+        self.procedures.push(Running {
+            id,
+            owner,
+            title,
+            client,
+            changes,
+            programs: false,
+            procedure,
+            waits,
+        });
         self.tell_procedure(self.procedures.len() - 1, News::Begin, now);
     }
 
@@ -116,6 +144,8 @@ impl Player {
     }
 
     pub(super) fn synth_answered(&mut self, id: WorkId, result: Result<SynthAnswer, SynthError>, now: Now) {
+        let ended = result.as_ref().map(|_| ()).map_err(SynthError::to_string);
+        self.writes.ended_as(FpgaKey::Work(id), ended);
         if let Some(at) = self.procedures.iter().position(|c| c.id == id) {
             self.tell_procedure(at, News::Synth(result), now);
         }
@@ -168,9 +198,17 @@ impl Player {
         let (waits, order) = match call.procedure.next(news, now.mono) {
             Ok(Next::Ask(op)) => {
                 call.programs |= matches!(op, FpgaOp::Program { .. });
+                self.applied.touched(&op);
+                let target = Target::of(&op).or_else(|| Target::raw(&op).filter(|_| call.changes));
+                if let Some(target) = target {
+                    self.writes.begin(FpgaKey::Work(id), target, &call.title, call.client.clone(), now.utc);
+                }
                 (Waits::Reply, Some(Output::Fpga { key: FpgaKey::Work(id), op }))
             }
             Ok(Next::Synth(order)) => {
+                if let Some(target) = Target::of_synth(&order) {
+                    self.writes.begin(FpgaKey::Work(id), target, &call.title, call.client.clone(), now.utc);
+                }
                 let local = self.bank.synth.as_ref().is_some_and(|s| s.where_ == SynthAt::Local);
                 let out = match local {
                     true => Output::Synth { id, order: order.clone() },
@@ -193,6 +231,7 @@ impl Player {
 
     fn end_procedure(&mut self, at: usize, outcome: Outcome, now: Now) {
         let call = self.procedures.remove(at);
+        self.record_writes();
         if call.programs && self.mode.is_some() {
             self.stale = true;
             self.note_error("the FPGA was programmed by hand: call set_mode again before a scan".into(), now);
@@ -203,7 +242,10 @@ impl Player {
             (Owner::Step(key), Err(e)) => {
                 self.step_done(key, Done::Fpga(Err(FpgaError::Invalid(e.message))), now)
             }
-            (Owner::Step(key), Ok(_)) => self.step_done(key, Done::Other(Ok(())), now),
+            (Owner::Step(key), Ok(locked)) => {
+                self.unlocked = locked.as_str().map(str::to_owned);
+                self.step_done(key, Done::Other(Ok(())), now)
+            }
             (Owner::SetUp, Ok(Value::List(failures))) if failures.is_empty() => {
                 log::info!("{}: the synthesizer is set up", self.bank.name);
             }

@@ -121,8 +121,12 @@ impl Player {
             PlayerCall::SetCovMode(n) => self.set_cov_mode(ticket, n),
             PlayerCall::Schedule(scans) => self.schedule(ticket, &scans, now),
             PlayerCall::Scheduled => now_is(self.schedule.to_value()),
-            PlayerCall::Unschedule(id) => self.unschedule(id),
+            PlayerCall::Unschedule(id) => self.unschedule(ticket, id),
             PlayerCall::Why => now_is(Value::Map(self.why(now))),
+            PlayerCall::PrepareDry => self.prepare_dry(ticket, now),
+            PlayerCall::SetParams { params, dry_run } => self.set_params(ticket, params, dry_run, now),
+            PlayerCall::GetParams => self.get_params(),
+            PlayerCall::HardwareWrites(limit) => self.hardware_writes(limit),
             PlayerCall::ReadConfigFile => {
                 self.outputs.push_back(Output::ReadConfig { ticket });
                 Ok(Answer::Later)
@@ -130,7 +134,7 @@ impl Player {
         }
     }
 
-    fn changed(&mut self, change: Change) {
+    pub(super) fn changed(&mut self, change: Change) {
         self.changes.push(change);
         self.unsaved = true;
     }

@@ -1,10 +1,12 @@
 //! The job: one plan at a time, its orders passed on, its end turned into a state and an answer.
 
+use super::dry::parameters_of;
 use super::messages::{FpgaKey, Output, StatusKey, StatusOrder, StepKey, Ticket};
 use super::{ActiveMode, Player, scans};
 use crate::api::{CallError, ErrorClass, Family};
 use crate::plan::runner::{Done, Failure, Order, Runner};
 use crate::plan::{Child, Plan, Step};
+use crate::player::applied::Applied;
 use crate::player::compile;
 use crate::player::state::State;
 use crate::units::Now;
@@ -44,6 +46,8 @@ pub(super) struct Job {
     pub(super) runner: Runner,
     pub(super) kind: Kind,
     pub(super) ticket: Option<Ticket>,
+    /// Who stands behind it, if known.
+    pub(super) client: Option<String>,
 }
 
 impl Player {
@@ -56,7 +60,11 @@ impl Player {
         self.save();
         self.outputs.push_back(Output::Record(plan.to_value()));
         let runner = Runner::start(plan, now);
-        self.job = Some(Job { serial: self.serial, runner, kind, ticket });
+        let client = match ticket {
+            Some(ticket) => self.client_of(ticket),
+            None => self.schedule.at_work().and_then(|entry| entry.client.clone()),
+        };
+        self.job = Some(Job { serial: self.serial, runner, kind, ticket, client });
     }
 
     /// Ends the running plan because the board is not what it was.
@@ -88,6 +96,7 @@ impl Player {
                 break;
             }
         }
+        self.end_orphaned_helper();
         self.close_proof_when_due(now);
         self.set_up_synth(now);
         self.save();
@@ -106,7 +115,10 @@ impl Player {
         }
         let key = StepKey { serial, id };
         match order {
-            Order::Fpga(op) => self.outputs.push_back(Output::Fpga { key: FpgaKey::Plan(key), op }),
+            Order::Fpga(op) => {
+                self.plan_writes(key, &op, now);
+                self.outputs.push_back(Output::Fpga { key: FpgaKey::Plan(key), op });
+            }
             Order::ReadStatus(name) => self.read_status(StatusKey::Plan(key), &[&name]),
             Order::Other(step) => self.carry_out(key, step, now),
         }
@@ -120,6 +132,7 @@ impl Player {
             Step::SynthFrequency { channel, mhz } => {
                 self.set_frequency(key, channel, mhz, now);
             }
+            Step::Run { command, within } => self.run_helper(key, &command, within, now),
             Step::StartChild(child) => self.slot(child).start(key, now),
             Step::StopChild(child) => self.slot(child).stop(key, now),
             Step::Command { child, line } => {
@@ -132,6 +145,7 @@ impl Player {
 
     pub(super) fn finish_job(&mut self, now: Now) {
         let Some(job) = self.job.take() else { return };
+        self.record_writes();
         for warning in job.runner.warnings() {
             log::warn!("{}: {warning}", job.runner.plan().title);
         }
@@ -139,11 +153,12 @@ impl Player {
         let outcome = job.runner.outcome().cloned().unwrap_or(Ok(()));
         let (scheduled, went_well) = (Self::is_scheduled(&job), outcome.is_ok());
         if let Kind::SetMode(_) = job.kind {
-            self.registers.clear();
+            self.applied = Applied::default();
             self.asked.clear();
         }
-        if outcome.is_ok() {
-            self.keep_registers(job.runner.plan());
+        match &outcome {
+            Ok(()) => self.keep_applied(&job),
+            Err(_) => self.applied.doubt(job.runner.plan()),
         }
         match (job.kind, outcome) {
             (Kind::SetMode(active), Ok(())) => {
@@ -189,6 +204,20 @@ impl Player {
         }
         if scheduled {
             self.scheduled_job_done(went_well, now);
+        }
+    }
+
+    /// A plan has done what it says.
+    fn keep_applied(&mut self, job: &Job) {
+        self.applied.keep(job.runner.plan());
+        let prepared = match &job.kind {
+            Kind::SetMode(active) if active.engine.fpga().conduct.prepare_when_set => Some(&active.defaults),
+            _ => None,
+        };
+        if let Some(parameters) = prepared {
+            self.applied.parameters = Some(parameters.clone());
+        } else if let (Kind::Prepare, Some(active)) = (&job.kind, &self.mode) {
+            self.applied.parameters = Some(parameters_of(&active.engine));
         }
     }
 

@@ -6,6 +6,7 @@ use super::jobs::{Job, Kind};
 use super::messages::{StatusKey, StatusOrder, Ticket};
 use crate::api::{CallError, ErrorClass, Family};
 use crate::plan::{Plan, Step};
+use crate::player::saved::Change;
 use crate::player::scan;
 use crate::player::schedule::{Fate, PREPARE_AHEAD, Scheduled};
 use crate::player::state::State;
@@ -40,6 +41,7 @@ impl Player {
         let begun = self.begin_start(Some(ticket), &scan::civil_value(start), true, now);
         if begun.is_ok() {
             self.asked.insert("scan_length".into());
+            self.changed(Change::Parameter("scan_length".into(), Value::Float(dur_secs)));
         } else if let Some(active) = &mut self.mode {
             // Refused: nothing has changed. The old value was accepted once.
             let _ = active.engine.set_param("scan_length", &Value::Float(before));
@@ -79,12 +81,20 @@ impl Player {
             active.engine.help_param(Some(name))?;
         }
         self.schedule = next;
-        now_is(ids.into_iter().map(Value::Int).collect::<Vec<_>>())
+        self.unsaved = true;
+        let ids = ids.into_iter().map(Value::Int).collect::<Vec<_>>();
+        self.reply_saved(Some(ticket), Ok(ids.into()));
+        Ok(Answer::Later)
     }
 
-    pub(super) fn unschedule(&mut self, id: i64) -> CallResult {
+    pub(super) fn unschedule(&mut self, ticket: Ticket, id: i64) -> CallResult {
         match self.schedule.cancel(id) {
-            Ok(n) => now_is(Value::verdict(true, format!("{n} scheduled scans cancelled."))),
+            Ok(n) => {
+                self.unsaved = true;
+                let answer = Value::verdict(true, format!("{n} scheduled scans cancelled."));
+                self.reply_saved(Some(ticket), Ok(answer));
+                Ok(Answer::Later)
+            }
             Err(why) => now_is(Value::verdict(false, why)),
         }
     }
@@ -135,14 +145,15 @@ impl Player {
         if set != Value::Bool(true) {
             return Err(CallError::exception(format!("its parameters were refused: {set}")));
         }
-        self.asked.extend(pairs.into_iter().map(|(name, _)| name));
+        self.asked.extend(pairs.iter().map(|(name, _)| name.clone()));
+        pairs.into_iter().for_each(|(name, value)| self.changed(Change::Parameter(name, value)));
         if let Some(n) = next.scan_number {
             self.scan_number = n;
             let text = n.to_string();
             let keys = vec![("SCANNUM".to_owned(), text.clone()), ("SCAN".to_owned(), text)];
             self.order_status(StatusKey::Quiet, StatusOrder::Put(keys));
         }
-        self.schedule.set(next.id, Fate::Preparing);
+        self.set_fate(next.id, Fate::Preparing);
         self.begin_prepare(None, now).map(|_| ())
     }
 
@@ -153,9 +164,9 @@ impl Player {
             return;
         }
         if let State::Scanning(_) = self.state {
-            self.schedule.set(entry.id, Fate::Running(self.open_scan_id().unwrap_or_default()));
+            self.set_fate(entry.id, Fate::Running(self.open_scan_id().unwrap_or_default()));
         } else if went_well && entry.fate == Fate::Preparing {
-            self.schedule.set(entry.id, Fate::Starting);
+            self.set_fate(entry.id, Fate::Starting);
             match self.begin_start(None, &scan::civil_value(entry.start), true, now) {
                 Ok(Answer::Later) => {}
                 Ok(Answer::Now(refused)) => self.schedule_failed(entry.id, refused.to_string(), now),
@@ -167,9 +178,21 @@ impl Player {
         }
     }
 
+    /// The scan that was to be prepared cannot be: the next one is not to wait for it.
+    pub(super) fn scheduled_prepare_refused(&mut self, error: CallError, now: Now) {
+        if let Some(id) = self.schedule.at_work().map(|entry| entry.id) {
+            self.schedule_failed(id, error.message, now);
+        }
+    }
+
+    fn set_fate(&mut self, id: i64, fate: Fate) {
+        self.schedule.set(id, fate);
+        self.unsaved = true;
+    }
+
     fn schedule_failed(&mut self, id: i64, why: String, now: Now) {
         self.note_error(format!("scheduled scan {id}: {why}"), now);
-        self.schedule.set(id, Fate::Failed(why));
+        self.set_fate(id, Fate::Failed(why));
         self.outputs.push_back(super::Output::Changed);
     }
 

@@ -128,6 +128,8 @@ pub enum Input {
         /// How it ended.
         exit: Exit,
     },
+    /// The helper program ended, or could not be started for this reason.
+    HelperEnded(Result<Exit, String>),
     /// The FPGA link came or went.
     Link(Link),
     /// Addresses of hosts that were asked for.
@@ -229,8 +231,14 @@ pub enum Output {
         /// The signal.
         signal: ChildSignal,
     },
+    /// Run a helper program, and say with [`Input::HelperEnded`] how it ended.
+    RunHelper(Program),
+    /// Kill it.
+    KillHelper,
     /// For the append-only record: this plan is about to run.
     Record(Value),
+    /// For the record: these hardware writes have ended.
+    Written(Value),
     /// Re-read the configuration file, say so with [`Input::Reloaded`], and answer the call.
     ReadConfig {
         /// The call.

@@ -2,6 +2,7 @@
 //! before the first hardware step.
 
 use super::calls::{Answer, CallResult, no_backend, now_is};
+use super::dry::parameters_of;
 use super::jobs::Kind;
 use super::messages::Ticket;
 use super::{ActiveMode, Player};
@@ -66,6 +67,7 @@ impl Player {
         self.mode = None;
         self.changes = Changes::default();
         self.stale = false;
+        self.unlocked = None;
         self.next_watchdog = None;
         self.run(Kind::SetMode(Box::new(active)), plan, Some(ticket), State::SettingMode(name), now);
         Ok(Answer::Later)
@@ -105,7 +107,8 @@ impl Player {
             ..self.plan_site(&resolve)
         };
         let plan = compile::set_mode(&plan_site, &mode, engine.fpga(), prepared)?;
-        Ok((ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone() }, plan))
+        let defaults = parameters_of(&engine);
+        Ok((ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone(), defaults }, plan))
     }
 
     pub(super) fn plan_site<'a>(&'a self, resolve: &'a dyn Fn(&str) -> Option<Ipv4Addr>) -> Site<'a> {
@@ -205,12 +208,12 @@ impl Player {
         let Some(active) = &self.mode else { return now_is(Value::Null) };
         self.refuse_while_scanning(phase, false)?;
         self.require_link(true)?;
-        let steps = match phase {
-            "reset" => &active.mode.reset_phase,
-            "arm" => &active.mode.arm_phase,
-            _ => &active.mode.postarm_phase,
+        let resolve = |host: &str| self.address_of(host);
+        let plan = match phase {
+            "reset" => compile::manual(active.engine.fpga(), phase, &active.mode.reset_phase),
+            "arm" => compile::arm_by_hand(&self.plan_site(&resolve), &active.mode, active.engine.fpga()),
+            _ => compile::manual(active.engine.fpga(), phase, &active.mode.postarm_phase),
         };
-        let plan = compile::manual(active.engine.fpga(), phase, steps);
         let state = if self.state == State::Monitoring { State::Monitoring } else { State::Operating(phase) };
         self.run(Kind::Manual, plan, Some(ticket), state, now);
         Ok(Answer::Later)

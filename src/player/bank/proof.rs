@@ -4,15 +4,13 @@ use super::describe::describe_scan;
 use super::messages::{Output, StatusAnswer, StatusKey};
 use super::{Player, scans};
 use crate::daq::output::base_name;
-use crate::fpga::FpgaOp;
-use crate::plan::{Plan, Step};
 use crate::player::config::{DaqKind, PlayerConfig};
 use crate::player::guard::{self, FlowGuard, OnAlarm};
 use crate::player::proof::{End, NOT_VERIFIED, Proof};
 use crate::player::scan::Scan;
 use crate::player::state::State;
 use crate::player::verdict::{Ending, Verdict};
-use crate::units::{Mono, Now};
+use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -42,6 +40,18 @@ pub(super) struct Closing {
     end: End,
     /// The keys have been read once since the end.
     answered: bool,
+}
+
+impl Closing {
+    /// Id of the scan.
+    pub(super) fn scan_id(&self) -> String {
+        self.proof.id.clone()
+    }
+
+    /// Its start second.
+    pub(super) fn start(&self) -> Utc {
+        self.scan.start
+    }
 }
 
 impl Player {
@@ -106,8 +116,9 @@ impl Player {
             ("version".to_owned(), text(env!("CARGO_PKG_VERSION"))),
         ];
         let conduct = &active.engine.fpga().conduct;
-        let program =
-            self.config.program(crate::plan::Child::Daq, &active.mode, conduct).path.display().to_string();
+        let daq = crate::plan::Child::Daq;
+        let own = active.engine.command_line(daq);
+        let program = self.config.program(daq, &active.mode, conduct, own).path.display().to_string();
         vec![
             ("bank".into(), text(&self.bank.name)),
             ("scan_number".into(), Value::Int(self.scan_number)),
@@ -128,7 +139,9 @@ impl Player {
             ("parameters".into(), Value::Map(parameters.collect())),
             (
                 "registers".into(),
-                Value::Map(self.registers.iter().map(|(k, v)| (k.clone(), v.clone())).collect()),
+                Value::Map(
+                    self.applied.registers.iter().map(|(k, v)| (k.clone(), v.text.as_str().into())).collect(),
+                ),
             ),
         ]
     }
@@ -282,6 +295,7 @@ impl Player {
         }
         let file = closing.proof.ended(&closing.scan, &closing.end, &verdict);
         self.schedule.ended(&closing.proof.id, verdict.to_string());
+        self.unsaved = true;
         self.show_last_scan(&verdict.to_string());
         self.last_verdict = Some(verdict);
         self.outputs.extend(file.map(Output::WriteProof));
@@ -297,23 +311,6 @@ impl Player {
             members.push(("verdict".into(), verdict.into()));
         }
         self.last_scan = Some(shown);
-    }
-
-    // ------------------------------------------------------------------ what was done for it
-
-    /// Registers as the plans left them; every write was read back.
-    pub(super) fn keep_registers(&mut self, plan: &Plan) {
-        for step in plan.phases.iter().flat_map(|phase| &phase.steps) {
-            match step {
-                Step::SetRegister { register, value } => {
-                    self.registers.insert(register.clone(), format!("0x{value:08x}").into());
-                }
-                Step::Fpga(FpgaOp::Write { register, data, .. }) => {
-                    self.registers.insert(register.clone(), content(data).into());
-                }
-                _ => {}
-            }
-        }
     }
 }
 
@@ -333,17 +330,6 @@ fn place(
         format!("{bank}_{}_{}", proof.number, compact(scan))
     };
     (directory.unwrap_or_else(|| config.data_root.clone()), base)
-}
-
-/// A word as a number; more by its sum.
-fn content(data: &[u8]) -> String {
-    match <[u8; 4]>::try_from(data) {
-        Ok(word) => format!("0x{:08x}", u32::from_be_bytes(word)),
-        Err(_) => {
-            let sum: String = Sha256::digest(data).iter().map(|b| format!("{b:02x}")).collect();
-            format!("{} bytes, sha256 {sum}", data.len())
-        }
-    }
 }
 
 /// `20261121T023525Z`

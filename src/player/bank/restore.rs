@@ -1,5 +1,6 @@
 //! After a restart: the mode, the programs and the scan of the process before us.
 
+use super::dry::parameters_of;
 use super::jobs::Kind;
 use super::messages::{Output, Ticket};
 use super::{ActiveMode, Player};
@@ -8,7 +9,7 @@ use crate::plan::Child;
 use crate::player::compile;
 use crate::player::engine::{self, Engine};
 use crate::player::saved::{Change, Saved, SavedScan};
-use crate::player::scan::Scan;
+use crate::player::scan::{self, Scan};
 use crate::player::state::State;
 use crate::units::Now;
 use std::time::Duration;
@@ -30,7 +31,8 @@ pub struct Adopted {
 impl Player {
     /// What is to be known again if this process ends now.
     pub fn saved(&self) -> Saved {
-        let scan = self.state.scan().map(SavedScan::of);
+        let now_on = || (self.state.scan().map(SavedScan::of), self.state == State::Monitoring);
+        let (scan, monitoring) = self.handed_over.clone().unwrap_or_else(now_on);
         let mut frequencies: Vec<(String, f64)> =
             self.frequencies.iter().map(|(m, f)| (m.clone(), *f)).collect();
         frequencies.sort_by(|a, b| a.0.cmp(&b.0));
@@ -42,7 +44,8 @@ impl Player {
             changes: self.changes.clone(),
             scan_number: self.scan_number,
             scan,
-            monitoring: self.state == State::Monitoring,
+            monitoring,
+            schedule: self.schedule.clone(),
         }
     }
 
@@ -86,6 +89,7 @@ impl Player {
         self.scan_number = saved.scan_number;
         self.frequencies = saved.frequencies.iter().cloned().collect();
         self.last_program = saved.last_program.clone();
+        self.schedule = saved.schedule.clone();
         for a in adopted {
             log::info!("{}: the {} (pid {}) still runs and is taken over", self.bank.name, a.child, a.pid);
             self.slot(a.child).adopt(a.pid, a.since);
@@ -106,7 +110,26 @@ impl Player {
             }
             None => self.stop_what_runs("no mode was set", adopted, now),
         }
+        self.resume_schedule(now);
         self.settle(now);
+    }
+
+    /// Scans for later whose time has passed were missed; one that runs or is being started is gone on with.
+    fn resume_schedule(&mut self, now: Now) {
+        let id =
+            self.open_scan_id().or_else(|| self.closing.as_ref().map(|c| c.scan_id())).unwrap_or_default();
+        let running = matches!(self.state, State::Scanning(_)) || self.closing.is_some();
+        let start =
+            self.state.scan().map(|scan| scan.start).or_else(|| self.closing.as_ref().map(|c| c.start()));
+        let scan = start.map(|start| (id.as_str(), start, running));
+        let delay = self.mode.as_ref().map_or(Duration::ZERO, |m| m.mode.needed_arm_delay);
+        let missed = self.schedule.resume(scan, scan::earliest(now.utc, delay));
+        if !missed.is_empty() {
+            let missed: Vec<String> = missed.iter().map(i64::to_string).collect();
+            let text = format!("scheduled scans missed while no player ran: {}", missed.join(", "));
+            self.note_error(text, now);
+        }
+        self.unsaved = true;
     }
 
     fn restored_mode(&self, name: &str, saved: &Saved) -> Result<ActiveMode, String> {
@@ -122,6 +145,7 @@ impl Player {
         };
         let frequency = self.frequencies.get(name).copied();
         let mut engine = Engine::new(&self.bank, &mode, frequency, &site).map_err(|e| e.message)?;
+        let defaults = parameters_of(&engine);
         for change in saved.changes.iter() {
             let outcome = match change {
                 Change::Parameter(key, value) => engine.set_param(key, value),
@@ -135,7 +159,7 @@ impl Player {
                 log::warn!("{name}: {change:?} was not taken again: {}", error.message);
             }
         }
-        Ok(ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone() })
+        Ok(ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone(), defaults })
     }
 
     fn restore_activity(&mut self, saved: &Saved, now: Now) {

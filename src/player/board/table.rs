@@ -26,31 +26,42 @@ fn not_offered(method: &str, instead: &str) -> CallError {
     CallError::exception(format!("{method} is not part of this version; {instead}"))
 }
 
+impl Entry {
+    /// A method of an interface. What may change something has this `effect`; a job of the board can be cancelled.
+    pub const fn of(
+        interface: &'static str,
+        effect: Effect,
+        (name, args): (&'static str, &'static [Arg]),
+        class: Class,
+        (reply, doc): (&'static str, &'static str),
+        procedure: fn(&Bound) -> Result<Procedure, CallError>,
+    ) -> Entry {
+        let effect = if matches!(class, Class::Read) { Effect::Query } else { effect };
+        let method = Method {
+            interface,
+            name,
+            doc,
+            args,
+            keywords: None,
+            reply,
+            class,
+            effect,
+            cancellable: matches!(class, Class::Job),
+            urgent: false,
+            since: "0.1.0",
+        };
+        Entry { method, procedure }
+    }
+}
+
 const fn entry(
-    (name, args): (&'static str, &'static [Arg]),
+    call: (&'static str, &'static [Arg]),
     class: Class,
     reply: &'static str,
     doc: &'static str,
     procedure: fn(&Bound) -> Result<Procedure, CallError>,
 ) -> Entry {
-    let effect = match class {
-        Class::Read => Effect::Query,
-        Class::Write | Class::Job => Effect::Dangerous,
-    };
-    let method = Method {
-        interface: "bank.roach",
-        name,
-        doc,
-        args,
-        keywords: None,
-        reply,
-        class,
-        effect,
-        cancellable: matches!(class, Class::Job),
-        urgent: false,
-        since: "0.1.0",
-    };
-    Entry { method, procedure }
+    Entry::of("bank.roach", Effect::Dangerous, call, class, (reply, doc), procedure)
 }
 
 const fn need(name: &'static str, kind: Kind, unit: &'static str, doc: &'static str) -> Arg {

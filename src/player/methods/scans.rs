@@ -53,7 +53,7 @@ pub static SCANS: &[Method] = &[
             "Objects {start: [y,m,d,h,m,s], length: s, params: {name: value}, scan_number: n}; the last two may be absent.",
         )],
         "list of ids",
-        "Scans for later: each is prepared with its parameters about ten seconds before it must be armed, and started, whether its client is still there or not. All are accepted or none; they may not overlap. A restart of the player forgets them.",
+        "Scans for later: each is prepared with its parameters about ten seconds before it must be armed, and started, whether its client is still there or not. All are accepted or none; they may not overlap. A restart of the player does not forget them: those whose time passes while no player runs are missed, never run late.",
     ),
     method(
         "scheduled",

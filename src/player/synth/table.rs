@@ -2,7 +2,7 @@
 
 use super::SynthWork;
 use crate::api::bind::Bound;
-use crate::api::{Arg, CallError, Class, Effect, ErrorClass, Family, Kind, Method};
+use crate::api::{Arg, CallError, Class, Effect, ErrorClass, Family, Kind};
 use crate::player::board::{BoardCall, Entry, Procedure};
 use crate::proto::valon::Synth;
 use crate::proto::valon::order::Order;
@@ -20,30 +20,13 @@ const fn arg(
 }
 
 const fn entry(
-    (name, args): (&'static str, &'static [Arg]),
+    call: (&'static str, &'static [Arg]),
     class: Class,
     reply: &'static str,
     doc: &'static str,
     procedure: fn(&Bound) -> Result<Procedure, CallError>,
 ) -> Entry {
-    let effect = match class {
-        Class::Read => Effect::Query,
-        Class::Write | Class::Job => Effect::Operate,
-    };
-    let method = Method {
-        interface: "bank.valon",
-        name,
-        doc,
-        args,
-        keywords: None,
-        reply,
-        class,
-        effect,
-        cancellable: false,
-        urgent: false,
-        since: "0.1.0",
-    };
-    Entry { method, procedure }
+    Entry::of("bank.valon", Effect::Operate, call, class, (reply, doc), procedure)
 }
 
 const SYNTH: Arg = arg("synth", Kind::Any, "", None, "0: synthesizer A, 8: synthesizer B.");

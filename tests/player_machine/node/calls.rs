@@ -4,6 +4,7 @@ use super::house::*;
 use appliance::api::{CallError, Outcome};
 use appliance::node::access::Access;
 use appliance::node::player::{Done, Job, work};
+use appliance::player::methods;
 use appliance::reactor::{ConnId, Event};
 use appliance::value::Value;
 
@@ -34,7 +35,10 @@ fn every_interface_lists_its_methods() {
         }
     };
     let bank = list("bank");
-    assert_eq!(bank.len(), appliance::player::methods::BANK.len() + appliance::player::methods::SCANS.len());
+    assert_eq!(
+        bank.len(),
+        [methods::BANK, methods::SCANS, methods::DRY].iter().map(|m| m.len()).sum::<usize>()
+    );
     assert!(bank.iter().all(|m| matches!(m, Value::List(pair) if pair.len() == 2)));
     assert_eq!(list("bank.roach"), vec![]);
     assert_eq!(list("bank.valon"), vec![]);
@@ -196,6 +200,9 @@ fn ports_and_addresses_decide_who_may_change_anything() {
     for (port, from, may_write) in table {
         let client = house.connect(port, from).expect("may connect");
         assert_eq!(house.ask(client, "get_mode", &[]), Ok(Value::Null));
+        // A dry run changes nothing: whoever may read may ask.
+        assert!(!denied(house.ask(client, "prepare", &[true.into()])), "{from}");
+        assert_eq!(denied(house.ask(client, "prepare", &[])), !may_write, "{from}");
         for method in ["set_scan_number", "stop"] {
             let args = if method == "stop" { vec![] } else { vec![7.into()] };
             assert_eq!(denied(house.ask(client, method, &args)), !may_write, "{from} {method}");
