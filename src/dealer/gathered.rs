@@ -19,6 +19,11 @@ impl Gathered {
         Gathered { wanted: players.to_vec(), answers: BTreeMap::new() }
     }
 
+    /// Waits for these, too.
+    pub fn want(&mut self, players: &[Index]) {
+        self.wanted.extend(players.iter().filter(|p| !self.answers.contains_key(p)));
+    }
+
     /// An answer. The first one counts.
     pub fn take(&mut self, player: Index, answer: Answer) {
         if self.wanted.contains(&player) {

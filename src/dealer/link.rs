@@ -11,7 +11,7 @@
 //! or repeating what was not sent. Not here: sockets (`node::dealer`), deadlines of asks (`role`).
 
 use super::messages::{AskId, Kind, Lane, LinkEvent, RemoteMethod};
-use crate::api::{Call, Outcome};
+use crate::api::{Call, Outcome, builtin};
 use crate::proto::rpc_frame::Hello;
 use crate::session::client::{Client, ClientOutput};
 use crate::session::rpc_client::RpcClient;
@@ -392,6 +392,15 @@ impl PlayerLink {
         self.looking_since = None;
         let methods = self.methods.clone();
         self.out.push_back(LinkOutput::Event(LinkEvent::Up { kind, methods }));
+        if self.protocol == Protocol::Binary {
+            let call = Call {
+                interface: builtin::INTERFACE.into(),
+                method: builtin::SUBSCRIBE.into(),
+                args: vec!["player_state".into()],
+                kwargs: Vec::new(),
+            };
+            self.wires[WireId::Look as usize].queue.push_back((Purpose::Nobody, call, SILENT));
+        }
         self.watch(kind, now);
     }
 
@@ -426,6 +435,9 @@ impl PlayerLink {
                             self.feed(now);
                         }
                     }
+                    ClientOutput::Event { topic, body, .. } if topic == "player_state" => {
+                        self.out.push_back(LinkOutput::Event(LinkEvent::State(body)));
+                    }
                     ClientOutput::Open | ClientOutput::Event { .. } => {}
                     ClientOutput::Close(why) => {
                         self.part(&why, now);
@@ -440,7 +452,11 @@ impl PlayerLink {
     fn answered(&mut self, purpose: Purpose, outcome: Outcome, now: Now) {
         match purpose {
             Purpose::Nobody => {}
-            Purpose::Ask(id) => self.out.push_back(LinkOutput::Event(LinkEvent::Reply { id, outcome })),
+            Purpose::Ask(id) => {
+                self.out.push_back(LinkOutput::Event(LinkEvent::Reply { id, outcome }));
+                // What it did may have changed what it is.
+                self.next_look = now.mono;
+            }
             Purpose::Learn(interface) => self.learned(interface, outcome, now),
             Purpose::Look(asked) => self.looked(asked, outcome, now),
         }

@@ -8,7 +8,8 @@
 //!
 //! Players arm themselves before the same 1 PPS; that they do is all the synchronism there is. A player of ours shows in
 //! its state that it has accepted; one of the reference answers only when it has armed, so that it can be stopped only
-//! then. A player whose link is lost on the way is stopped when it comes back with this scan.
+//! then. A player whose link is lost on the way is stopped when it comes back with this scan. A scan that is not of this
+//! start is never stopped: a player that has not answered is stopped only when it shows, or says, that it has taken it.
 
 use super::answer::{Answer, Failure, complaint, succeeded};
 use super::gathered::Gathered;
@@ -87,6 +88,9 @@ impl Start {
         if let Some(text) = self.missing_master(view) {
             return refuse(Ok(self.nobody(view, &text)));
         }
+        if let Some(result) = self.running_already(view) {
+            return refuse(Ok(result));
+        }
         let mut actions = Vec::new();
         if view.rules.health != HealthGate::Off {
             let ill = health::complaints(&self.players, view);
@@ -113,6 +117,21 @@ impl Start {
                 )
             })
         })
+    }
+
+    /// A scan goes on, or is about to begin: nothing is sent, so that it is not disturbed.
+    fn running_already(&self, view: &View<'_>) -> Option<Value> {
+        let runs = |p: &Index| matches!(view.roster.seat(*p).state_name(), Some("STARTING" | "SCANNING"));
+        let running: Vec<Index> = self.players.iter().copied().filter(runs).collect();
+        if running.is_empty() {
+            return None;
+        }
+        let others = format!("not started: {} is scanning already", view.roster.names(&running).join(", "));
+        let one = |p: &Index| {
+            let text = if running.contains(p) { "Scan already started." } else { others.as_str() };
+            (view.roster.name(*p).to_owned(), Value::verdict(false, text))
+        };
+        Some(Value::Map(self.players.iter().map(one).collect()))
     }
 
     /// The same entry for everybody: nothing was sent.
@@ -205,11 +224,18 @@ impl Start {
 
     fn armed(&mut self, player: Index, answer: &Answer, view: &View<'_>) -> Vec<Action> {
         self.arms.take(player, answer.clone());
-        if !succeeded(answer) && self.phase == Phase::Arm {
-            let name = view.roster.name(player);
-            return self.roll_back(format!("{name}: {}", complaint(name, answer)), view);
+        match self.phase {
+            Phase::Arm if !succeeded(answer) => {
+                let name = view.roster.name(player);
+                self.roll_back(format!("{name}: {}", complaint(name, answer)), view)
+            }
+            Phase::RollBack { .. } => {
+                let mut actions = if succeeded(answer) { self.stop(&[player]) } else { Vec::new() };
+                actions.extend(self.look(view));
+                actions
+            }
+            _ => self.look(view),
         }
-        self.look(view)
     }
 
     /// What the answers there are come to.
@@ -237,19 +263,28 @@ impl Start {
         self.roll_back(format!("{names}: the start was not accepted 1.5 s before the second"), view)
     }
 
-    /// Stops everybody who may have started. Players of ours at once; the others as soon as they have answered.
+    /// Stops everybody who has this start. Those who have not said yet are stopped when they do.
     fn roll_back(&mut self, why: String, view: &View<'_>) -> Vec<Action> {
         self.phase = Phase::RollBack { why };
-        let may_run: Vec<Index> =
-            self.players.iter().copied().filter(|p| self.arms.of(*p).is_none_or(succeeded)).collect();
-        self.stops = Gathered::from(&may_run);
-        let mut actions = ask_all(&may_run, STOP, &bank("stop", Vec::new()), Lane::Write, STOP_WITHIN);
         let start = self.start.to_string();
+        let has_it = |p: &Index| match self.arms.of(*p) {
+            Some(answer) => succeeded(answer),
+            None => scan_start(*p, view) == Some(start.as_str()),
+        };
+        let running: Vec<Index> = self.players.iter().copied().filter(has_it).collect();
+        let mut actions = self.stop(&running);
         let unknown = self.players.iter().filter(|p| !matches!(self.arms.of(**p), Some(Ok(_))));
         actions.extend(unknown.map(|p| Action::Orphan { player: *p, start: start.clone() }));
         let more = self.look(view);
         actions.extend(more);
         actions
+    }
+
+    /// Each once.
+    fn stop(&mut self, players: &[Index]) -> Vec<Action> {
+        let new: Vec<Index> = players.iter().copied().filter(|p| !self.stops.players().contains(p)).collect();
+        self.stops.want(&new);
+        ask_all(&new, STOP, &bank("stop", Vec::new()), Lane::Write, STOP_WITHIN)
     }
 
     fn rolled_back(&mut self, why: &str, view: &View<'_>) -> Vec<Action> {
@@ -370,6 +405,11 @@ impl Procedure for Start {
             }
             Event::Cancel if self.phase == Phase::Arm => {
                 self.roll_back("cancelled by the client".into(), view)
+            }
+            // It shows now that it has this start.
+            Event::State(player) if matches!(self.phase, Phase::RollBack { .. }) => {
+                let mine = scan_start(player, view) == Some(self.start.to_string().as_str());
+                if mine && self.arms.of(player).is_none() { self.stop(&[player]) } else { Vec::new() }
             }
             Event::Wake | Event::State(_) | Event::Cancel => Vec::new(),
         }
