@@ -115,6 +115,8 @@ pub struct World {
     pub locked: bool,
     /// The one on a serial line of the host.
     pub synth: Option<SerialSynth>,
+    /// What the player saves gets to its file.
+    pub saving: bool,
     /// What a read of a par file gives; `None`: it never comes.
     pub par_file: Option<Result<String, String>>,
     pub registers: BTreeMap<String, Vec<u8>>,
@@ -215,6 +217,7 @@ impl World {
             net_takes: None,
             gpu_takes: Duration::ZERO,
             locked: true,
+            saving: true,
             hung: None,
             saved: None,
             run: 0,
@@ -569,7 +572,9 @@ impl World {
             }
             Output::Save(saved) => {
                 self.saved = Some(*saved);
-                self.later(STATUS_TAKES, Fact::Input(Input::Saved));
+                if self.saving {
+                    self.later(STATUS_TAKES, Fact::Input(Input::Saved));
+                }
             }
             Output::CloseInput { .. } | Output::Changed | Output::Record(_) => {}
             Output::ReadParFile { path } => {
@@ -635,7 +640,7 @@ impl World {
     }
 
     fn fpga(&mut self, key: FpgaKey, op: FpgaOp) {
-        self.log.push(format!("fpga: {op:?}"));
+        self.log.push(format!("fpga: {}", in_words(&op)));
         self.check_arm(&op);
         match self.board {
             Board::Gone => {
@@ -787,6 +792,16 @@ impl World {
         if let Some(pid) = self.alive.get(name(child)).copied() {
             self.later(EXIT_TAKES, Fact::Exit(child, pid, exit));
         }
+    }
+}
+
+/// Tables of a megabyte are not written out.
+fn in_words(op: &FpgaOp) -> String {
+    match op {
+        FpgaOp::Write { register, data, .. } if data.len() > 64 => {
+            format!("Write of {} bytes to {register}", data.len())
+        }
+        other => format!("{other:?}"),
     }
 }
 

@@ -7,9 +7,12 @@ use appliance::player::config::{DaqProgram, PlayerConfig};
 use appliance::player::methods::PlayerCall;
 use appliance::player::state::Link;
 use appliance::value::Value;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 const LOOPBACK: &str = include_str!("../../../config/dibas.loopback.conf");
+static DIBAS: LazyLock<Dibas> =
+    LazyLock::new(|| Dibas::load(LOOPBACK, "loopback").expect("the example is good"));
 const GPU_TAKES: Duration = Duration::from_secs(1);
 const NET_TAKES: Duration = Duration::from_millis(500);
 
@@ -91,7 +94,7 @@ fn simulated_config() -> PlayerConfig {
 impl Family {
     /// A player without a mode, its board connected if it has one that answers.
     pub fn world(&self) -> World {
-        let dibas = Dibas::load(LOOPBACK, "loopback").expect("the example is good");
+        let dibas = DIBAS.clone();
         let mut bank = dibas.bank(self.bank).expect("it is in the example").clone();
         if self.roach == Roach::Unreachable {
             bank.has_roach = true;

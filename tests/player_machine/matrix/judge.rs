@@ -50,6 +50,7 @@ impl Judge<'_> {
             return world.end();
         }
         if self.was(Fault::HandOver) {
+            world.run_for(3.0);
             assert!(world.finished, "it does not go");
             assert_eq!(world.unanswered(), Vec::<u64>::new(), "nobody may wait for a process that is gone");
             world.succeed();

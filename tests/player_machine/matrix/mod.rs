@@ -12,6 +12,9 @@ mod faults;
 mod judge;
 mod procedures;
 
+use appliance::player::bank::Input;
+use appliance::player::methods::PlayerCall;
+use appliance::value::Value;
 use families::{FAMILIES, Family};
 use faults::{ALL, Fault, OF_THE_ISSUE};
 use judge::Judge;
@@ -176,4 +179,53 @@ fn every_fault_at_every_step_of_inco() {
 #[test]
 fn every_fault_at_every_step_of_codd() {
     matrix(&["CODD master", "CODD slave", "CODD slave with a board of its own"]);
+}
+
+/// The board of another bank sends its data.
+#[test]
+fn the_scan_of_a_slave_does_not_end_with_the_link_to_its_own_board() {
+    let family = FAMILIES.iter().find(|f| f.roach == families::Roach::Unreachable).expect("there is one");
+    let mut world = family.ready();
+    world.ask_ok(PlayerCall::Start(Value::Null));
+    world.run_for(10.0);
+    assert_eq!(world.state(), "READY");
+    let last = world.shown("last_scan");
+    assert!(last.contains("complete") && !last.contains("ROACH"), "{last}");
+}
+
+/// Whoever is still waiting hears it from the process that goes, and hears what is true.
+#[test]
+fn every_open_call_is_answered_when_the_player_is_replaced() {
+    let family = FAMILIES.iter().find(|f| f.folds).expect("there is one");
+    let mut world = family.ready();
+    world.par_file = None;
+    let waiting = world.call(PlayerCall::Prepare);
+    world.tell(Input::HandOver);
+    let error = world.answer(waiting).expect_err("it was not prepared");
+    assert_eq!(error.message, "the player is being restarted; ask again");
+
+    for (input, outcome) in [(Input::HandOver, true), (Input::Shutdown, false)] {
+        let mut world = family.ready();
+        world.saving = false;
+        let start = world.call(PlayerCall::Start(Value::Null));
+        while world.state() != "SCANNING" {
+            assert!(world.step());
+        }
+        assert!(world.is_open(start), "the state is on its way to the file");
+        world.tell(input);
+        assert_eq!(world.answer(start).is_ok(), outcome, "the scan goes on, or it does not");
+    }
+}
+
+/// A site's programs take one command a second.
+#[test]
+fn a_stop_that_waits_for_its_turn_is_given_before_the_player_is_replaced() {
+    let mut world = FAMILIES[0].ready();
+    world.ask_ok(PlayerCall::Monitor);
+    world.ask_ok(PlayerCall::Stop);
+    world.tell(Input::HandOver);
+    assert!(!world.finished && !world.ordered("DAQ program: stop"));
+    world.run_for(2.0);
+    assert!(world.finished);
+    assert_eq!(world.status["DAQSTATE"], "stopped");
 }
