@@ -9,6 +9,7 @@
 //! Time passes only in [`World::step`], to the next thing due; a minute of scan costs some hundred steps.
 
 use crate::serial::SerialSynth;
+use crate::wire::Wire;
 use appliance::api::{CallError, Outcome};
 use appliance::config::dibas::{Bank, Dibas, SynthAt};
 use appliance::fpga::{FpgaError, FpgaOp, FpgaReply};
@@ -113,6 +114,8 @@ pub struct World {
     pub gpu_takes: Duration,
     /// Is the synthesizer behind the board locked?
     pub locked: bool,
+    /// The board behind its KATCP server, in place of the one in this file.
+    pub wire: Option<Wire>,
     /// The one on a serial line of the host.
     pub synth: Option<SerialSynth>,
     /// What the player saves gets to its file.
@@ -212,6 +215,7 @@ impl World {
         let serial = bank.synth.as_ref().is_some_and(|s| s.where_ == SynthAt::Local);
         World {
             made_of: (config.clone(), dibas.clone(), bank.clone()),
+            wire: None,
             synth: serial.then(SerialSynth::new),
             player: Player::new(config, dibas, bank, hosts_awaited, now),
             net_takes: None,
@@ -339,7 +343,8 @@ impl World {
         let wall = due.utc.map(|t| Mono(self.now.mono.0 + t.nanos_since(self.now.utc).max(0) as u64));
         let fact = self.facts.iter().map(|(at, ..)| *at).min();
         let synth = self.synth.as_ref().and_then(SerialSynth::deadline);
-        [due.mono, wall, fact, synth].into_iter().flatten().min()
+        let wire = self.wire.as_ref().and_then(|wire| wire.deadline(self.now));
+        [due.mono, wall, fact, synth, wire].into_iter().flatten().min()
     }
 
     /// Moves to the next thing due. `false`: nothing will ever happen.
@@ -385,6 +390,9 @@ impl World {
     pub fn tick(&mut self) {
         if let Some(synth) = &mut self.synth {
             synth.tick(self.now);
+        }
+        if let Some(wire) = &mut self.wire {
+            wire.tick(self.now);
         }
         self.settle();
         self.player.tick(self.now);
@@ -449,6 +457,10 @@ impl World {
     /// The link drops; what is on its way is answered by the back end.
     pub fn drop_link(&mut self) {
         self.board = Board::Gone;
+        if let Some(wire) = &mut self.wire {
+            wire.pull_out(self.now);
+            return self.settle();
+        }
         let mut lost = Vec::new();
         self.facts.retain_mut(|(_, _, fact)| match fact {
             Fact::Input(Input::Fpga { key, .. }) => {
@@ -489,15 +501,52 @@ impl World {
         self.finished = false;
         self.player.restore(&saved, &adopted, self.now);
         self.settle();
-        if self.board != Board::Gone {
-            self.tell(Input::Link(Link::Up));
+        match &mut self.wire {
+            Some(wire) => wire.restart(self.now),
+            None if self.board != Board::Gone => self.tell(Input::Link(Link::Up)),
+            None => {}
         }
     }
 
     /// The link is open again.
     pub fn link_back(&mut self) {
         self.board = Board::Good;
-        self.tell(Input::Link(Link::Up));
+        match &mut self.wire {
+            // It connects by itself.
+            Some(wire) => wire.plug_in(),
+            None => self.tell(Input::Link(Link::Up)),
+        }
+    }
+
+    /// The board answers `fail` to the next request.
+    pub fn board_fails(&mut self) {
+        match &mut self.wire {
+            Some(wire) => wire.fail_next(),
+            None => self.board = Board::FailsOnce,
+        }
+    }
+
+    /// The board leaves the next request without an answer.
+    pub fn board_hangs(&mut self) {
+        match &mut self.wire {
+            Some(wire) => wire.mute(),
+            None => self.board = Board::SilentOnce,
+        }
+    }
+
+    /// The board is restarted: it has lost its design.
+    pub fn restart_board(&mut self) {
+        match &mut self.wire {
+            Some(wire) => {
+                wire.power_cycle(self.now);
+                self.settle();
+            }
+            None => {
+                self.drop_link();
+                self.programmed = None;
+                self.link_back();
+            }
+        }
     }
 
     /// Board, programs and status memory work again.
@@ -507,6 +556,9 @@ impl World {
         self.status_fails = false;
         self.board_takes = BOARD_TAKES;
         self.locked = true;
+        if let Some(wire) = &mut self.wire {
+            wire.lock(None);
+        }
         if let Some(synth) = &mut self.synth {
             synth.repair();
         }
@@ -533,7 +585,8 @@ impl World {
                 assert!(!self.finished || is_harmless(&output), "an order after the end: {output:?}");
                 self.carry_out(output);
             }
-            let inputs = self.synth.as_mut().map(|synth| synth.pump(self.now)).unwrap_or_default();
+            let mut inputs = self.synth.as_mut().map(|synth| synth.pump(self.now)).unwrap_or_default();
+            inputs.extend(self.wire.as_mut().map(|wire| wire.pump(self.now)).unwrap_or_default());
             if inputs.is_empty() {
                 break;
             }
@@ -642,6 +695,9 @@ impl World {
     fn fpga(&mut self, key: FpgaKey, op: FpgaOp) {
         self.log.push(format!("fpga: {}", in_words(&op)));
         self.check_arm(&op);
+        if let Some(wire) = &mut self.wire {
+            return wire.submit(key, op, self.now);
+        }
         match self.board {
             Board::Gone => {
                 let result = Err(not_connected());

@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 
 /// Of the cases that are not run whole, one in so many is run.
 const ONE_IN: u64 = 12;
+/// Of those that are run whole, when the board is behind its server: a request is many steps there.
+const OVER_KATCP_ONE_IN: u64 = 4;
 /// Of all cases, one in so many is followed by a whole scan.
 const SCAN_ONE_IN: u64 = 5;
 /// Pairs of faults per family and procedure.
@@ -81,7 +83,9 @@ fn cases_of(family: &'static Family) -> Vec<Case> {
             ALL.into_iter().enumerate().filter(|(_, fault)| fault.suits(family)).collect();
         for (at, (f, fault)) in points.iter().flat_map(|at| faults.iter().map(move |f| (*at, *f))) {
             let dice = dice([name, p as u64, at as u64, f as u64]);
-            let wanted = procedure.whole && OF_THE_ISSUE.contains(&fault);
+            let every = if family.wire { OVER_KATCP_ONE_IN } else { 1 };
+            let wanted =
+                procedure.whole && OF_THE_ISSUE.contains(&fault) && (dice >> 16).is_multiple_of(every);
             if wanted || family.whole || dice.is_multiple_of(ONE_IN) {
                 let scan_after = (dice >> 8).is_multiple_of(SCAN_ONE_IN);
                 cases.push(Case { family, procedure, strikes: vec![(at, fault)], scan_after });
@@ -177,8 +181,48 @@ fn every_fault_at_every_step_of_inco() {
 }
 
 #[test]
+fn faults_at_steps_over_katcp() {
+    matrix(&["HBW over KATCP", "INCO over KATCP", "CODD master over KATCP"]);
+}
+
+#[test]
 fn every_fault_at_every_step_of_codd() {
     matrix(&["CODD master", "CODD slave", "CODD slave with a board of its own"]);
+}
+
+/// The scans keep their seconds by the clock as it is then. The first may be missed, and says so; the second never is.
+#[test]
+fn scheduled_scans_outlive_a_clock_that_is_set_at_any_step() {
+    let family = &FAMILIES[0];
+    let procedure = PROCEDURES.iter().find(|p| p.name == "two scheduled scans").expect("in the table");
+    let points = steps_of(family, procedure);
+    let mut missed = 0;
+    for (at, step) in points.iter().flat_map(|at| [(*at, 3.0), (*at, -3.0)]) {
+        let mut world = (procedure.world)(family);
+        let began = procedure.begin(&mut world, family);
+        let mut steps = 0;
+        while !procedure.is_over(&mut world, &began) {
+            if steps == at {
+                world.set_clock(step);
+            }
+            assert!(procedure.step(&mut world));
+            steps += 1;
+        }
+        let Value::List(all) = world.ask_ok(PlayerCall::Scheduled) else { panic!("a list") };
+        let shown = |n: usize, key: &str| all[n].get(key).map(Value::to_string).expect("a member");
+        for n in [0, 1] {
+            let (state, result) = (shown(n, "state"), shown(n, "result"));
+            let said = result == "complete" || result.contains("the clock was set by");
+            let complete = state == "ended" && said;
+            let late = state == "failed"
+                && ["was the clock set?", "arm time", "time of arming", "too late"]
+                    .iter()
+                    .any(|w| result.contains(w));
+            assert!(complete || late, "set by {step} s at step {at}: scan {n} is {state}: {result}");
+            missed += usize::from(late);
+        }
+    }
+    assert!(missed < points.len() / 2, "{missed} scans missed in {} runs", 2 * points.len());
 }
 
 /// The board of another bank sends its data.
