@@ -3,7 +3,7 @@
 
 use appliance::reactor::{
     self, Address, App, ChildSignal, CloseReason, ConnId, ConnectOptions, EXIT_FORCED, Effect, Effects,
-    Event, Exit, Options, Program, Request, Stream, Tag, TimerKey, When,
+    Event, Exit, JobName, Options, Program, Request, Stream, Tag, TimerKey, When,
 };
 use appliance::sys::clock;
 use appliance::units::Now;
@@ -60,7 +60,7 @@ fn seen(event: &Event<'_, u32>) -> Seen {
         Event::ChildLine { stream, line, .. } => Seen::Line(*stream, String::from_utf8_lossy(line).into()),
         Event::ChildInputClosed { .. } => Seen::InputClosed,
         Event::ChildExited { exit, .. } => Seen::ChildExited(*exit),
-        Event::Done(result) => Seen::Done(result.clone().map_err(|lost| lost.why)),
+        Event::Done(result) => Seen::Done(result.clone().map_err(|lost| lost.to_string())),
         Event::Signal(Request::Stop { count }) => Seen::Stop(*count),
         Event::Signal(Request::Reload) => Seen::Reload,
         Event::Signal(Request::Dump) => Seen::Dump,
@@ -86,6 +86,9 @@ impl App for Probe {
     fn handle(&mut self, event: Event<'_, u32>, now: Now, fx: &mut Effects<u32>) {
         let _ = self.report.send(seen(&event));
         (self.react)(&event, now, fx);
+    }
+    fn name_of(job: &u32) -> JobName {
+        JobName { kind: "sum", of: job.to_string() }
     }
     fn work(job: u32) -> u32 {
         assert_ne!(job, 13, "thirteen is unlucky");
@@ -576,7 +579,7 @@ fn workers_answer_in_order_and_survive_a_panic() {
     let done = |e| if let Seen::Done(result) = e { Some(result) } else { None };
     assert_eq!(app.wait(done), Ok(2));
     let error = app.wait(done).expect_err("it panics");
-    assert!(error.contains("thirteen is unlucky"), "{error}");
+    assert!(error.starts_with("sum (13): ") && error.contains("thirteen is unlucky"), "{error}");
     assert_eq!(app.wait(done), Ok(6));
 }
 

@@ -112,6 +112,8 @@ pub struct Player {
     last_saved: Option<Saved>,
     /// What went on when the next process was given it: scan, and data without a scan.
     handed_over: Option<(Option<SavedScan>, bool)>,
+    /// The next process is to take over as soon as the programs have their commands.
+    leaving: bool,
     /// States on their way to the file, and replies that wait for them.
     saves: usize,
     after_save: Vec<(Ticket, Outcome)>,
@@ -181,6 +183,7 @@ impl Player {
             unsaved: false,
             last_saved: None,
             handed_over: None,
+            leaving: false,
             saves: 0,
             after_save: Vec::new(),
             procedures: Vec::new(),
@@ -402,8 +405,17 @@ impl Player {
         // Calls on their way may still set a parameter: what is saved then is to have the scan, too.
         self.handed_over = Some((self.state.scan().map(SavedScan::of), self.state == State::Monitoring));
         self.state = State::ShuttingDown;
+        self.leaving = true;
         self.outputs.push_back(Output::Changed);
-        self.outputs.push_back(Output::Finished);
+    }
+
+    /// Leaves to the next process when the programs have been told what they were to be told: a `stop` that waits
+    /// for its turn would be lost, and data recorded that nobody asked for.
+    fn leave_when_told(&mut self) {
+        if self.leaving && self.daq.is_told_all() && self.writer.is_told_all() {
+            self.leaving = false;
+            self.outputs.push_back(Output::Finished);
+        }
     }
 
     /// Answers whoever waits for a job, a procedure, an address or a file: it will not come any more.

@@ -100,6 +100,7 @@ impl Player {
         self.close_proof_when_due(now);
         self.set_up_synth(now);
         self.save();
+        self.leave_when_told();
     }
 
     pub(super) fn pass_job_order(&mut self, now: Now) -> bool {
