@@ -14,6 +14,7 @@
 //! ```
 
 mod board_calls;
+mod buffers;
 mod calls;
 mod commands;
 mod describe;
@@ -32,6 +33,7 @@ mod why;
 pub use restore::Adopted;
 
 pub use board_calls::MOST_CALLS;
+pub use buffers::{BuffersKey, BuffersOrder};
 pub use messages::{
     Deadlines, FpgaKey, Input, Output, StatusAnswer, StatusKey, StatusOrder, StepKey, Ticket, WorkId,
 };
@@ -122,6 +124,8 @@ pub struct Player {
     last_verdict: Option<Verdict>,
     open: Option<Open>,
     closing: Option<Closing>,
+    /// Orders about data buffers that are not answered yet.
+    buffers: Vec<buffers::Waiting>,
     outputs: VecDeque<Output>,
 }
 
@@ -177,6 +181,7 @@ impl Player {
             last_verdict: None,
             open: None,
             closing: None,
+            buffers: Vec::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -199,6 +204,7 @@ impl Player {
             Input::ParFile { path, text } => self.par_file_read(&path, text, now),
             Input::Clock(quality) => self.clock.heard(quality, now.mono),
             Input::Caller { ticket, client } => self.caller = Some((ticket, client)),
+            Input::Buffers { key, result } => self.buffers_answered(key, result, now),
             Input::Space(free) => self.space_measured(free),
             Input::ProofWritten { id, result } => self.proof_written(&id, result, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
@@ -224,6 +230,7 @@ impl Player {
             self.hosts_known(Vec::new(), now);
         }
         self.par_file_overdue(now);
+        self.buffers_overdue(now);
         self.wake_procedures(now);
         self.watchdog(now);
         self.watch_daq_stop(now);
@@ -248,6 +255,7 @@ impl Player {
             self.scan_end(),
             self.after_stop.map(|(next, _)| next),
             self.procedures_deadline(),
+            self.buffers_deadline(),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
             self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {
@@ -339,6 +347,7 @@ impl Player {
             self.reply(waiting.ticket, Err(shutting_down()));
         }
         self.end_calls(None, &shutting_down(), now);
+        self.end_looks(&shutting_down());
         if let Some(mut job) = self.job.take() {
             job.runner.cancel();
             self.reply(job.ticket, Err(shutting_down()));
@@ -359,6 +368,7 @@ impl Player {
         if let Some(job) = self.job.take() {
             self.reply(job.ticket, Err(CallError::exception("the player is being restarted; ask again")));
         }
+        self.end_looks(&shutting_down());
         log::info!("{}: programs and scan are left to the next player", self.bank.name);
         self.save();
         self.state = State::ShuttingDown;

@@ -10,8 +10,10 @@ use crate::player::board::{self, BoardCall};
 use crate::player::synth;
 use crate::value::Value;
 
+mod memory;
 mod scans;
 
+pub use memory::MEMORY;
 pub use scans::SCANS;
 
 /// A call of the interface `bank`, arguments bound and typed.
@@ -108,6 +110,13 @@ pub enum PlayerCall {
     Unschedule(i64),
     /// `why`
     Why,
+    // ---- shared memory: methods/memory.rs
+    /// `check_shared_memory`
+    CheckSharedMemory,
+    /// `clear_shared_memory`
+    ClearSharedMemory,
+    /// `reformat_data_buffers`
+    ReformatDataBuffers(Value),
 }
 
 const fn arg(
@@ -401,8 +410,8 @@ pub fn table() -> Table {
 pub fn table_of(roach: bool, synth: bool) -> Table {
     let by_hand: &[Method] = if roach { &ROACH } else { &[] };
     let valon: &[Method] = if synth { &VALON } else { &[] };
-    let table =
-        Table::new(&[BANK, SCANS, by_hand, valon, builtin::METHODS]).expect("a unit test builds this table");
+    let table = Table::new(&[BANK, SCANS, MEMORY, by_hand, valon, builtin::METHODS])
+        .expect("a unit test builds this table");
     let table = table.with_interface("bank.roach").with_interface("bank.valon");
     match roach {
         true => table.with_unlisted(&ROACH_UNLISTED).with_plumbing("bank.roach", board::PLUMBING),
@@ -426,6 +435,7 @@ impl PlayerCall {
                 | ArmRoach
                 | DisarmRoach
                 | ReadConfigFile
+                | ReformatDataBuffers(_)
                 | Board(_)
         )
     }
@@ -492,6 +502,9 @@ impl PlayerCall {
             "scheduled" => PlayerCall::Scheduled,
             "unschedule" => PlayerCall::Unschedule(bound.int("id").unwrap_or(0)),
             "why" => PlayerCall::Why,
+            "check_shared_memory" => PlayerCall::CheckSharedMemory,
+            "clear_shared_memory" => PlayerCall::ClearSharedMemory,
+            "reformat_data_buffers" => PlayerCall::ReformatDataBuffers(any("mode")),
             other => return Err(CallError::key_error(other)),
         })
     }
@@ -510,7 +523,7 @@ mod tests {
 
     #[test]
     fn every_method_of_the_table_becomes_a_call() {
-        for m in BANK.iter().chain(SCANS) {
+        for m in BANK.iter().chain(SCANS).chain(MEMORY) {
             let args = m.args.iter().map(|a| match a.kind {
                 Kind::Int => Value::Int(1),
                 Kind::Number => Value::Float(1.0),

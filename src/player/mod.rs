@@ -20,5 +20,6 @@ pub mod saved;
 pub mod scan;
 pub mod schedule;
 pub mod state;
+pub mod surroundings;
 pub mod synth;
 pub mod verdict;

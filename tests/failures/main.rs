@@ -14,3 +14,4 @@ mod processes;
 mod programs;
 mod refusals;
 mod rig;
+mod surroundings;

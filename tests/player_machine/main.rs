@@ -5,11 +5,13 @@
 //! - `clock`: the wall clock, kept or not, and set at the wrong moment;
 //! - `replies`, `modes`, `scans`, `programs`, `links`: one behaviour a test;
 //! - `proof`: what a scan leaves beside its data, and the guard over the data flow;
+//! - `buffers`: data buffers made before programs start, and the methods around shared memory;
 //! - `later`: starts for later, the schedule, raw commands, and what the player says it is doing;
 //! - `matrix`: every fault at every step of `set_mode`, `prepare`, `start`;
 //! - `random`: any calls, facts and times in any order;
 //! - `node`: the node around the player, spoken to in bytes.
 
+mod buffers;
 mod by_hand;
 mod clock;
 mod later;

@@ -259,6 +259,10 @@ impl PlayerNode {
                 let job = Job::Role(work::Job::WriteProof(file));
                 fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
             }
+            Output::Buffers { key, order } => {
+                let job = Job::Role(work::Job::Buffers { key, order: Box::new(order) });
+                fx.push(Effect::Work { worker: work::BUFFER_MAKER, job });
+            }
             Output::MeasureSpace { directory } => {
                 let job = Job::Role(work::Job::MeasureSpace { directory });
                 fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
@@ -325,6 +329,7 @@ impl PlayerNode {
             work::Done::ProofWritten { id, result } => {
                 self.player.handle(Input::ProofWritten { id, result }, now);
             }
+            work::Done::Buffers { key, result } => self.player.handle(Input::Buffers { key, result }, now),
             work::Done::SpaceMeasured(free) => self.player.handle(Input::Space(free), now),
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
             work::Done::Saved { error } => {
@@ -584,6 +589,7 @@ fn lane(output: &Output) -> Option<usize> {
         | Output::CloseInput { .. }
         | Output::Signal { .. } => true,
         Output::Status { order, .. } => !matches!(order, StatusOrder::Read(_)),
+        Output::Buffers { order, .. } => !order.look_only,
         _ => false,
     };
     hardware.then_some(BANK_LANE)

@@ -123,6 +123,9 @@ impl Player {
             PlayerCall::Scheduled => now_is(self.schedule.to_value()),
             PlayerCall::Unschedule(id) => self.unschedule(id),
             PlayerCall::Why => now_is(Value::Map(self.why(now))),
+            PlayerCall::CheckSharedMemory => self.check_shared_memory(ticket, now),
+            PlayerCall::ClearSharedMemory => self.clear_shared_memory(ticket),
+            PlayerCall::ReformatDataBuffers(mode) => self.reformat_data_buffers(ticket, &mode, now),
             PlayerCall::ReadConfigFile => {
                 self.outputs.push_back(Output::ReadConfig { ticket });
                 Ok(Answer::Later)
