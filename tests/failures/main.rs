@@ -10,6 +10,7 @@ mod ends;
 mod kills;
 mod memory;
 mod peers;
+mod preflight;
 mod processes;
 mod programs;
 mod refusals;
