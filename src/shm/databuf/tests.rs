@@ -11,7 +11,7 @@ struct House(Vec<u32>, tempfile::TempDir);
 
 impl House {
     fn new(n: u32) -> House {
-        let first = 0x5C00_0000 | (std::process::id() & 0xffff) << 8 | n << 4;
+        let first = 0x6C00_0000 | (std::process::id() & 0xffff) << 8 | n << 4;
         House((first..first + 8).collect(), tempfile::tempdir().expect("a directory"))
     }
 
