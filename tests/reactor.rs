@@ -185,7 +185,7 @@ fn shell(script: &str) -> Effect<u32> {
         args: vec!["-c".into(), script.into()],
         env: vec![("GREETING".into(), "hello".into())],
         die_with_parent: true,
-        detached: false,
+        ..Program::default()
     };
     Effect::Spawn { tag: Tag(9), program }
 }
@@ -558,8 +558,7 @@ fn a_child_that_closes_its_input_is_told_and_a_missing_program_too() {
         Event::ChildInputClosed { .. } => {
             fx.push(shell("true"));
             let path = PathBuf::from("/nonexistent/program");
-            let program =
-                Program { path, args: vec![], env: vec![], die_with_parent: false, detached: false };
+            let program = Program { path, ..Program::default() };
             fx.push(Effect::Spawn { tag: Tag(10), program });
             fx.push(Effect::SignalChild { tag: Tag(9), signal: ChildSignal::Term });
         }

@@ -4,8 +4,10 @@
 //! are errors, with line and column; nothing falls back to a default because of a typo.
 
 mod archon;
+mod programs;
 
 pub use archon::{Archon, Hook, OnExit, StartMode, Timeouts};
+pub use programs::{BufferFamily, BufferKind, BufferLayout, BufferSize, DataBuffers, ProgramStart};
 
 use super::cidr::Cidr;
 use super::suggest;
@@ -143,6 +145,12 @@ pub struct Player {
     pub guard: Guard,
     /// Less free space than this where the data go is an alarm during a scan, GB; 0: not looked at.
     pub disk_free_min_gb: f64,
+    /// Who makes the data buffers of the site's programs.
+    pub data_buffers: DataBuffers,
+    /// Data buffers of programs beside those of VEGAS and GUPPI, or in their place.
+    pub data_buffer_layouts: Vec<BufferLayout>,
+    /// What programs are given when they start, by their file names.
+    pub program: BTreeMap<String, ProgramStart>,
 }
 
 impl Default for Player {
@@ -167,6 +175,9 @@ impl Default for Player {
             require_clock: true,
             guard: Guard::Warn,
             disk_free_min_gb: 1.0,
+            data_buffers: DataBuffers::Auto,
+            data_buffer_layouts: Vec::new(),
+            program: BTreeMap::new(),
         }
     }
 }
@@ -295,6 +306,7 @@ const TEXT_KEYS: &[&str] = &[
     "player.daq",
     "player.guard",
     "player.fpga",
+    "player.data_buffers",
     "archon.config",
     "archon.limits",
     "archon.start_mode",
@@ -336,6 +348,7 @@ fn check(s: &Settings) -> Result<(), String> {
     if s.player.rate_divisor == 0 {
         return Err("player.rate_divisor = 0: must be at least 1".into());
     }
+    programs::check(&s.player.program, &s.player.data_buffer_layouts)?;
     archon::check(&s.archon)?;
     let ports = std::iter::once(&s.listen.json).filter(|p| !p.is_empty()).chain(&s.listen.rpc);
     for port in ports {
@@ -407,7 +420,11 @@ mod tests {
         let text = include_str!("../../config/appliance.toml");
         let code =
             |source: &'static str| source.split("#[cfg(test)]").next().expect("the code before the tests");
-        let sources = [include_str!("settings.rs"), include_str!("settings/archon.rs")];
+        let sources = [
+            include_str!("settings.rs"),
+            include_str!("settings/archon.rs"),
+            include_str!("settings/programs.rs"),
+        ];
         for line in sources.into_iter().flat_map(|source| code(source).lines()) {
             if let Some(field) = line.trim().strip_prefix("pub ")
                 && let Some((name, _)) = field.split_once(": ")
@@ -486,6 +503,13 @@ mod tests {
             "listen.json=here",
             "role=king",
             "player.rate_divisor=many",
+            "player.data_buffers=remove",
+            "player.data_buffer_layouts=[{program='x',family='guppi',buffers=[]}]",
+            "player.data_buffer_layouts=[{program='x',family='guppi',buffers=[{blocks=0,block_kib=1}]}]",
+            "player.program.x.cpus=[9000]",
+            "player.program.x.dir=data",
+            "player.program.x.cpu=[1]",
+            "player.program={'/bin/x'={cpus=[1]}}",
             "archon.upload_depth=0",
             "archon.upload_depth=65",
             "archon.status_interval_s=11",

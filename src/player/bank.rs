@@ -14,6 +14,7 @@
 //! ```
 
 mod board_calls;
+mod buffers;
 mod calls;
 mod commands;
 mod describe;
@@ -35,6 +36,7 @@ mod writes;
 pub use restore::Adopted;
 
 pub use board_calls::MOST_CALLS;
+pub use buffers::{BuffersKey, BuffersOrder};
 pub use messages::{
     Deadlines, FpgaKey, Input, Output, StatusAnswer, StatusKey, StatusOrder, StepKey, Ticket, WorkId,
 };
@@ -139,6 +141,8 @@ pub struct Player {
     last_verdict: Option<Verdict>,
     open: Option<Open>,
     closing: Option<Closing>,
+    /// Orders about data buffers that are not answered yet.
+    buffers: Vec<buffers::Waiting>,
     outputs: VecDeque<Output>,
 }
 
@@ -200,6 +204,7 @@ impl Player {
             last_verdict: None,
             open: None,
             closing: None,
+            buffers: Vec::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -224,6 +229,7 @@ impl Player {
             }
             Input::Clock(quality) => self.clock.heard(quality, now.mono),
             Input::Caller { ticket, client } => self.caller = Some((ticket, client)),
+            Input::Buffers { key, result } => self.buffers_answered(key, result, now),
             Input::Space(free) => self.space_measured(free),
             Input::ProofWritten { id, result } => self.proof_written(&id, result, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
@@ -260,6 +266,7 @@ impl Player {
         }
         self.par_file_overdue(now);
         self.dry_runs_overdue(now);
+        self.buffers_overdue(now);
         self.wake_procedures(now);
         self.watchdog(now);
         self.watch_daq_stop(now);
@@ -286,6 +293,7 @@ impl Player {
             self.after_stop.map(|(next, _)| next),
             self.procedures_deadline(),
             self.dry_runs_deadline(),
+            self.buffers_deadline(),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
             self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {
@@ -372,6 +380,7 @@ impl Player {
             return;
         }
         self.refuse_dry_runs();
+        self.end_looks(&shutting_down());
         self.answer_open_calls(&shutting_down(), now);
         // Their scan has begun, and ends now: "started" would be true and misleading.
         let ended = CallError::exception("the scan had started, but the player is shutting down and ends it");
@@ -393,6 +402,7 @@ impl Player {
         }
         self.answer_open_calls(&CallError::exception("the player is being restarted; ask again"), now);
         self.refuse_dry_runs();
+        self.end_looks(&shutting_down());
         log::info!("{}: programs and scan are left to the next player", self.bank.name);
         self.close_proof(now);
         self.save();

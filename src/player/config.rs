@@ -1,6 +1,7 @@
 //! What a player needs to know that is neither bank nor mode.
 
 use super::guard::OnAlarm;
+use super::surroundings::Surroundings;
 use crate::config::dibas::Mode;
 use crate::plan::Child;
 use crate::player::engine::{CommandLine, Conduct};
@@ -121,6 +122,8 @@ pub struct PlayerConfig {
     pub daq: DaqProgram,
     /// Environment given to every child (`HASHPIPE_KEYFILE`, ...).
     pub env: Vec<(String, String)>,
+    /// What the programs find when they start.
+    pub surroundings: Surroundings,
     /// What is asked of a scan.
     pub scan: ScanRules,
 }
@@ -148,7 +151,8 @@ impl PlayerConfig {
                 (path.clone(), of_family(args, conduct), false)
             }
         };
-        Program { path, args, env: self.env.clone(), die_with_parent, detached: false }
+        let env = self.env.clone();
+        self.surroundings.around(Program { path, args, env, die_with_parent, ..Program::default() })
     }
 }
 
@@ -179,6 +183,7 @@ mod tests {
             status_memory: String::new(),
             daq,
             env: Vec::new(),
+            surroundings: Surroundings::default(),
             scan: ScanRules::default(),
         }
     }

@@ -11,9 +11,11 @@ use crate::player::synth;
 use crate::value::Value;
 
 mod dry;
+mod memory;
 mod scans;
 
 pub use dry::{DRY, LOOKS};
+pub use memory::MEMORY;
 pub use scans::SCANS;
 
 /// A call of the interface `bank`, arguments bound and typed.
@@ -124,6 +126,13 @@ pub enum PlayerCall {
     GetParams,
     /// `hardware_writes`
     HardwareWrites(i64),
+    // ---- shared memory: methods/memory.rs
+    /// `check_shared_memory`
+    CheckSharedMemory,
+    /// `clear_shared_memory`
+    ClearSharedMemory,
+    /// `reformat_data_buffers`
+    ReformatDataBuffers(Value),
 }
 
 const fn arg(
@@ -417,7 +426,7 @@ pub fn table() -> Table {
 pub fn table_of(roach: bool, synth: bool) -> Table {
     let by_hand: &[Method] = if roach { &ROACH } else { &[] };
     let valon: &[Method] = if synth { &VALON } else { &[] };
-    let table = Table::new(&[BANK, SCANS, DRY, by_hand, valon, builtin::METHODS])
+    let table = Table::new(&[BANK, SCANS, DRY, MEMORY, by_hand, valon, builtin::METHODS])
         .expect("a unit test builds this table");
     let table = table.with_looks(LOOKS).with_interface("bank.roach").with_interface("bank.valon");
     match roach {
@@ -442,6 +451,7 @@ impl PlayerCall {
                 | ArmRoach
                 | DisarmRoach
                 | ReadConfigFile
+                | ReformatDataBuffers(_)
                 | Board(_)
         )
     }
@@ -511,6 +521,9 @@ impl PlayerCall {
             "set_params" => PlayerCall::SetParams { params: any("params"), dry_run: flag("dry_run") },
             "get_params" => PlayerCall::GetParams,
             "hardware_writes" => PlayerCall::HardwareWrites(bound.int("limit").unwrap_or(0)),
+            "check_shared_memory" => PlayerCall::CheckSharedMemory,
+            "clear_shared_memory" => PlayerCall::ClearSharedMemory,
+            "reformat_data_buffers" => PlayerCall::ReformatDataBuffers(any("mode")),
             other => return Err(CallError::key_error(other)),
         })
     }
@@ -529,7 +542,7 @@ mod tests {
 
     #[test]
     fn every_method_of_the_table_becomes_a_call() {
-        for m in BANK.iter().chain(SCANS).chain(DRY) {
+        for m in BANK.iter().chain(SCANS).chain(DRY).chain(MEMORY) {
             let args = m.args.iter().map(|a| match a.kind {
                 Kind::Int => Value::Int(1),
                 Kind::Number => Value::Float(1.0),

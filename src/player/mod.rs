@@ -21,6 +21,7 @@ pub mod saved;
 pub mod scan;
 pub mod schedule;
 pub mod state;
+pub mod surroundings;
 pub mod synth;
 pub mod verdict;
 pub mod writes;

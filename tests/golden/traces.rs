@@ -94,6 +94,7 @@ fn config(traces: &Json, reference_rounding: bool) -> PlayerConfig {
         status_memory: String::new(),
         daq: DaqProgram::Site,
         env: Vec::new(),
+        surroundings: Default::default(),
         // The traces say nothing of the clock of the host they were taken on.
         scan: ScanRules { require_clock: false, ..ScanRules::default() },
     }

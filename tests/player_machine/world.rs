@@ -36,6 +36,7 @@ pub const BEGIN: Utc = Utc(1_795_228_519_400_000_000);
 const BOARD_TAKES: Duration = Duration::from_millis(1);
 /// Between the answers to requests that were sent together; all answers are steps of their own.
 const BOARD_NEXT: Duration = Duration::from_micros(50);
+const BUFFERS_TAKE: Duration = Duration::from_millis(900);
 const STATUS_TAKES: Duration = Duration::from_micros(10);
 /// When the back end of a silent board gives up.
 const BOARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -133,6 +134,8 @@ pub struct World {
     pub proofs: Vec<Value>,
     /// The directory of the data is missing.
     pub files_fail: bool,
+    /// What a look at data buffers, or the making of them, gives; `None`: it never ends.
+    pub buffers: Option<Result<bool, String>>,
     /// Bytes free on disk.
     pub space: u64,
     /// What the node tells about the clock; `None`: nothing.
@@ -174,6 +177,7 @@ pub fn site_config() -> PlayerConfig {
         clear_status_on_mode_change: true,
         daq: DaqProgram::Site,
         env: Vec::new(),
+        surroundings: Default::default(),
         scan: ScanRules::default(),
     }
 }
@@ -242,6 +246,7 @@ impl World {
             client: None,
             proofs: Vec::new(),
             files_fail: false,
+            buffers: Some(Ok(false)),
             space: 1 << 40,
             clock: Some(Ok(good_clock())),
             log: Vec::new(),
@@ -582,6 +587,18 @@ impl World {
                 let result = if self.files_fail { Err("No such file or directory".into()) } else { Ok(path) };
                 self.proofs.push(proof);
                 self.later(STATUS_TAKES, Fact::Input(Input::ProofWritten { id: file.id, result }));
+            }
+            Output::Buffers { key, order } => {
+                let what = if order.look_only { "looked at" } else { "wanted" };
+                self.log.push(format!("{}: {what}", order.layout));
+                assert!(
+                    order.look_only || self.alive.is_empty(),
+                    "buffers made under programs: {:?}",
+                    self.log
+                );
+                if let Some(result) = self.buffers.clone() {
+                    self.later(BUFFERS_TAKE, Fact::Input(Input::Buffers { key, result }));
+                }
             }
             Output::MeasureSpace { .. } => {
                 let free = Ok(self.space);

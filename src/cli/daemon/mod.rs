@@ -5,6 +5,7 @@
 
 pub mod archon;
 pub mod player;
+pub(in crate::cli) mod surroundings;
 
 use super::logging;
 use crate::config::settings::{self, Endpoint, Role, Settings};

@@ -1,7 +1,7 @@
 //! The daemon as a player.
 
 use super::super::{bank_choice, board_lock};
-use super::{DaemonArgs, Refusal, desk};
+use super::{DaemonArgs, Refusal, desk, surroundings};
 use crate::config::dibas::{Bank, Dibas, Severity, SynthAt};
 use crate::config::settings::{self, Daq, Dialect as DialectSetting, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
@@ -201,6 +201,7 @@ fn player_config(
         status_memory: String::new(),
         daq,
         env,
+        surroundings: surroundings::surroundings(p),
         scan: scan_rules(p),
     })
 }

@@ -130,6 +130,7 @@ impl Player {
         match step {
             Step::Status(pairs) => self.order_status(StatusKey::Plan(key), StatusOrder::Put(pairs)),
             Step::ClearStatus => self.order_status(StatusKey::Plan(key), StatusOrder::Clear),
+            Step::DataBuffers { program, .. } => self.make_buffers(key, &program, now),
             Step::SynthFrequency { channel, mhz } => {
                 self.set_frequency(key, channel, mhz, now);
             }
