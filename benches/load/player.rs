@@ -43,7 +43,7 @@ pub fn during_jobs(report: &mut Report, target: &str, starts: usize) -> io::Resu
         "`set_mode({MODE})` beyond the {} s its procedure waits for the hardware; programs stopped and started",
         waits.as_secs_f64()
     );
-    report.latencies(&what, &beyond, "p50 < 250000 us");
+    report.latencies(&what, &beyond, "p50 < 100000 us");
 
     for clients in [1, CLIENTS] {
         let (reads, done) = during(target, clients, || operator.call("set_mode", set_mode()).map(drop))?;
