@@ -143,6 +143,11 @@ pub struct Player {
     pub guard: Guard,
     /// Less free space than this where the data go is an alarm during a scan, GB; 0: not looked at.
     pub disk_free_min_gb: f64,
+    /// Refuse to start a scan whose data would not fit on the disk.
+    pub require_space: bool,
+    /// Directory of this host with the gateware's files (`bof_file` of the modes), summed for the proof of a scan;
+    /// empty: it has none.
+    pub gateware_dir: PathBuf,
 }
 
 impl Default for Player {
@@ -167,6 +172,8 @@ impl Default for Player {
             require_clock: true,
             guard: Guard::Warn,
             disk_free_min_gb: 1.0,
+            require_space: true,
+            gateware_dir: PathBuf::new(),
         }
     }
 }

@@ -18,6 +18,7 @@ mod calls;
 mod commands;
 mod describe;
 mod dry;
+mod evidence;
 mod jobs;
 mod later;
 mod messages;
@@ -44,6 +45,7 @@ use super::clock::ClockWatch;
 use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
+use super::evidence::Look;
 use super::methods::PlayerCall;
 use super::saved::{Changes, Saved};
 use super::schedule::Schedule;
@@ -112,6 +114,8 @@ pub struct Player {
     saves: usize,
     after_save: Vec<(Ticket, Outcome)>,
     procedures: Vec<board_calls::Running>,
+    /// Questions for the proof of a scan, by its id.
+    looks: HashMap<WorkId, (String, Look)>,
     last_work: u64,
     /// The way to the synthesizer has opened and it has not been set up since.
     synth_due: bool,
@@ -176,6 +180,7 @@ impl Player {
             saves: 0,
             after_save: Vec::new(),
             procedures: Vec::new(),
+            looks: HashMap::new(),
             last_work: 0,
             synth_due: false,
             clock: ClockWatch::default(),
@@ -211,7 +216,9 @@ impl Player {
             }
             Input::Clock(quality) => self.clock.heard(quality, now.mono),
             Input::Caller { ticket, client } => self.caller = Some((ticket, client)),
+            Input::Space(free) if matches!(self.state, State::Starting(_)) => self.refuse_without_space(free),
             Input::Space(free) => self.space_measured(free),
+            Input::GatewareSummed { name, sum } => self.gateware_summed(&name, sum),
             Input::ProofWritten { id, result } => self.proof_written(&id, result, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
             Input::Cancel { ticket } => {
@@ -271,6 +278,7 @@ impl Player {
             self.after_stop.map(|(next, _)| next),
             self.procedures_deadline(),
             self.dry_runs_deadline(),
+            self.closing.as_ref().map(|c| c.until()),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
             self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {

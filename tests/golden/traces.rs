@@ -246,7 +246,10 @@ impl World {
             Output::Save(_) => self.player.handle(Input::Saved, self.now),
             Output::CloseInput { .. } | Output::Record(_) | Output::Changed | Output::Synth { .. } => {}
             // The reference keeps no proof of a scan.
-            Output::WriteProof(_) | Output::MeasureSpace { .. } | Output::Written(_) => {}
+            Output::WriteProof(_)
+            | Output::MeasureSpace { .. }
+            | Output::Written(_)
+            | Output::SumGateware { .. } => {}
             other => return Err(format!("unexpected order {other:?}")),
         }
         Ok(false)

@@ -1,6 +1,7 @@
 //! The node of a player: board, status memory and programs around [`crate::player`].
 
 pub mod board;
+pub mod gateware;
 pub mod hardware;
 pub mod mapped;
 pub mod programs;
@@ -278,8 +279,12 @@ impl PlayerNode {
                 let job = Job::Role(work::Job::WriteProof(file));
                 fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
             }
-            Output::MeasureSpace { directory } => {
-                let job = Job::Role(work::Job::MeasureSpace { directory });
+            Output::SumGateware { directory, name } => {
+                let job = Job::Role(work::Job::SumGateware { directory, name });
+                fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
+            }
+            Output::MeasureSpace { directory, root } => {
+                let job = Job::Role(work::Job::MeasureSpace { directory, root });
                 fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
             }
             Output::Changed => {
@@ -343,6 +348,9 @@ impl PlayerNode {
             }
             work::Done::ProofWritten { id, result } => {
                 self.player.handle(Input::ProofWritten { id, result }, now);
+            }
+            work::Done::GatewareSummed { name, sum } => {
+                self.player.handle(Input::GatewareSummed { name, sum }, now);
             }
             work::Done::SpaceMeasured(free) => self.player.handle(Input::Space(free), now),
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),

@@ -1,6 +1,6 @@
 //! What the player's node gives to worker threads besides the record: names and configuration.
 
-use super::scan_file;
+use super::{gateware, scan_file};
 use crate::config::dibas::Dibas;
 use crate::fpga::mmap::{MmapAddress, Window};
 use crate::player::bank::Ticket;
@@ -69,6 +69,15 @@ pub enum Job {
     MeasureSpace {
         /// Where.
         directory: String,
+        /// Directories below this one may be missing yet.
+        root: Option<String>,
+    },
+    /// Sum the file of a gateware.
+    SumGateware {
+        /// Where the files are.
+        directory: String,
+        /// Its name.
+        name: String,
     },
 }
 
@@ -120,6 +129,13 @@ pub enum Done {
         /// Its path.
         result: Result<String, String>,
     },
+    /// Sum of the file of a gateware, or why there is none.
+    GatewareSummed {
+        /// Its name.
+        name: String,
+        /// SHA-256 in hexadecimal digits.
+        sum: Result<String, String>,
+    },
     /// Bytes free.
     SpaceMeasured(Result<u64, String>),
 }
@@ -140,7 +156,12 @@ pub fn work(job: Job) -> Done {
             let result = scan_file::write(&file).map(|path| path.display().to_string());
             Done::ProofWritten { id: file.id, result }
         }
-        Job::MeasureSpace { directory } => Done::SpaceMeasured(scan_file::space(&directory)),
+        Job::MeasureSpace { directory, root } => {
+            Done::SpaceMeasured(scan_file::space_below(&directory, root.as_deref()))
+        }
+        Job::SumGateware { directory, name } => {
+            Done::GatewareSummed { sum: gateware::sum(&directory, &name), name }
+        }
         Job::OpenBoard { address } => Done::BoardOpened { result: Window::open(&address).map(Box::new) },
         Job::ReadConfig { path, ticket } => {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
