@@ -28,6 +28,7 @@ mod programs;
 mod proof;
 mod restore;
 mod scans;
+mod space;
 mod status;
 mod why;
 mod writes;

@@ -2,10 +2,10 @@
 
 use super::Player;
 use super::calls::{Answer, CallResult, no_backend, now_is};
-use super::evidence::{SPACE, no_space};
 use super::jobs::{Job, Kind, step_error};
 use super::messages::{Output, StatusKey, StatusOrder, Ticket};
 use super::programs::DIED;
+use super::space::{SPACE, no_space};
 use crate::api::{CallError, ErrorClass, Family};
 use crate::plan::Child;
 use crate::plan::runner::{Failure, Runner};
