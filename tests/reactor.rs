@@ -60,7 +60,7 @@ fn seen(event: &Event<'_, u32>) -> Seen {
         Event::ChildLine { stream, line, .. } => Seen::Line(*stream, String::from_utf8_lossy(line).into()),
         Event::ChildInputClosed { .. } => Seen::InputClosed,
         Event::ChildExited { exit, .. } => Seen::ChildExited(*exit),
-        Event::Done(result) => Seen::Done(result.clone()),
+        Event::Done(result) => Seen::Done(result.clone().map_err(|lost| lost.why)),
         Event::Signal(Request::Stop { count }) => Seen::Stop(*count),
         Event::Signal(Request::Reload) => Seen::Reload,
         Event::Signal(Request::Dump) => Seen::Dump,

@@ -36,7 +36,7 @@ pub struct SimRoachArgs {
     /// How long programming takes, ms
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub program_time: u64,
-    /// A fault: drop-after=BYTES, delay=MS, fail=K, mute=K, split, merge=MS, nagle=MS, log-flood=N, stuck=REGISTER:MASK
+    /// A fault: drop-after=BYTES, delay=MS, fail=K, mute=K, split, merge=MS, nagle=MS, log-flood=N, unlocked, lock-lost=K, stuck=REGISTER:MASK
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<Fault>,
     /// Answer `bulkread`, which the hardware's server does not have

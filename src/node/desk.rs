@@ -142,9 +142,11 @@ impl<C, O> Desk<C, O> {
                     log::warn!("the bound addresses could not be announced: {e}");
                 }
             }
-            Event::Done(Err(ref panic)) => {
-                log::error!("a worker failed: {panic}");
-                self.record_lost();
+            Event::Done(Err(ref lost)) => {
+                log::error!("work was lost: {lost}");
+                if lost.job.kind == work::RECORD {
+                    self.record_lost();
+                }
                 return Some(event);
             }
             other => return Some(other),

@@ -1,6 +1,7 @@
 //! What every node gives to worker threads; a role adds jobs of its own.
 
 use super::recorder::Waiting;
+use crate::reactor::JobName;
 use crate::record::{self, RecordFile};
 use std::io::Write;
 
@@ -10,6 +11,21 @@ pub const RECORDER: &str = "recorder";
 pub const RESOLVER: &str = "resolver";
 /// Worker that reads configuration files and tells parents.
 pub const CLERK: &str = "clerk";
+
+/// What an entry of the record is called when it is lost.
+pub const RECORD: &str = "entry of the record";
+/// What the announcement is called.
+const ANNOUNCE: &str = "announcement of the ports";
+
+/// What a job is called; `role`: how the role's own are.
+pub fn name_of<R>(job: &Job<R>, role: impl FnOnce(&R) -> JobName) -> JobName {
+    let own = |kind| JobName { kind, of: String::new() };
+    match job {
+        Job::Record { .. } => own(RECORD),
+        Job::Announce { .. } => own(ANNOUNCE),
+        Job::Role(job) => role(job),
+    }
+}
 
 /// Where the bound addresses are announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -71,6 +71,20 @@ pub enum Step {
         /// Longest wait.
         within: Duration,
     },
+    /// Poll a status key until it has another value than at the first look: a heartbeat.
+    WaitChange {
+        /// Key.
+        key: String,
+        /// Longest wait.
+        within: Duration,
+    },
+    /// Run a helper program of the site to its end, without a shell; fails unless that is exit status 0.
+    Run {
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// Longest run; it is killed then.
+        within: Duration,
+    },
     /// Start a child program (nothing to do if it runs).
     StartChild(Child),
     /// Stop a child program in order and wait for its end (nothing to do if it does not run).
@@ -217,6 +231,12 @@ impl fmt::Display for Step {
             Step::WaitStatus { key, value, within } => {
                 write!(f, "wait for {key}={value}, at most {} s", within.as_secs_f64())
             }
+            Step::WaitChange { key, within } => {
+                write!(f, "wait for a change of {key}, at most {} s", within.as_secs_f64())
+            }
+            Step::Run { command, within } => {
+                write!(f, "run '{}', at most {} s", command.join(" "), within.as_secs_f64())
+            }
             Step::StartChild(c) => write!(f, "start {c}"),
             Step::StopChild(c) => write!(f, "stop {c}"),
             Step::Command { child, line } => write!(f, "'{line}' to {child}"),
@@ -232,6 +252,7 @@ impl fmt::Display for OpText<'_> {
         match self.0 {
             FpgaOp::Program { image: Some(image) } => write!(f, "program FPGA with {image}"),
             FpgaOp::Program { image: None } => f.write_str("deprogram FPGA"),
+            FpgaOp::ListDev => f.write_str("list the registers of the design"),
             FpgaOp::Write { register, offset, data, .. } if data.len() == 4 && *offset == 0 => {
                 let word = u32::from_be_bytes([data[0], data[1], data[2], data[3]]);
                 write!(f, "write register {register} = {word} ({word:#x})")

@@ -17,7 +17,7 @@ use super::{OnFailure, Order as PhaseOrder, Plan, Step};
 use crate::fpga::{FpgaError, FpgaOp, FpgaReply};
 use crate::reactor::When;
 use crate::units::{Mono, Now, Utc};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// How often a status key is looked at while waiting for it.
@@ -96,7 +96,7 @@ enum State {
     Writing,
     /// A wait, due then.
     Sleeping(When),
-    /// `WaitStatus`: look again at `next`, give up at `until`.
+    /// `WaitStatus`, `WaitChange`: look again at `next`, give up at `until`.
     Polling {
         next: Mono,
         until: Mono,
@@ -111,6 +111,8 @@ pub struct Runner {
     plan: Plan,
     phase: usize,
     states: Vec<State>,
+    /// What steps that wait for a change saw first, by step of the phase.
+    seen: BTreeMap<usize, Option<String>>,
     began: Vec<Option<Now>>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
@@ -126,6 +128,7 @@ impl Runner {
             plan,
             phase: 0,
             states: Vec::new(),
+            seen: BTreeMap::new(),
             began: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -269,6 +272,7 @@ impl Runner {
     fn enter_phase(&mut self) {
         let count = self.plan.phases.get(self.phase).map_or(0, |p| p.steps.len());
         self.states = vec![State::Pending; count];
+        self.seen.clear();
         self.began = vec![None; count];
     }
 
@@ -336,7 +340,7 @@ impl Runner {
                 (State::Ordered, Some(Order::Fpga(read)))
             }
             Step::Fpga(op) => (State::Ordered, Some(Order::Fpga(op.clone()))),
-            Step::WaitStatus { key, within, .. } => (
+            Step::WaitStatus { key, within, .. } | Step::WaitChange { key, within } => (
                 State::Polling { next: now.mono + STATUS_POLL, until: now.mono + *within, reading: true },
                 Some(Order::ReadStatus(key.clone())),
             ),
@@ -370,8 +374,15 @@ impl Runner {
     }
 
     fn status_seen(&mut self, step: usize, value: Option<String>, until: Mono, now: Now) {
-        let Step::WaitStatus { value: wanted, .. } = self.step(step) else { return };
-        if value.as_deref() == Some(wanted) {
+        let come = match self.step(step) {
+            Step::WaitStatus { value: wanted, .. } => value.as_ref() == Some(wanted),
+            Step::WaitChange { .. } => {
+                let first = self.seen.entry(step).or_insert_with(|| value.clone());
+                value.is_some() && *first != value
+            }
+            _ => return,
+        };
+        if come {
             self.complete(step, now);
         } else {
             self.states[step] = State::Polling { next: now.mono + STATUS_POLL, until, reading: false };
@@ -379,7 +390,7 @@ impl Runner {
     }
 
     fn order_status_read(&mut self, step: usize) {
-        let Step::WaitStatus { key, .. } = self.step(step) else { return };
+        let (Step::WaitStatus { key, .. } | Step::WaitChange { key, .. }) = self.step(step) else { return };
         let order = Order::ReadStatus(key.clone());
         let id = self.id(step);
         self.orders.push_back((id, order));
@@ -396,8 +407,15 @@ impl Runner {
     }
 
     fn gave_up(&mut self, step: usize, now: Now) {
-        let Step::WaitStatus { key, value, within } = self.step(step) else { return };
-        let text = format!("timed out waiting for '{key}={value}' after {} s", within.as_secs_f64());
+        let text = match self.step(step) {
+            Step::WaitStatus { key, value, within } => {
+                format!("timed out waiting for '{key}={value}' after {} s", within.as_secs_f64())
+            }
+            Step::WaitChange { key, within } => {
+                format!("{key} has not changed for {} s: nobody writes it", within.as_secs_f64())
+            }
+            _ => return,
+        };
         self.fail(step, text, false, now);
     }
 

@@ -36,7 +36,8 @@ fn kind(step: &Step) -> &'static str {
         Step::Wait(_) | Step::WaitUntil(_) => "wait",
         Step::ClearStatus => "clear_status",
         Step::Status(_) => "status",
-        Step::WaitStatus { .. } => "wait_status",
+        Step::WaitStatus { .. } | Step::WaitChange { .. } => "wait_status",
+        Step::Run { .. } => "run",
         Step::StartChild(_) => "start_program",
         Step::StopChild(_) => "stop_program",
         Step::Command { .. } => "command",
@@ -71,6 +72,13 @@ fn details(step: &Step) -> Vec<(String, Value)> {
         Step::Status(keys) => {
             let keys = keys.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
             pairs(vec![("keys", Value::Map(keys))])
+        }
+        Step::Run { command, within } => pairs(vec![
+            ("command", Value::List(command.iter().map(|word| word.as_str().into()).collect())),
+            ("seconds", Value::Float(within.as_secs_f64())),
+        ]),
+        Step::WaitStatus { key, within, .. } | Step::WaitChange { key, within } => {
+            pairs(vec![("key", key.as_str().into()), ("seconds", Value::Float(within.as_secs_f64()))])
         }
         Step::Wait(d) => pairs(vec![("seconds", Value::Float(d.as_secs_f64()))]),
         _ => Vec::new(),

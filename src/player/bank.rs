@@ -19,6 +19,7 @@ mod commands;
 mod describe;
 mod dry;
 mod evidence;
+mod helper;
 mod jobs;
 mod later;
 mod messages;
@@ -48,7 +49,7 @@ use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
 use super::evidence::Look;
 use super::methods::PlayerCall;
-use super::saved::{Changes, Saved};
+use super::saved::{Changes, Saved, SavedScan};
 use super::schedule::Schedule;
 use super::state::{Link, State};
 use super::verdict::{Ending, Verdict};
@@ -97,6 +98,7 @@ pub struct Player {
     serial: u64,
     daq: ChildSlot<StepKey>,
     writer: ChildSlot<StepKey>,
+    helper: Option<helper::Helper>,
     link: Link,
     /// The board no longer runs the design of the mode (it was re-programmed or rebooted).
     stale: bool,
@@ -111,6 +113,8 @@ pub struct Player {
     /// Something that is saved may have changed.
     unsaved: bool,
     last_saved: Option<Saved>,
+    /// What went on when the next process was given it: scan, and data without a scan.
+    handed_over: Option<(Option<SavedScan>, bool)>,
     /// States on their way to the file, and replies that wait for them.
     saves: usize,
     after_save: Vec<(Ticket, Outcome)>,
@@ -120,6 +124,8 @@ pub struct Player {
     last_work: u64,
     /// The way to the synthesizer has opened and it has not been set up since.
     synth_due: bool,
+    /// The synthesizer was not seen locked to the frequency of the mode, for this reason.
+    unlocked: Option<String>,
     clock: ClockWatch,
     /// Who placed the call that is being looked at.
     caller: Option<(Ticket, String)>,
@@ -152,6 +158,7 @@ impl Player {
         Player {
             daq: slot(Child::Daq),
             writer: slot(Child::FitsWriter),
+            helper: None,
             link,
             config,
             dibas,
@@ -178,12 +185,14 @@ impl Player {
             changes: Changes::default(),
             unsaved: false,
             last_saved: None,
+            handed_over: None,
             saves: 0,
             after_save: Vec::new(),
             procedures: Vec::new(),
             looks: HashMap::new(),
             last_work: 0,
             synth_due: false,
+            unlocked: None,
             clock: ClockWatch::default(),
             caller: None,
             asked: BTreeSet::new(),
@@ -209,6 +218,7 @@ impl Player {
             Input::ChildStarted { child, pid } => self.child_started(child, pid, now),
             Input::SpawnFailed { child, error } => self.spawn_failed(child, &error),
             Input::ChildExited { child, exit } => self.slot(child).exited(exit),
+            Input::HelperEnded(result) => self.helper_ended(result, now),
             Input::Link(link) => self.link_changed(link, now),
             Input::Hosts(hosts) => self.hosts_known(hosts, now),
             Input::ParFile { path, text } => {
@@ -246,6 +256,7 @@ impl Player {
     pub fn tick(&mut self, now: Now) {
         self.daq.tick(now);
         self.writer.tick(now);
+        self.helper_overdue(now);
         if let Some(job) = &mut self.job {
             job.runner.tick(now);
         }
@@ -274,6 +285,7 @@ impl Player {
             schedule_look,
             self.daq.deadline(),
             self.writer.deadline(),
+            self.helper_deadline(),
             self.next_watchdog,
             self.scan_end(),
             self.after_stop.map(|(next, _)| next),
@@ -365,17 +377,12 @@ impl Player {
         if matches!(self.state, State::ShuttingDown) {
             return;
         }
-        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
-            self.reply(Some(ticket), Err(shutting_down()));
-        }
-        if let Some(waiting) = self.waiting_for_par_file.take() {
-            self.reply(waiting.ticket, Err(shutting_down()));
-        }
         self.refuse_dry_runs();
-        self.end_calls(None, &shutting_down(), now);
-        if let Some(mut job) = self.job.take() {
-            job.runner.cancel();
-            self.reply(job.ticket, Err(shutting_down()));
+        self.answer_open_calls(&shutting_down(), now);
+        // Their scan has begun, and ends now: "started" would be true and misleading.
+        let ended = CallError::exception("the scan had started, but the player is shutting down and ends it");
+        for (ticket, _) in std::mem::take(&mut self.after_save) {
+            self.reply(Some(ticket), Err(ended.clone()));
         }
         if let State::Scanning(_) = self.state {
             self.end_scan_as(Ending::Cut("the player was stopped".into()), now);
@@ -385,21 +392,42 @@ impl Player {
         self.run(Kind::Shutdown, compile::stop_programs(), None, State::ShuttingDown, now);
     }
 
-    /// Another process goes on: programs and scans are left as they are.
+    /// Another process goes on: programs and scans are left as they are. Who still waits is told what to do.
     fn hand_over(&mut self, now: Now) {
-        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
-            self.reply(Some(ticket), Err(shutting_down()));
+        if matches!(self.state, State::ShuttingDown) {
+            return;
         }
-        if let Some(job) = self.job.take() {
-            self.reply(job.ticket, Err(CallError::exception("the player is being restarted; ask again")));
-        }
+        self.answer_open_calls(&CallError::exception("the player is being restarted; ask again"), now);
         self.refuse_dry_runs();
         log::info!("{}: programs and scan are left to the next player", self.bank.name);
+        self.close_proof(now);
         self.save();
+        // The state leaves with this process, so what was to be said after it is true.
+        for (ticket, outcome) in std::mem::take(&mut self.after_save) {
+            self.reply(Some(ticket), outcome);
+        }
+        self.after_stop = None;
+        self.next_watchdog = None;
+        // Calls on their way may still set a parameter: what is saved then is to have the scan, too.
+        self.handed_over = Some((self.state.scan().map(SavedScan::of), self.state == State::Monitoring));
         self.state = State::ShuttingDown;
         self.outputs.push_back(Output::Changed);
         self.outputs.push_back(Output::Finished);
-        let _ = now;
+    }
+
+    /// Answers whoever waits for a job, a procedure, an address or a file: it will not come any more.
+    fn answer_open_calls(&mut self, error: &CallError, now: Now) {
+        if let Some((ticket, ..)) = self.waiting_for_hosts.take() {
+            self.reply(Some(ticket), Err(error.clone()));
+        }
+        if let Some(waiting) = self.waiting_for_par_file.take() {
+            self.reply(waiting.ticket, Err(error.clone()));
+        }
+        self.end_calls(None, error, now);
+        if let Some(mut job) = self.job.take() {
+            job.runner.cancel();
+            self.reply(job.ticket, Err(error.clone()));
+        }
     }
 
     fn reply(&mut self, ticket: Option<Ticket>, outcome: Outcome) {

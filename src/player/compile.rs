@@ -4,6 +4,8 @@
 //! the steps is the reference's (its traces are golden tests); fixed sleeps around hardware are
 //! replaced by waits on a state.
 
+mod beamformer;
+
 use crate::api::{CallError, ErrorClass, Family};
 use crate::config::dibas::{Bank, Dibas, Mode, PhaseStep, RegisterValue};
 use crate::fpga::FpgaOp;
@@ -36,7 +38,7 @@ pub struct Site<'a> {
     pub resolve: &'a dyn Fn(&str) -> Option<Ipv4Addr>,
     /// Data are simulated, and say so.
     pub simulate: bool,
-    /// Does a separate FITS writer run beside the DAQ program?
+    /// The site's own programs run: a FITS writer beside the DAQ program, and what cleans up before them.
     pub fits_writer: bool,
     /// Empty the status memory first (the program family changes).
     pub clear_status: bool,
@@ -48,18 +50,32 @@ pub struct Site<'a> {
 /// `set_mode`: from stopping the old programs to the new ones running.
 pub fn set_mode(site: &Site, mode: &Mode, facts: &FpgaFacts, prepared: &Prepared) -> Result<Plan, CallError> {
     let mut plan = Plan::new(format!("set_mode({})", mode.name));
-    plan.push(Phase::strict("stop_programs", children(site, facts).map(Step::StopChild).collect()));
+    plan.push(Phase::strict("stop_programs", programs_before(site).map(Step::StopChild).collect()));
     if site.clear_status {
         plan.push(Phase::strict("clear_status", vec![Step::ClearStatus]));
+    }
+    let packetizers = facts.packetizers.as_ref();
+    if let Some(p) = packetizers {
+        beamformer::clean(site, p, &mut plan);
     }
     // GUPPI announces itself when its board is set up, VEGAS before anything else.
     let announced_first = facts.conduct.prepare_when_set;
     if announced_first {
         plan.push(backend(site, facts));
     }
+    match packetizers {
+        Some(p) => {
+            beamformer::cov_mode(p, &mut plan);
+            beamformer::program(site, mode, facts.drives_board, p, &mut plan)?;
+        }
+        None if facts.drives_board => program(site, mode, facts, &mut plan),
+        None => {}
+    }
     if facts.drives_board {
-        program(site, mode, facts, &mut plan)?;
-        network(site, mode, facts, &mut plan)?;
+        match packetizers {
+            Some(p) => beamformer::network(site, mode, p, &mut plan)?,
+            None => network(site, mode, facts, &mut plan)?,
+        }
         let registers = mode.roach_regs.iter().map(|(name, value)| set_register(name, value)).collect();
         plan.push(Phase::any("registers", registers));
         plan.push(phase("reset", &mode.reset_phase));
@@ -70,11 +86,9 @@ pub fn set_mode(site: &Site, mode: &Mode, facts: &FpgaFacts, prepared: &Prepared
     if facts.conduct.prepare_when_set {
         push_prepared(facts, prepared, &mut plan);
     }
-    plan.push(Phase::strict("start_programs", children(site, facts).map(Step::StartChild).collect()));
-    if site.await_daq {
-        let ready =
-            Step::WaitStatus { key: "DAQSTATE".into(), value: "stopped".into(), within: DAQ_READY_WITHIN };
-        plan.push(Phase::strict("daq_ready", vec![ready]).or_warn());
+    match packetizers {
+        Some(_) => beamformer::start_programs(site, &mut plan),
+        None => start_programs(site, facts, &mut plan),
     }
     if facts.conduct.gpu_init {
         plan.push(gpu_init());
@@ -85,10 +99,28 @@ pub fn set_mode(site: &Site, mode: &Mode, facts: &FpgaFacts, prepared: &Prepared
     Ok(plan)
 }
 
+fn start_programs(site: &Site, facts: &FpgaFacts, plan: &mut Plan) {
+    plan.push(Phase::strict("start_programs", children(site, facts).map(start_child).collect()));
+    if site.await_daq {
+        let ready =
+            Step::WaitStatus { key: "DAQSTATE".into(), value: "stopped".into(), within: DAQ_READY_WITHIN };
+        plan.push(Phase::strict("daq_ready", vec![ready]).or_warn());
+    }
+}
+
+fn start_child(child: Child) -> Step {
+    Step::StartChild(child)
+}
+
 /// The programs of the family.
 fn children(site: &Site, facts: &FpgaFacts) -> impl Iterator<Item = Child> + use<> {
     let writer = (site.fits_writer && facts.conduct.fits_writer).then_some(Child::FitsWriter);
     std::iter::once(Child::Daq).chain(writer)
+}
+
+/// What may run in the mode before, whatever its family; a program that does not run is stopped at once.
+fn programs_before(site: &Site) -> impl Iterator<Item = Child> + use<> {
+    std::iter::once(Child::Daq).chain(site.fits_writer.then_some(Child::FitsWriter))
 }
 
 fn backend(site: &Site, facts: &FpgaFacts) -> Phase {
@@ -124,7 +156,7 @@ pub fn start(site: &Site, mode: &Mode, facts: &FpgaFacts, start: Utc, arm_at: Ut
         let stop = Step::Command { child: Child::Daq, line: "stop".into() };
         plan.push(Phase::strict("end_monitor", vec![stop]));
     }
-    plan.push(Phase::strict("start_programs", children(site, facts).map(Step::StartChild).collect()));
+    plan.push(Phase::strict("start_programs", children(site, facts).map(start_child).collect()));
     // The DAQ program counts time from the commanded second, not from when packets happen to arrive.
     plan.push(Phase::strict(
         "announce_start",
@@ -141,12 +173,26 @@ pub fn start(site: &Site, mode: &Mode, facts: &FpgaFacts, start: Utc, arm_at: Ut
         plan.push(Phase::strict(PACKETS_PHASE, vec![wait]));
     }
     plan.push(Phase::strict("await_arm_time", vec![Step::WaitUntil(arm_at)]));
-    if facts.drives_board {
-        plan.push(phase("arm", &mode.arm_phase));
-    }
+    plan.push(arm(site, mode, facts));
     if facts.conduct.wipes_counters {
         plan.push(Phase::strict("armed", vec![Step::Status(vec![("ACCBLKOU".into(), "-".into())])]));
     }
+    plan
+}
+
+/// What makes the hardware begin with the next second: of the mode, or of the site.
+fn arm(site: &Site, mode: &Mode, facts: &FpgaFacts) -> Phase {
+    match &facts.packetizers {
+        Some(p) => beamformer::arm(site, mode, facts.drives_board, p),
+        None if facts.drives_board => phase("arm", &mode.arm_phase),
+        None => Phase::strict("arm", Vec::new()),
+    }
+}
+
+/// `arm_roach`: the same by hand.
+pub fn arm_by_hand(site: &Site, mode: &Mode, facts: &FpgaFacts) -> Plan {
+    let mut plan = Plan::new("arm");
+    plan.push(arm(site, mode, facts));
     plan
 }
 
@@ -187,16 +233,19 @@ pub fn stop_programs() -> Plan {
     plan
 }
 
-fn program(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Result<(), CallError> {
+fn program(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) {
     if site.bank.synth.is_some() {
         let clock = Step::SynthFrequency { channel: 0, mhz: facts.valon_mhz };
         plan.push(Phase::strict("synthesizer", vec![clock]));
     }
+    load_design(mode, plan);
+}
+
+fn load_design(mode: &Mode, plan: &mut Plan) {
     let deprogram = Step::Fpga(FpgaOp::Program { image: None });
     plan.push(Phase::strict("deprogram", vec![deprogram]).or_warn());
     let image = Some(mode.bof_file.clone());
     plan.push(Phase::strict("program", vec![Step::Fpga(FpgaOp::Program { image })]));
-    Ok(())
 }
 
 fn network(site: &Site, mode: &Mode, facts: &FpgaFacts, plan: &mut Plan) -> Result<(), CallError> {
@@ -244,7 +293,9 @@ fn push_prepared(facts: &FpgaFacts, prepared: &Prepared, plan: &mut Plan) {
         };
         plan.push(Phase::strict("if_filter", prepared.i2c.iter().map(bits).collect()));
     }
-    plan.push(Phase::strict("status", vec![Step::Status(prepared.status.clone())]));
+    if !prepared.status.is_empty() {
+        plan.push(Phase::strict("status", vec![Step::Status(prepared.status.clone())]));
+    }
     if facts.drives_board {
         let registers = prepared.registers.iter().map(|(name, value)| set_register(name, value)).collect();
         plan.push(Phase::any("prepare_registers", registers));

@@ -3,7 +3,7 @@
 use super::guard::OnAlarm;
 use crate::config::dibas::Mode;
 use crate::plan::Child;
-use crate::player::engine::Conduct;
+use crate::player::engine::{CommandLine, Conduct};
 use crate::reactor::Program;
 use std::path::PathBuf;
 
@@ -132,10 +132,15 @@ pub struct PlayerConfig {
 }
 
 impl PlayerConfig {
-    /// How a child is started in a mode.
-    pub fn program(&self, child: Child, mode: &Mode, conduct: &Conduct) -> Program {
+    /// How a child is started in a mode; `own`: the command line the engine has for a site's program.
+    pub fn program(&self, child: Child, mode: &Mode, conduct: &Conduct, own: Option<CommandLine>) -> Program {
         let exec = PathBuf::from(&self.dibas_dir).join("exec/x86_64-linux");
         let (path, args, die_with_parent) = match (child, &self.daq) {
+            (Child::FitsWriter, _) | (Child::Daq, DaqProgram::Site) if let Some(own) = own => {
+                let bare = own.on_path && !own.program.contains('/');
+                let path = if bare { PathBuf::from(own.program) } else { exec.join(own.program) };
+                (path, own.args, true)
+            }
             (Child::FitsWriter, _) => (exec.join("vegasFitsWriter"), Vec::new(), true),
             (Child::Daq, DaqProgram::Site) => {
                 (exec.join(&mode.hpc_program), mode.hpc_program_flags.clone(), true)
@@ -199,7 +204,8 @@ mod tests {
         };
         let engine = Engine::new(bank, mode, None, &site).expect("an engine");
         let conduct = &engine.fpga().conduct;
-        let program = config(daq.clone()).program(Child::Daq, mode, conduct);
+        let own = engine.command_line(Child::Daq);
+        let program = config(daq.clone()).program(Child::Daq, mode, conduct, own);
         let line = std::iter::once(program.path.display().to_string()).chain(program.args);
         (daq.kind(conduct), line.collect::<Vec<_>>().join(" "))
     }

@@ -148,10 +148,25 @@ pub const MEMORY: &[KeyDoc] = &[key(
 /// Written around a scan.
 pub const SCAN: &[KeyDoc] = &[
     key("STTMJD", "d", "MJD, UTC", "commanded start, before the DAQ program is told to start"),
-    key("STRTDMJD", "d", "MJD, UTC", "commanded start, by `startin` and the schedule"),
-    key("SCANLEN", "s", "number", "length of the scan, by `startin` and the schedule at the start"),
-    key("REQSTI", "s", "number", "integration time, by `startin` and the schedule where the mode has one"),
-    key("COVMODE", "", "`HI`, `PAF_CAL`, `FRB`, `RTBF`, `HI+RTBF`, `FRB+RTBF`", "by `set_cov_mode`"),
+    key(
+        "STRTDMJD",
+        "d",
+        "MJD, UTC",
+        "commanded start, by `startin` and the schedule; beamformer: by any start",
+    ),
+    key("SCANLEN", "s", "number", "length of the scan, at the same starts"),
+    key(
+        "REQSTI",
+        "s",
+        "number",
+        "integration time, at the same starts, where the mode has one; beamformer: by `prepare` once it is set, too",
+    ),
+    key(
+        "COVMODE",
+        "",
+        "`HI`, `PAF_CAL`, `FRB`, `RTBF`, `HI+RTBF`, `FRB+RTBF`",
+        "kind of covariance, by `set_cov_mode`; beamformer: by `set_mode`, too",
+    ),
     key("ACCBLKOU", "", "`-`", "at the arm: nothing accumulated yet"),
     key("SCANREM", "s", "number, `scan terminated`", "what is left of the scan"),
     key("DISKSTAT", "", "`-`", "at the end of a scan, until the DAQ program writes its own"),

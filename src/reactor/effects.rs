@@ -59,8 +59,8 @@ impl<A: App> Loop<'_, A> {
                 }
             }
             Effect::Work { worker, job } => {
-                if let Err(e) = self.workers.submit(worker, job) {
-                    self.facts.push_back(Event::Done(Err(e)));
+                if let Err(lost) = self.workers.submit(worker, job) {
+                    self.facts.push_back(Event::Done(Err(lost)));
                 }
             }
             Effect::Exit { code } => self.leaving = Some(self.leaving.unwrap_or(Leaving::Orderly(code))),

@@ -301,8 +301,8 @@ pub enum Event<'a, D> {
         /// how
         exit: Exit,
     },
-    /// A worker finished (or panicked: then `Err` with the panic text).
-    Done(Result<D, String>),
+    /// A worker has done a job, or it will not be done.
+    Done(Result<D, Lost>),
     /// A signal.
     Signal(Request),
 }
@@ -453,6 +453,34 @@ impl<J> Effects<J> {
     }
 }
 
+/// What a job is called, for those who wait for one that is lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobName {
+    /// Which kind of job; the app's own word.
+    pub kind: &'static str,
+    /// Which of them: a file, a ticket, or nothing.
+    pub of: String,
+}
+
+/// A job that will not be done: its worker panicked over it, takes no more, or could not be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The job.
+    pub job: JobName,
+    /// In words.
+    pub why: String,
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.job.kind, self.job.of.as_str()) {
+            ("", _) => f.write_str(&self.why),
+            (kind, "") => write!(f, "{kind}: {}", self.why),
+            (kind, of) => write!(f, "{kind} ({of}): {}", self.why),
+        }
+    }
+}
+
 /// What the loop drives: a role composed with its sessions, a simulator, the DAQ control side.
 pub trait App {
     /// Blocking work, run on a named worker thread.
@@ -466,6 +494,10 @@ pub trait App {
     /// [`App::handle`] has panicked: what it was told is dropped, and so is what it had ordered. Time to make
     /// safe what may be half done.
     fn panicked(&mut self, _text: &str, _now: Now, _fx: &mut Effects<Self::Job>) {}
+    /// What to call a job if it is lost; an app that waits for its jobs names them.
+    fn name_of(_job: &Self::Job) -> JobName {
+        JobName::default()
+    }
     /// Does a job; runs on a worker thread and may block.
     fn work(job: Self::Job) -> Self::Done;
 }

@@ -166,7 +166,7 @@ impl<'a, A: App> Loop<'a, A> {
             wall: TimerQueue::new(),
             mono_fd,
             wall_fd,
-            workers: Workers::new(A::work, Arc::clone(&remote.waker)),
+            workers: Workers::new(A::work, A::name_of, Arc::clone(&remote.waker)),
             signals,
             remote,
             remote_stops: 0,

@@ -2,6 +2,7 @@
 //! through a bounded channel and the loop's waker.
 
 use super::panics::panic_text;
+use super::{JobName, Lost};
 use mio::Waker;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,10 +15,11 @@ const JOBS_MAX: usize = 1024;
 /// Results the loop may have waiting; a worker pauses when there are more.
 const RESULTS_MAX: usize = 1024;
 
-type Outcome<D> = Result<D, String>;
+type Outcome<D> = Result<D, Lost>;
 
 pub(super) struct Workers<J, D> {
     work: fn(J) -> D,
+    name_of: fn(&J) -> JobName,
     jobs: HashMap<&'static str, SyncSender<J>>,
     results: Receiver<Outcome<D>>,
     answer: SyncSender<Outcome<D>>,
@@ -25,32 +27,38 @@ pub(super) struct Workers<J, D> {
 }
 
 impl<J: Send + 'static, D: Send + 'static> Workers<J, D> {
-    pub(super) fn new(work: fn(J) -> D, waker: Arc<Waker>) -> Self {
+    pub(super) fn new(work: fn(J) -> D, name_of: fn(&J) -> JobName, waker: Arc<Waker>) -> Self {
         let (answer, results) = sync_channel(RESULTS_MAX);
-        Workers { work, jobs: HashMap::new(), results, answer, waker }
+        Workers { work, name_of, jobs: HashMap::new(), results, answer, waker }
     }
 
-    /// Hands over a job, starting the worker on first use. `Err`: why it will not be done.
-    pub(super) fn submit(&mut self, worker: &'static str, job: J) -> Result<(), String> {
+    /// Hands over a job, starting the worker on first use. `Err`: it will not be done.
+    pub(super) fn submit(&mut self, worker: &'static str, job: J) -> Result<(), Lost> {
         if !self.jobs.contains_key(worker) {
-            let queue = self.start(worker)?;
+            let queue = self.start(worker).map_err(|why| Lost { job: (self.name_of)(&job), why })?;
             self.jobs.insert(worker, queue);
         }
-        match self.jobs[worker].try_send(job) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(format!(
-                "worker '{worker}' has {JOBS_MAX} jobs waiting and takes no more; wait and try again"
-            )),
-            Err(TrySendError::Disconnected(_)) => Err(format!("worker '{worker}' is gone")),
-        }
+        self.jobs[worker].try_send(job).map_err(|refused| {
+            let (job, why) = match refused {
+                TrySendError::Full(job) => (
+                    job,
+                    format!(
+                        "worker '{worker}' has {JOBS_MAX} jobs waiting and takes no more; wait and try again"
+                    ),
+                ),
+                TrySendError::Disconnected(job) => (job, format!("worker '{worker}' is gone")),
+            };
+            Lost { job: (self.name_of)(&job), why }
+        })
     }
 
     fn start(&self, worker: &'static str) -> Result<SyncSender<J>, String> {
         let (queue, jobs) = sync_channel::<J>(JOBS_MAX);
-        let (work, answer, waker) = (self.work, self.answer.clone(), Arc::clone(&self.waker));
+        let (tasks, answer, waker) =
+            ((self.work, self.name_of), self.answer.clone(), Arc::clone(&self.waker));
         std::thread::Builder::new()
             .name(worker.to_owned())
-            .spawn(move || work_off(work, &jobs, &answer, &waker))
+            .spawn(move || work_off(tasks, &jobs, &answer, &waker))
             .map_err(|e| format!("worker '{worker}' could not be started: {e}"))?;
         Ok(queue)
     }
@@ -74,9 +82,16 @@ impl<J: Send + 'static, D: Send + 'static> Workers<J, D> {
     }
 }
 
-fn work_off<J, D>(work: fn(J) -> D, jobs: &Receiver<J>, answer: &SyncSender<Outcome<D>>, waker: &Waker) {
+fn work_off<J, D>(
+    (work, name_of): (fn(J) -> D, fn(&J) -> JobName),
+    jobs: &Receiver<J>,
+    answer: &SyncSender<Outcome<D>>,
+    waker: &Waker,
+) {
     while let Ok(job) = jobs.recv() {
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(job))).map_err(|p| panic_text(&*p));
+        let name = name_of(&job);
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(job)));
+        let outcome = outcome.map_err(|p| Lost { job: name, why: panic_text(&*p) });
         if answer.send(outcome).is_err() || waker.wake().is_err() {
             return;
         }

@@ -13,6 +13,7 @@
 //! take a timeout and are for the command line, the DAQ program and worker threads.
 
 mod clean;
+pub mod databuf;
 mod error;
 pub mod keys;
 mod location;

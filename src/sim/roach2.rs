@@ -29,6 +29,7 @@ pub use images::MAX_IMAGE;
 
 use crate::fpga::model::{Board, BoardConfig, BoardEvent};
 use crate::proto::katcp::{Kind, Message};
+use crate::sim::valon::LockFault;
 use crate::units::{Mono, Now, Utc};
 use client::Client;
 use commands::{Exchange, Reply};
@@ -159,7 +160,7 @@ impl Roach {
         board.seed = config.seed;
         Roach {
             board: Board::new(board),
-            valon: valon::Valon::default(),
+            valon: valon::Valon::new(config.faults.lock()),
             clients: BTreeMap::new(),
             outputs: VecDeque::new(),
             transcript: VecDeque::new(),
@@ -176,6 +177,11 @@ impl Roach {
     /// Frequency of synthesizer A, the clock of the converters, MHz; `None` until it is set.
     pub fn clock_mhz(&self) -> Option<f64> {
         self.valon.frequency_mhz("synth_a")
+    }
+
+    /// From now on the synthesizer locks like this; `None`: as it should. Looks are counted from now on.
+    pub fn set_lock_fault(&mut self, fault: Option<LockFault>) {
+        self.valon.set_fault(fault);
     }
 
     /// The board behind the server.

@@ -13,6 +13,25 @@ const VCO_MHZ: (u16, u16) = (2200, 4400);
 const AT_1500_MHZ: Registers =
     Registers([0x0096_0000, 0x0000_8009, 0x1800_4E42, 0x0000_04B3, 0x0095_003C, 0x0058_0005]);
 
+/// How a simulated synthesizer fails to lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockFault {
+    /// It locks to nothing.
+    Never,
+    /// It locks, but is found unlocked from this look on (counted from 1).
+    LostAt(u64),
+}
+
+impl LockFault {
+    /// Is it unlocked at this look, the first being 1?
+    pub fn strikes(self, look: u64) -> bool {
+        match self {
+            LockFault::Never => true,
+            LockFault::LostAt(first) => look >= first,
+        }
+    }
+}
+
 /// One of the two halves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Half {
@@ -30,6 +49,9 @@ pub struct Valon {
     /// Settings kept so far.
     flashed: u32,
     got: VecDeque<u8>,
+    fault: Option<LockFault>,
+    /// How often the status was looked at.
+    looks: u64,
 }
 
 impl Default for Valon {
@@ -45,6 +67,8 @@ impl Default for Valon {
             external: false,
             flashed: 0,
             got: VecDeque::new(),
+            fault: None,
+            looks: 0,
         }
     }
 }
@@ -54,6 +78,11 @@ impl Valon {
     pub fn set(&mut self, synth: Synth, registers: Registers, vco: (u16, u16)) {
         let half = &mut self.halves[synth.index()];
         (half.registers, half.vco) = (registers, vco);
+    }
+
+    /// From now on it locks like this; `None`: as it should. Looks are counted from now on.
+    pub fn set_fault(&mut self, fault: Option<LockFault>) {
+        (self.fault, self.looks) = (fault, 0);
     }
 
     /// The words of one half.
@@ -100,14 +129,17 @@ impl Valon {
         vec![if done { ACK } else { NACK }]
     }
 
-    fn read(&self, synth: Synth, number: u8) -> Vec<u8> {
+    fn read(&mut self, synth: Synth, number: u8) -> Vec<u8> {
         let half = &self.halves[synth.index()];
         match number {
             register::TUNING => half.registers.bytes(),
             register::REFERENCE => self.reference_hz.to_be_bytes().to_vec(),
             register::LABEL => half.label.to_vec(),
             register::VCO => [half.vco.0.to_be_bytes(), half.vco.1.to_be_bytes()].concat(),
-            _ => vec![self.status()],
+            _ => {
+                self.looks += 1;
+                vec![self.status()]
+            }
         }
     }
 
@@ -140,6 +172,9 @@ impl Valon {
             let within = f64::from(half.vco.0) <= vco && vco <= f64::from(half.vco.1);
             if within { synth.lock_bit() } else { 0 }
         };
+        if self.fault.is_some_and(|fault| fault.strikes(self.looks)) {
+            return u8::from(self.external);
+        }
         u8::from(self.external) | locked(Synth::A) | locked(Synth::B)
     }
 }

@@ -21,6 +21,7 @@ pub mod resolve;
 pub mod serial;
 pub mod sockopt;
 pub mod stream;
+pub mod sysv_sem;
 pub mod sysv_shm;
 pub mod udp;
 pub mod write_back;

@@ -44,6 +44,37 @@ impl SysvShm {
         attach(key, get(key, 0, 0)?)
     }
 
+    /// Kernel number and state of a segment, without attaching; `None`: there is none.
+    pub fn look(key: u32) -> io::Result<Option<(i32, ShmStat)>> {
+        match get(key, 0, 0) {
+            Ok(id) => stat(id).map(|found| Some((id, found))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Keeps its pages in memory (`SHM_LOCK`); needs the right to lock that much.
+    pub fn lock_in_memory(&self) -> io::Result<()> {
+        // SAFETY: SHM_LOCK takes no buffer.
+        check(unsafe { libc::shmctl(self.id, libc::SHM_LOCK, std::ptr::null_mut()) }).map(drop)
+    }
+
+    /// Pages that do not exist yet are to come from this node of a machine with several memories, whoever touches
+    /// them first (`mbind` of the attachment: the policy of shared memory belongs to the segment).
+    pub fn bind_to_node(&self, node: u32) -> io::Result<()> {
+        const MPOL_BIND: libc::c_ulong = 2;
+        const BITS: u32 = libc::c_ulong::BITS;
+        let mut mask: [libc::c_ulong; 16] = [0; 16];
+        let word = mask.get_mut((node / BITS) as usize).ok_or(io::ErrorKind::InvalidInput)?;
+        *word = 1 << (node % BITS);
+        let bits = (mask.len() as u32 * BITS) as libc::c_ulong;
+        let (start, len) = (self.region.start().as_ptr(), self.region.len() as libc::c_ulong);
+        // SAFETY: the range is our attachment; the kernel only reads the mask, which is longer than it is told to
+        // look (it reads one bit less).
+        let result = unsafe { libc::syscall(libc::SYS_mbind, start, len, MPOL_BIND, mask.as_ptr(), bits, 0) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// The kernel's number of the segment.
     pub fn id(&self) -> i32 {
         self.id
@@ -144,6 +175,20 @@ mod tests {
         assert_eq!(&out, b"\0\0after!");
         a.remove().expect("remove");
         assert_eq!(SysvShm::attach(key).expect_err("removed").kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_segment_is_looked_at_without_attaching() {
+        let key = private_key(3);
+        assert_eq!(SysvShm::look(key).expect("asked"), None);
+        let shm = SysvShm::create(key, 4096).expect("create");
+        // A kernel without NUMA does not know the call.
+        if let Err(e) = shm.bind_to_node(0) {
+            assert_eq!(e.raw_os_error(), Some(libc::ENOSYS), "node 0 is always there: {e}");
+        }
+        let (id, stat) = SysvShm::look(key).expect("asked").expect("it is there");
+        assert_eq!((id, stat.size, stat.attached), (shm.id(), 4096, 1));
+        shm.remove().expect("remove");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use appliance::node::recorder::Waiting;
 use appliance::node::{ArchonNode, ArchonNodeConfig, DeskConfig, work as node_work};
 use appliance::proto::rpc_frame::Hello;
 use appliance::reactor::{
-    Address, App, CloseReason, ConnId, Effect, Effects, Event, Peer, Request, Tag, TimerKey, When,
+    Address, App, CloseReason, ConnId, Effect, Effects, Event, Lost, Peer, Request, Tag, TimerKey, When,
 };
 use appliance::record::RecordFile;
 use appliance::session::archon_link;
@@ -424,8 +424,9 @@ impl House {
                     waiting => self.recorded(waiting),
                 }
             }
-            node_work::Job::Role(work::Job::File { .. }) if self.no_workers => {
-                self.facts.push_back(Event::Done(Err("worker 'files-1' could not be started".into())));
+            job @ node_work::Job::Role(work::Job::File { .. }) if self.no_workers => {
+                let why = "worker 'files-1' could not be started".to_owned();
+                self.facts.push_back(Event::Done(Err(Lost { job: ArchonNode::name_of(&job), why })));
             }
             job => self.facts.push_back(Event::Done(Ok(ArchonNode::work(job)))),
         }

@@ -3,7 +3,7 @@
 use crate::dibas_site::{modes_json, site};
 use crate::lbw::Register;
 use crate::report::{GoldenFile, Report};
-use crate::{lbw, modes, traces, valon};
+use crate::{arp, lbw, modes, traces, valon};
 use appliance::api::CallError;
 use appliance::config::dibas::{Dibas, RegisterValue};
 use appliance::player::engine::switching::{SsgPhase, Switching};
@@ -36,9 +36,7 @@ pub fn run(file: &GoldenFile, report: &mut Report) -> bool {
             None => Verdict::Skip("the reference's result is a known bug; ours is in the unit tests"),
         }),
         "i2c_katcp" => each(name, json, report, |_, case| Verdict::from(valon::i2c(case))),
-        "arp" => {
-            each(name, json, report, |_, _| Verdict::Skip(LATER));
-        }
+        "arp" => each(name, json, report, |_, case| Verdict::from(arp::case(case))),
         _ => return false,
     }
     true

@@ -75,6 +75,7 @@ fn bank(b: &Json) -> Bank {
         synth: b["synth"].as_str().map(|at| synth(at, b)),
         filter_bits,
         shm_keys: pairs(&b["shmkvpairs"]),
+        x_engine: None,
         usable: Ok(()),
         line: 0,
     }
@@ -137,6 +138,7 @@ fn mode(m: &Json) -> Mode {
             .map(|(name, value)| (name, text::register_value(&value)))
             .collect(),
         cdd: cdd(m),
+        beamformer: None,
         usable: Ok(()),
         line: 0,
     }

@@ -6,6 +6,7 @@
 //! failure, and skipped cases are listed with the reason.
 
 mod archon;
+mod arp;
 mod backends;
 mod board_link;
 mod daq;
@@ -16,6 +17,7 @@ mod modes;
 mod report;
 mod shm;
 mod traces;
+mod traces_flag;
 mod valon;
 
 use report::{GoldenFile, Report};

@@ -48,6 +48,12 @@ impl BoardLink {
         self.ask(&Message::new(Kind::Request, "fpgastatus")).0.text(0) == "ok"
     }
 
+    /// Loads a design, as a site's own program does.
+    pub fn program(&mut self, image: &str) {
+        let (reply, _) = self.ask(&Message::new(Kind::Request, "progdev").args([image.to_owned()]));
+        assert_eq!(reply.text(0), "ok", "{reply:?}");
+    }
+
     pub fn read(&mut self, register: &str, offset: u32, len: u32) -> Vec<u8> {
         let request = Message::new(Kind::Request, "read").args([
             register.to_owned(),

@@ -15,6 +15,7 @@ use board::Wanted;
 use house::{Board, Caller, House, Player, start_argument, text};
 use plans::plans;
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 const BANKS: [&str; 8] = ["BANKA", "BANKB", "BANKC", "BANKD", "BANKE", "BANKF", "BANKG", "BANKH"];
@@ -163,6 +164,90 @@ fn a_bank_of_eight_subbands_waits_for_its_gpu_and_scans_to_the_second() {
 }
 
 #[test]
+fn a_beamformer_bank_is_told_its_scan_and_its_board_where_the_x_engines_are() {
+    let logs = tempfile::tempdir().expect("a directory");
+    let board = Board::start(&logs.path().join("roach"));
+    let house = House::new(&[("katcp_port = 7147", &format!("katcp_port = {}", board.port))]);
+    let player = house.player("BANKA", &[SIMULATED]);
+    player.await_board();
+    player.done("set_mode", vec!["MODE42".into()]);
+    assert_eq!((player.key("BACKEND"), player.key("COVMODE")), ("VEGAS".into(), "HI".into()));
+    assert_ne!(player.key("DAQPULSE"), "", "the mode is set when the program lives");
+
+    let parameters = [("int_length", Value::Float(0.5)), ("project_id", "AGBT26A_001".into())];
+    player.set_params(&parameters);
+    player.done("prepare", vec![]);
+    assert_eq!((player.key("PROJID"), player.key("REQSTI")), ("AGBT26A_001".into(), "0.5".into()));
+    let [set_mode, prepare, start] = plans(&house.dibas, "BANKA", "MODE42", &parameters);
+    let wanted = Wanted::after(&[&set_mode, &prepare, &start]);
+
+    let asked = clock::now().utc;
+    let reply = player.done("startin", vec![Value::Float(5.0), Value::Float(2.0)]).to_string();
+    assert!(reply.contains("Successfully started roach"), "{reply}");
+    assert_eq!(player.key("SCANLEN"), "2.0");
+    let start_s: f64 = player.key("STRTDMJD").parse().expect("a time");
+    let ahead = (start_s - asked.mjd()) * 86_400.0;
+    assert!((4.9..7.0).contains(&ahead), "five seconds and the rest of one: {ahead}");
+    let mut link = board.link();
+    wanted.holds_on(&mut link);
+    assert_eq!((wanted.taps.len(), wanted.named("part2_x_port").len()), (0, 1));
+    let ids: Vec<u8> = (0..20).map(|n| link.read(&format!("part2_x_id{n}"), 0, 4)[3]).collect();
+    assert_eq!(ids[..8], [0, 1, 2, 3, 0, 1, 2, 3], "four hosts in turn");
+    assert_eq!(link.read("part2_x_ip5", 0, 4), [127, 0, 17, 2]);
+    let mut arp = |octet: u32| link.read("part2_gbe3", 0x3000 + 8 * octet, 8);
+    assert_eq!(arp(8), [0, 0, 2, 0, 0, 0, 0x17, 8]);
+
+    assert_eq!(text(&player.await_state("READY"), &["last_scan", "ended"]), "complete");
+    player.await_key("DAQSTATE", "stopped");
+    player.stop();
+}
+
+#[test]
+fn the_sites_own_programs_set_up_and_arm_its_boards() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let board = Board::start(&dir.path().join("roach"));
+    let mut link = board.link();
+    link.program("flag_example.bof");
+    let script = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+        path.display().to_string()
+    };
+    let told = dir.path().join("told");
+    let setup = script("setup", "cat; test ! -e \"$1.broken\" || exit 7; echo setup \"$2\" >> \"$1\"");
+    let arm = script("arm", "echo arm \"$2\" >> \"$1\"");
+    let file = told.display();
+    let boards =
+        format!("has_roaches = 1\nroaches_setup = {setup} {file} $(x)\nroaches_arm = {arm} {file} -s");
+    let house = House::new(&[
+        ("katcp_port = 7147", &format!("katcp_port = {}", board.port)),
+        ("sim3 = 1", "sim3 = 0"),
+        ("has_roaches = 0", &boards),
+    ]);
+    let player = house.player("BANKA", &[SIMULATED]);
+    player.await_board();
+
+    let broken = dir.path().join("told.broken");
+    std::fs::write(&broken, "").expect("written");
+    let why = player.fails("set_mode", vec!["MODE42".into()]);
+    assert!(why.contains("setup_boards") && why.contains("exit status 7"), "{why}");
+    std::fs::remove_file(&broken).expect("removed");
+
+    player.done("set_mode", vec!["MODE42".into()]);
+    let told = || std::fs::read_to_string(&told).unwrap_or_default();
+    assert_eq!(told(), "setup $(x)\n", "no shell looks at the words");
+    assert_eq!(link.read("part2_x_id7", 0, 4), [0, 0, 0, 7], "the site's boards are not four");
+    player.set_params(&[("scan_length", Value::Float(1.0))]);
+    player.done("prepare", vec![]);
+    player.done("start", vec![]);
+    assert_eq!(told(), "setup $(x)\narm -s\n");
+    assert!(!house.record("BANKA").contains("write register ARM"), "nobody else arms");
+    assert_eq!(text(&player.await_state("READY"), &["last_scan", "ended"]), "complete");
+    player.stop();
+}
+
+#[test]
 fn a_rehearsal_says_which_modes_it_does_not_record() {
     let house = House::new(&[]);
     let player = house.player("BANKA", &[("player.simulate", "true")]);
@@ -171,7 +256,7 @@ fn a_rehearsal_says_which_modes_it_does_not_record() {
     player.done("set_mode", vec!["MODE1".into()]);
     assert_eq!(player.daq("kind"), "builtin");
     assert!(!player.log().contains(simulated));
-    for mode in ["MODE4", "MODE5", "INCO_MODE_64"] {
+    for mode in ["MODE4", "MODE5", "INCO_MODE_64", "MODE42"] {
         player.done("set_mode", vec![mode.into()]);
         assert_eq!(player.daq("kind"), "simulated", "{mode}");
         assert!(player.log().contains(&format!("{mode} is {simulated}")), "{mode}");

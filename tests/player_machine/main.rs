@@ -24,5 +24,6 @@ mod proof;
 mod random;
 mod replies;
 mod scans;
+mod serial;
 mod simulated_board;
 mod world;

@@ -8,8 +8,9 @@
 //!
 //! Time passes only in [`World::step`], to the next thing due; a minute of scan costs some hundred steps.
 
+use crate::serial::SerialSynth;
 use appliance::api::{CallError, Outcome};
-use appliance::config::dibas::Dibas;
+use appliance::config::dibas::{Bank, Dibas, SynthAt};
 use appliance::fpga::{FpgaError, FpgaOp, FpgaReply};
 use appliance::plan::Child;
 use appliance::player::bank::{Adopted, FpgaKey, Input, Output, Player, StatusOrder, Ticket};
@@ -82,6 +83,13 @@ enum Fact {
     Input(Input),
     /// A program's end, if it is still the same process.
     Exit(Child, u32, Exit),
+    /// What a DAQ program says in status memory, if it is still the same and has not been stopped since.
+    Says {
+        pid: u32,
+        run: Option<u64>,
+        key: &'static str,
+        value: &'static str,
+    },
     /// The link lost with a request that was never answered is open again.
     LinkBack,
 }
@@ -99,6 +107,14 @@ pub struct World {
     pub status_fails: bool,
     pub status: BTreeMap<String, String>,
     pub programmed: Option<String>,
+    /// From START to `NETSTAT=receiving`; `None`: the program does not write that key.
+    pub net_takes: Option<Duration>,
+    /// From INIT_GPU to `GPUCTXIN=TRUE`.
+    pub gpu_takes: Duration,
+    /// Is the synthesizer behind the board locked?
+    pub locked: bool,
+    /// The one on a serial line of the host.
+    pub synth: Option<SerialSynth>,
     /// What a read of a par file gives; `None`: it never comes.
     pub par_file: Option<Result<String, String>>,
     pub registers: BTreeMap<String, Vec<u8>>,
@@ -118,6 +134,14 @@ pub struct World {
     pub finished: bool,
     /// The wall clock was set while this start was pending: its times mean nothing.
     clock_set: bool,
+    /// This DAQ program hangs: it obeys SIGKILL only.
+    hung: Option<u32>,
+    /// Stops of the DAQ program so far.
+    run: u64,
+    /// What the player has saved last.
+    saved: Option<Saved>,
+    /// What the player was made of.
+    made_of: (PlayerConfig, Dibas, Bank),
     alive: BTreeMap<&'static str, u32>,
     board_next: Mono,
     facts: Vec<(Mono, u64, Fact)>,
@@ -176,10 +200,24 @@ impl World {
     }
 
     pub fn unconnected(config: PlayerConfig, dibas: Dibas, hosts_awaited: bool) -> World {
-        let now = Now { mono: Mono(1_000_000_000), utc: BEGIN };
         let bank = dibas.bank("BANKA").expect("it is in the example").clone();
+        World::of(config, dibas, bank, hosts_awaited)
+    }
+
+    /// With any bank.
+    pub fn of(config: PlayerConfig, dibas: Dibas, bank: Bank, hosts_awaited: bool) -> World {
+        let now = Now { mono: Mono(1_000_000_000), utc: BEGIN };
+        let serial = bank.synth.as_ref().is_some_and(|s| s.where_ == SynthAt::Local);
         World {
+            made_of: (config.clone(), dibas.clone(), bank.clone()),
+            synth: serial.then(SerialSynth::new),
             player: Player::new(config, dibas, bank, hosts_awaited, now),
+            net_takes: None,
+            gpu_takes: Duration::ZERO,
+            locked: true,
+            hung: None,
+            saved: None,
+            run: 0,
             now,
             board: Board::Good,
             temper: Temper::Good,
@@ -292,13 +330,19 @@ impl World {
         self.settle();
     }
 
-    /// Moves to the next thing due. `false`: nothing will ever happen.
-    pub fn step(&mut self) -> bool {
-        assert!(self.now.mono < LONGEST, "this goes on for ever, in {}", self.state());
+    /// When something happens next.
+    fn next_due(&self) -> Option<Mono> {
         let due = self.player.deadlines();
         let wall = due.utc.map(|t| Mono(self.now.mono.0 + t.nanos_since(self.now.utc).max(0) as u64));
         let fact = self.facts.iter().map(|(at, ..)| *at).min();
-        let Some(next) = [due.mono, wall, fact].into_iter().flatten().min() else { return false };
+        let synth = self.synth.as_ref().and_then(SerialSynth::deadline);
+        [due.mono, wall, fact, synth].into_iter().flatten().min()
+    }
+
+    /// Moves to the next thing due. `false`: nothing will ever happen.
+    pub fn step(&mut self) -> bool {
+        assert!(self.now.mono < LONGEST, "this goes on for ever, in {}", self.state());
+        let Some(next) = self.next_due() else { return false };
         self.pass(next.since(self.now.mono));
         true
     }
@@ -306,15 +350,8 @@ impl World {
     /// Lets time pass, event by event.
     pub fn run_for(&mut self, seconds: f64) {
         let until = self.now.mono + Duration::from_secs_f64(seconds);
-        loop {
-            let before = self.now;
-            let due = self.player.deadlines();
-            let wall = due.utc.map(|t| Mono(before.mono.0 + t.nanos_since(before.utc).max(0) as u64));
-            let fact = self.facts.iter().map(|(at, ..)| *at).min();
-            match [due.mono, wall, fact].into_iter().flatten().min() {
-                Some(next) if next <= until => drop(self.step()),
-                _ => break,
-            }
+        while self.next_due().is_some_and(|next| next <= until) {
+            self.step();
         }
         self.pass(until.since(self.now.mono));
     }
@@ -343,6 +380,10 @@ impl World {
 
     /// The loop's timer.
     pub fn tick(&mut self) {
+        if let Some(synth) = &mut self.synth {
+            synth.tick(self.now);
+        }
+        self.settle();
         self.player.tick(self.now);
         self.settle();
         let due = self.player.deadlines();
@@ -353,7 +394,8 @@ impl World {
     /// The wall clock is set.
     pub fn set_clock(&mut self, by_seconds: f64) {
         self.now.utc = Utc(self.now.utc.0 + (by_seconds * 1e9) as i64);
-        self.clock_set = true;
+        // The arm phase that has begun goes on; before it the start is judged by the clock as it is then.
+        self.clock_set = self.phase() == "arm";
         self.tick();
     }
 
@@ -418,6 +460,37 @@ impl World {
         self.tell(Input::Link(Link::Down("the cable was pulled".into())));
     }
 
+    /// The DAQ program hangs.
+    pub fn hang(&mut self) {
+        self.hung = self.alive.get(name(Child::Daq)).copied();
+    }
+
+    pub fn is_hung(&self) -> bool {
+        self.hung.is_some() && self.hung == self.alive.get(name(Child::Daq)).copied()
+    }
+
+    /// A process of the player was replaced in order: the next one finds what the last one has saved.
+    pub fn succeed(&mut self) {
+        assert!(self.finished, "it has not ended");
+        let saved = self.saved.clone().expect("a player that had something to do has saved it");
+        let running = |child| {
+            let pid = self.alive.get(name(child)).copied();
+            pid.map(|pid| Adopted { child, pid, since: self.now })
+        };
+        let adopted: Vec<Adopted> = [Child::Daq, Child::FitsWriter].into_iter().filter_map(running).collect();
+        // A program that was being started is not left alone: its keeper has it.
+        self.facts.retain(|(_, _, fact)| matches!(fact, Fact::Exit(..) | Fact::Says { .. } | Fact::LinkBack));
+        let (config, dibas, bank) = self.made_of.clone();
+        self.synth = self.synth.is_some().then(SerialSynth::new);
+        self.player = Player::new(config, dibas, bank, false, self.now);
+        self.finished = false;
+        self.player.restore(&saved, &adopted, self.now);
+        self.settle();
+        if self.board != Board::Gone {
+            self.tell(Input::Link(Link::Up));
+        }
+    }
+
     /// The link is open again.
     pub fn link_back(&mut self) {
         self.board = Board::Good;
@@ -430,6 +503,10 @@ impl World {
         self.spawn_fails = false;
         self.status_fails = false;
         self.board_takes = BOARD_TAKES;
+        self.locked = true;
+        if let Some(synth) = &mut self.synth {
+            synth.repair();
+        }
         self.link_back();
     }
 
@@ -465,9 +542,16 @@ impl World {
     // ---------------------------------------------------------------- orders
 
     fn settle(&mut self) {
-        while let Some(output) = self.player.poll() {
-            assert!(!self.finished || is_harmless(&output), "an order after the end: {output:?}");
-            self.carry_out(output);
+        loop {
+            while let Some(output) = self.player.poll() {
+                assert!(!self.finished || is_harmless(&output), "an order after the end: {output:?}");
+                self.carry_out(output);
+            }
+            let inputs = self.synth.as_mut().map(|synth| synth.pump(self.now)).unwrap_or_default();
+            if inputs.is_empty() {
+                break;
+            }
+            inputs.into_iter().for_each(|input| self.player.handle(input, self.now));
         }
         assert!(STATES.contains(&self.state()), "{} is no state", self.state());
         if !matches!(self.player.state(), State::Starting(_)) {
@@ -489,9 +573,12 @@ impl World {
             }
             Output::Spawn { child, .. } => self.spawn(child),
             Output::Line { child, line } => self.line(child, &line),
+            Output::RunHelper(program) => panic!("the example has no helper programs: {:?}", program.path),
+            Output::KillHelper => panic!("no helper program was started"),
             Output::Signal { child, signal } => {
                 self.log.push(format!("{child}: {signal:?}"));
                 let (obeys, number) = match signal {
+                    ChildSignal::Term if child == Child::Daq && self.is_hung() => (false, 15),
                     ChildSignal::Term => (self.temper <= Temper::NeedsTerm, 15),
                     ChildSignal::Kill => (self.temper <= Temper::NeedsKill, 9),
                 };
@@ -499,15 +586,22 @@ impl World {
                     self.exit_soon(child, Exit::Signal(number));
                 }
             }
-            Output::Save(_) => self.later(STATUS_TAKES, Fact::Input(Input::Saved)),
+            Output::Save(saved) => {
+                self.saved = Some(*saved);
+                self.later(STATUS_TAKES, Fact::Input(Input::Saved));
+            }
             Output::CloseInput { .. } | Output::Changed | Output::Record(_) | Output::Written(_) => {}
             Output::ReadParFile { path } => {
                 self.log.push(format!("read {path}"));
                 if let Some(text) = self.par_file.clone() {
-                    self.tell(Input::ParFile { path, text });
+                    self.later(STATUS_TAKES, Fact::Input(Input::ParFile { path, text }));
                 }
             }
-            Output::Synth { order, .. } => panic!("the example has no serial synthesizer: {order}"),
+            Output::Synth { id, order } => {
+                self.log.push(format!("synth: {order}"));
+                let synth = self.synth.as_mut().expect("this bank has no serial synthesizer");
+                synth.submit(id, order, self.now);
+            }
             Output::WriteProof(file) => {
                 assert!(!self.finished, "a proof after the end");
                 let proof = appliance::proto::json::read(file.text.as_bytes()).expect("JSON");
@@ -547,6 +641,12 @@ impl World {
                 if self.alive.get(name(child)) == Some(&pid) {
                     self.alive.remove(name(child));
                     self.tell(Input::ChildExited { child, exit });
+                }
+            }
+            Fact::Says { pid, run, key, value } => {
+                let same = self.alive.get(name(Child::Daq)) == Some(&pid) && !self.is_hung();
+                if same && run.is_none_or(|run| run == self.run) {
+                    self.status.insert(key.into(), value.into());
                 }
             }
             Fact::LinkBack => {
@@ -617,6 +717,10 @@ impl World {
             FpgaOp::Write { register, data, .. } => {
                 self.registers.insert(register.clone(), data.clone());
             }
+            FpgaOp::Raw { name, .. } if name == "valon-get-phase-lock" => {
+                let locked = if self.locked { b"1" } else { b"0" };
+                return Ok(FpgaReply::Raw { args: vec![locked.to_vec()], informs: Vec::new() });
+            }
             FpgaOp::Raw { .. } => return Ok(FpgaReply::Raw { args: Vec::new(), informs: Vec::new() }),
             _ => {}
         }
@@ -662,17 +766,43 @@ impl World {
         self.log.push(format!("{child}: {}", line.trim_end()));
         assert!(line.ends_with('\n'), "{line:?}");
         let word = line.trim_end().to_ascii_lowercase();
+        if child == Child::Daq && self.is_hung() {
+            return;
+        }
         match (child, word.as_str()) {
-            (Child::Daq, "start" | "monitor") => {
-                drop(self.status.insert("DAQSTATE".into(), "running".into()))
+            (Child::Daq, "start" | "monitor") => self.daq_starts(),
+            (Child::Daq, "init_gpu") if self.gpu_takes.is_zero() => {
+                drop(self.status.insert("GPUCTXIN".into(), "TRUE".into()));
             }
-            (Child::Daq, "init_gpu") => drop(self.status.insert("GPUCTXIN".into(), "TRUE".into())),
-            (Child::Daq, "stop") => drop(self.status.insert("DAQSTATE".into(), "stopped".into())),
+            (Child::Daq, "init_gpu") => self.daq_says_later(self.gpu_takes, None, "GPUCTXIN", "TRUE"),
+            (Child::Daq, "stop") => self.daq_stops(),
             // The FITS writer of the sites ends on `stop`, too.
             (_, "quit") | (Child::FitsWriter, "stop") if self.temper == Temper::Good => {
                 self.exit_soon(child, Exit::Code(0));
             }
             _ => {}
+        }
+    }
+
+    fn daq_starts(&mut self) {
+        self.status.insert("DAQSTATE".into(), "running".into());
+        if let Some(takes) = self.net_takes {
+            self.status.insert("NETSTAT".into(), "waiting".into());
+            self.daq_says_later(takes, Some(self.run), "NETSTAT", "receiving");
+        }
+    }
+
+    fn daq_stops(&mut self) {
+        self.run += 1;
+        self.status.insert("DAQSTATE".into(), "stopped".into());
+        if self.net_takes.is_some() {
+            self.status.insert("NETSTAT".into(), "stopped".into());
+        }
+    }
+
+    fn daq_says_later(&mut self, takes: Duration, run: Option<u64>, key: &'static str, value: &'static str) {
+        if let Some(pid) = self.alive.get(name(Child::Daq)).copied() {
+            self.later(takes, Fact::Says { pid, run, key, value });
         }
     }
 

@@ -1,7 +1,7 @@
 //! What POWERON needs.
 
 use super::{Asked, Lack, Reading, bias_value_key, reading};
-use crate::config::acf::{Acf, Family, family};
+use crate::config::acf::{Acf, Family, Source, family};
 use crate::config::archon::limits::ControllerLimits;
 use crate::proto::archon::{Power, Status, System};
 
@@ -90,14 +90,19 @@ fn modules(asked: &Asked<'_>, acf: &Acf) -> Result<(), Lack> {
             same(system, acf, &id, want)?;
         }
     }
-    if compared > 0 {
-        return Ok(());
+    match acf.source {
+        _ if compared > 0 => Ok(()),
+        Source::File if asked.grant.consent.unchecked => Ok(()),
+        Source::File => Err(Lack::new(
+            "the ACF does not say which modules it is for",
+            "save it with its [SYSTEM] section, or say unchecked",
+        )),
+        // No consent helps here: nobody has chosen this configuration for this box.
+        Source::Controller => Err(Lack::new(
+            "the configuration was read from the controller, nothing says which modules it is for",
+            "load an ACF (init)",
+        )),
     }
-    // No consent helps here either: what was only read from the controller is an ACF for nobody knows which box.
-    Err(Lack::new(
-        "nothing says which modules the configuration is for",
-        "load an ACF saved with its [SYSTEM] section (init)",
-    ))
 }
 
 fn acf_system<'a>(acf: &'a Acf, key: &str) -> Option<&'a str> {

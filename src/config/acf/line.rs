@@ -1,6 +1,6 @@
 //! One line of configuration memory, and what may be in it.
 
-use super::{Acf, AcfError, Line};
+use super::{Acf, AcfError, Line, Source};
 use crate::proto::archon::{CONFIG_LINES, LINE_MAX};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -92,6 +92,6 @@ impl Acf {
             replies.pop();
         }
         let lines = replies.iter().map(|text| Line::of_wire(text.as_deref().unwrap_or_default())).collect();
-        Acf { lines, ..Acf::default() }
+        Acf { lines, source: Source::Controller, ..Acf::default() }
     }
 }

@@ -59,6 +59,18 @@ pub struct Acf {
     pub system: Vec<(String, String)>,
     /// `[MODE_name]` sections of camera-interface.
     pub modes: Vec<Mode>,
+    /// Who says so.
+    pub source: Source,
+}
+
+/// Where a configuration was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Source {
+    /// A file: somebody chose it for this controller.
+    #[default]
+    File,
+    /// The configuration memory of a controller, written by nobody knows whom.
+    Controller,
 }
 
 /// A `[MODE_name]` section: what to set when the mode is selected.

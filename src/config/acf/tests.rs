@@ -233,7 +233,7 @@ prop_compose! {
         let mut modes = modes;
         modes.sort_by(|a, b| a.name.cmp(&b.name));
         modes.dedup_by(|a, b| a.name == b.name);
-        Acf { lines: lines.into_iter().map(|(key, value)| Line { key, value }).collect(), system, modes }
+        Acf { lines: lines.into_iter().map(|(key, value)| Line { key, value }).collect(), system, modes, source: Source::File }
     }
 }
 

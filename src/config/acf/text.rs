@@ -33,7 +33,7 @@ impl Acf {
     /// The same without lines that cannot be in a file: what its text is read back as.
     pub fn without_holes(&self) -> Acf {
         let lines = self.lines.iter().filter(|line| !line.key.is_empty()).cloned().collect();
-        Acf { lines, system: self.system.clone(), modes: self.modes.clone() }
+        Acf { lines, system: self.system.clone(), modes: self.modes.clone(), source: self.source }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[BANKx]` sections.
 
 use super::reader::{Need, Reader, Verdict};
-use super::{Bank, Severity, Synth, SynthAt, text};
+use super::{Bank, Severity, Synth, SynthAt, beamformer, text};
 use crate::proto::dibas_conf::{Document, Section};
 
 /// Output levels the synthesizer has, dBm.
@@ -28,12 +28,6 @@ pub const KEYS: &[&str] = &[
     "filter_bandwidth_bits",
     "shmkeys",
     "roach_reg_keys",
-    // The FLAG beamformer's.
-    "xid",
-    "instance",
-    "gpudev",
-    "has_roaches",
-    "cpus",
 ];
 
 /// Reads one bank.
@@ -56,6 +50,7 @@ pub fn read(document: &Document, section: &Section) -> (Bank, Verdict) {
         synth: synth(&mut r, with_roach),
         filter_bits: filter_bits(&mut r, with_roach),
         shm_keys: r.key_list("shmkeys"),
+        x_engine: beamformer::x_engine(&mut r),
         usable: Ok(()),
         line: section.line,
     };

@@ -3,7 +3,7 @@
 //! Nothing here changes a value; it may make a mode unusable only where the site could not work.
 
 use super::load::{Loaded, Role, keys_of, role};
-use super::{Dibas, Finding, Mode, PhaseStep, Severity, mode};
+use super::{BEAMFORMERS, Dibas, Finding, Mode, PhaseStep, Severity, mode};
 use crate::config::suggest;
 use crate::proto::dibas_conf::{Document, Section};
 use std::collections::{BTreeMap, BTreeSet};
@@ -224,33 +224,17 @@ fn one_mode(document: &Document, dibas: &Dibas, mode: &Mode) -> Vec<Finding> {
         let problem = format!("'{register}' is written 0 and 1, and once {value}");
         add(key, Severity::Note, problem, "check that a value other than 0 or 1 is meant");
     }
-    if !ENGINES.contains(&mode.modename.as_str()) && !mode.modename.is_empty() {
-        let problem = format!(
-            "no engine is called '{}'{}",
-            mode.modename,
-            suggest::hint(&mode.modename, ENGINES.iter().copied())
-        );
+    let engines = || ENGINES.iter().chain(&BEAMFORMERS).copied();
+    if !engines().any(|name| name == mode.modename) && !mode.modename.is_empty() {
+        let hint = suggest::hint(&mode.modename, engines());
+        let problem = format!("no engine is called '{}'{hint}", mode.modename);
         add("modename", Severity::Warning, problem, "set_mode will refuse this mode");
     }
     findings
 }
 
-/// Every `MODENAME` the old Player knew, lower case.
-const ENGINES: &[&str] = &[
-    "h1k",
-    "h16k",
-    "l1/lbw1",
-    "l8/lbw1",
-    "l8/lbw8",
-    "guppi-inco",
-    "guppi-codd",
-    "hi_correlator",
-    "cal_correlator",
-    "frb_correlator",
-    "pulsar_beamformer",
-    "flag_hi_rtbf",
-    "flag_frb_rtbf",
-];
+/// Every `MODENAME` the old Player knew, lower case, but for those of the beamformer.
+const ENGINES: &[&str] = &["h1k", "h16k", "l1/lbw1", "l8/lbw1", "l8/lbw8", "guppi-inco", "guppi-codd"];
 
 fn has_empty(document: &Document, mode: &Mode, key: &str) -> bool {
     document.section(&mode.name).and_then(|s| s.entry(key)).is_some_and(|e| e.value.is_empty())

@@ -1,7 +1,7 @@
 //! From the document to a [`Dibas`]: sorts the sections and reads the common ones.
 
 use super::reader::{Need, Reader, Verdict};
-use super::{Bank, Dibas, Finding, HpcMac, Mode, Severity, bank, lint, mode, text};
+use super::{Bank, Dibas, Finding, HpcMac, Mode, Severity, bank, beamformer, lint, mode, text};
 use crate::config::suggest;
 use crate::proto::dibas_conf::{self, Document, Section};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,7 +176,7 @@ pub fn keys_of(role: Role) -> Option<Vec<&'static str>> {
     match role {
         Role::Defaults => Some(DEFAULTS_KEYS.to_vec()),
         Role::Dealer => Some(vec!["players"]),
-        Role::Bank => Some(bank::KEYS.to_vec()),
+        Role::Bank => Some([bank::KEYS, &beamformer::BANK_KEYS].concat()),
         Role::Mode => Some([mode::KEYS, mode::LISTED_ONLY].concat()),
         Role::HpcMacs | Role::Fallback | Role::Unknown => None,
     }

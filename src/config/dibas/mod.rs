@@ -5,9 +5,10 @@
 //! [`Finding`] with line and remedy. A broken `[DEFAULTS]` or `[HPCMACS]` fails the whole file; a
 //! broken bank or mode is kept, listed and unusable ([`Bank::usable`], [`Mode::usable`]).
 //!
-//! Not here: name resolution (the caller resolves lazily), FLAG beamformer keys.
+//! Not here: name resolution (the caller resolves lazily).
 
 mod bank;
+mod beamformer;
 mod lint;
 mod load;
 mod mode;
@@ -17,6 +18,7 @@ mod tests;
 pub mod text;
 
 pub use super::finding::{Finding, Severity};
+pub use beamformer::{BEAMFORMERS, Beamformer, XEngine};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -111,6 +113,8 @@ pub struct Bank {
     pub filter_bits: Vec<(i64, u8)>,
     /// `shmkeys` pairs (parsed, without use for banks).
     pub shm_keys: Vec<(String, String)>,
+    /// What the beamformer modes need; none: they refuse this bank.
+    pub x_engine: Option<XEngine>,
     /// `Err` says why no Player can run this bank.
     pub usable: Result<(), String>,
     /// Line of the section header.
@@ -118,8 +122,14 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// Status memory instance: last letter of the name minus `A`, modulo nothing: `BANKA` 0 .. `BANKZ` 25.
+    /// Status memory instance: that of the X engine where the bank is one (its program uses no other), else
+    /// [`Bank::letter`].
     pub fn instance(&self) -> u8 {
+        self.x_engine.as_ref().map_or_else(|| self.letter(), |x| x.instance)
+    }
+
+    /// Last letter of the name minus `A`, modulo nothing: `BANKA` 0 .. `BANKZ` 25.
+    pub fn letter(&self) -> u8 {
         let last = self.name.bytes().last().unwrap_or(b'A').to_ascii_uppercase();
         last.checked_sub(b'A').filter(|i| *i < 26).unwrap_or(0)
     }
@@ -208,6 +218,8 @@ pub struct Mode {
     pub roach_regs: Vec<(String, RegisterValue)>,
     /// CODD set-up.
     pub cdd: Option<Cdd>,
+    /// What the beamformer's modes have beside; none in other modes.
+    pub beamformer: Option<Beamformer>,
     /// `Err` says why `set_mode` refuses it.
     pub usable: Result<(), String>,
     /// Line of the section header.

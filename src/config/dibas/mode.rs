@@ -1,7 +1,7 @@
 //! Mode sections.
 
 use super::reader::{Need, Reader, Verdict};
-use super::{Cdd, Mode, PhaseStep, Severity, text};
+use super::{Cdd, Mode, PhaseStep, Severity, beamformer, text};
 use crate::proto::dibas_conf::{Document, Section};
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ pub fn read(document: &Document, section: &Section) -> (Mode, Verdict) {
             .map(|(name, value)| (name, text::register_value(&value)))
             .collect(),
         cdd: cdd(&mut r, &modename_as_written),
+        beamformer: beamformer::of_mode(&mut r, &modename),
         usable: Ok(()),
         line: section.line,
         modename,

@@ -116,6 +116,57 @@ fn instances_come_from_the_last_letter() {
     }
 }
 
+const LOOPBACK: &str = include_str!("../../../config/dibas.loopback.conf");
+
+#[test]
+fn a_beamformer_bank_has_the_instance_of_its_pipeline() {
+    let text =
+        LOOPBACK.replacen("instance = 0", "instance = 9", 1).replacen("cpus = 0,", "cpus = none, 4,", 1);
+    let dibas = load(&text);
+    assert_eq!(dibas.findings, []);
+    let bank = dibas.bank("BANKA").expect("BANKA");
+    assert_eq!((bank.instance(), bank.letter()), (9, 0));
+    assert_eq!(
+        bank.x_engine.as_ref().map(|x| x.cpus.as_slice()),
+        Some(&[4, 1, 2][..]),
+        "what is no number is dropped"
+    );
+    let mode = dibas.mode("MODE42").expect("MODE42");
+    assert_eq!(mode.beamformer, Some(Beamformer { fits_process: "bfFitsWriter".into(), sim3: true }));
+    assert_eq!(dibas.mode("MODE1").expect("MODE1").beamformer, None);
+}
+
+/// A bank that is no X engine can do all other modes.
+#[test]
+fn beamformer_keys_that_are_wrong_are_named_with_their_line() {
+    let bank = |text: &str| load(text).bank("BANKA").expect("BANKA").clone();
+    for (from, to, key, words) in [
+        ("gpudev = 0\n", "", "gpudev", "missing beside the others"),
+        ("xid = 0\n", "xid = 256\n", "xid", "'256' is not a whole number from 0 to 255"),
+        ("instance = 0\n", "instance = 64\n", "instance", "0 to 63"),
+        ("has_roaches = 0\n", "has_roaches = yes\n", "has_roaches", "'yes' is not 0 or 1"),
+        ("cpus = 0, 1, 2\n", "cpus = all\n", "cpus", "'all' is not numbers of cores"),
+    ] {
+        let text = LOOPBACK.replacen(from, to, 1);
+        let damaged = bank(&text);
+        assert_eq!((damaged.x_engine, damaged.usable), (None, Ok(())), "{key}");
+        let findings = load(&text).findings;
+        assert!(has(&findings, Severity::Warning, &format!("BANKA.{key}"), words), "{key}: {findings:?}");
+        let wanted = if to.is_empty() { "[BANKA]" } else { to.trim_end() };
+        let line = text.lines().position(|l| l == wanted);
+        assert!(findings.iter().any(|f| f.key == key && Some(f.line) == line.map(|l| l + 1)), "{findings:?}");
+    }
+    for (from, to, words) in [
+        ("sim3 = 1\n", "sim3 = 2\n", "Bad keys found in section MODE42: ['sim3']"),
+        ("fits_process = bfFitsWriter\n", "", "Bad keys found in section MODE42: ['fits_process']"),
+        ("fits_process = bf", "fits_process = ../bf", "is a path"),
+    ] {
+        let dibas = load(&LOOPBACK.replacen(from, to, 1));
+        let why = dibas.mode("MODE42").expect("kept").usable.clone().expect_err(to);
+        assert!(why.contains(words), "{why}");
+    }
+}
+
 proptest! {
     #[test]
     fn damaged_files_never_panic(at in 0usize..6000, junk in ".{0,12}", keep in 0usize..6000) {

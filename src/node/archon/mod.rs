@@ -17,7 +17,7 @@ use super::timers::Timers;
 use super::work as node_work;
 use crate::archon::methods::{self, ArchonCall};
 use crate::archon::role::{Archon, FileKey, Index, Input, Output, RoleConfig};
-use crate::reactor::{App, Effect, Effects, Event, Request, TimerKey, When};
+use crate::reactor::{App, Effect, Effects, Event, JobName, Lost, Request, TimerKey, When};
 use crate::session::archon_link::{self, LinkError, LinkEvent};
 use crate::units::Now;
 use files::Files;
@@ -186,12 +186,17 @@ impl ArchonNode {
         }
     }
 
-    /// A worker could not be had, and which job it was for is not known: whoever waits for one is told.
-    fn work_lost(&mut self, why: &str, now: Now) {
-        for key in self.files.give_up() {
-            self.role.handle(Input::File { key, done: Err(why.to_owned()) }, now);
+    /// A worker could not be had: whoever waits for a job of its kind is told.
+    fn work_lost(&mut self, lost: &Lost, now: Now) {
+        match lost.job.kind {
+            work::FILE => {
+                for key in self.files.give_up() {
+                    self.role.handle(Input::File { key, done: Err(lost.why.clone()) }, now);
+                }
+            }
+            work::LOOK_UP => self.links.lookup_lost(&lost.why, now),
+            _ => {}
         }
-        self.links.lookup_lost(why, now);
     }
 
     fn signal(&mut self, request: Request, now: Now) {
@@ -243,7 +248,7 @@ impl ArchonNode {
             Event::Done(Ok(node_work::Done::Role(work::Done::Resolved { host, port, address }))) => {
                 self.links.resolved(&host, port, &address, now, fx);
             }
-            Event::Done(Err(why)) => self.work_lost(&why, now),
+            Event::Done(Err(lost)) => self.work_lost(&lost, now),
             Event::Signal(request) => self.signal(request, now),
             child => {
                 if let Some(input) = hooks::heard(child) {
@@ -274,6 +279,10 @@ impl App for ArchonNode {
     fn panicked(&mut self, text: &str, now: Now, fx: &mut Effects<Job>) {
         self.role.panicked(text, now);
         self.settle(now, fx);
+    }
+
+    fn name_of(job: &Job) -> JobName {
+        node_work::name_of(job, work::name_of)
     }
 
     fn work(job: Job) -> Done {

@@ -2,7 +2,7 @@
 
 use crate::archon::role::FileKey;
 use crate::frames::jobs;
-use crate::reactor::panic_text;
+use crate::reactor::{JobName, panic_text};
 use crate::sys::resolve;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,6 +48,19 @@ pub enum Done {
         /// Its address, or why it has none.
         address: Result<SocketAddr, String>,
     },
+}
+
+/// Work on files that is lost is called so.
+pub const FILE: &str = "work on an image";
+/// Likewise the look-up of a controller's host.
+pub const LOOK_UP: &str = "look-up of a controller";
+
+/// What a job is called.
+pub fn name_of(job: &Job) -> JobName {
+    match job {
+        Job::File { .. } => JobName { kind: FILE, of: String::new() },
+        Job::Resolve { host, .. } => JobName { kind: LOOK_UP, of: host.clone() },
+    }
 }
 
 /// Does a job; blocks. A panic over an image is that job's answer: what else is being written goes on.

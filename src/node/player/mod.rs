@@ -3,6 +3,7 @@
 pub mod board;
 pub mod gateware;
 pub mod hardware;
+pub mod helper;
 pub mod mapped;
 pub mod programs;
 pub mod scan_file;
@@ -22,7 +23,7 @@ use crate::player::config::PlayerConfig;
 use crate::player::methods::{self, PlayerCall};
 use crate::player::saved::Saved;
 use crate::proto::valon::order::SynthError;
-use crate::reactor::{App, Effect, Effects, Event, Request, Tag, TimerKey, When};
+use crate::reactor::{App, Effect, Effects, Event, JobName, Lost, Request, Tag, TimerKey, When};
 use crate::record::{self, RecordFile};
 use crate::shm::StatusMemory;
 use crate::units::{Mono, Now};
@@ -265,6 +266,8 @@ impl PlayerNode {
             Output::Line { child, line } => self.programs.line(child, line, fx),
             Output::CloseInput { child } => self.programs.close_input(child, fx),
             Output::Signal { child, signal } => self.programs.signal(child, signal, fx),
+            Output::RunHelper(program) => helper::run(program, fx),
+            Output::KillHelper => helper::kill(fx),
             Output::Save(saved) => self.save(saved, now, fx),
             Output::Written(writes) => {
                 self.desk.enter_note(WRITES, vec![(WRITES.to_owned(), writes)], now, fx);
@@ -294,6 +297,7 @@ impl PlayerNode {
             Output::Finished => {
                 self.finished = true;
                 self.clock_due = None;
+                self.answer_rest(now, fx);
                 fx.push(Effect::Exit { code: 0 });
             }
         }
@@ -442,19 +446,54 @@ impl PlayerNode {
         self.resolve_elsewhere
     }
 
-    /// Which job a worker lost is not known: whoever waits for one is told, and nobody waits for ever.
-    fn work_lost(&mut self, why: &str, now: Now, fx: &mut Effects<Job>) {
+    /// The end: calls that wait for status memory or a file are answered while their clients are still there.
+    fn answer_rest(&mut self, now: Now, fx: &mut Effects<Job>) {
         for ticket in std::mem::take(&mut self.readings) {
-            let text = format!("the configuration was not read: {why}");
-            let outcome: Outcome =
-                Err(CallError::new(crate::api::ErrorClass::Exception, Family::Environment, text));
-            self.desk.reply(ticket, outcome, now, fx);
+            let error = CallError::exception("the player ends; the configuration was not read");
+            self.desk.reply(ticket, Err(error), now, fx);
         }
-        self.player.handle(Input::Saved, now);
-        if let Some(board) = &mut self.board {
-            board.work_lost(why, now);
+        for (key, answer) in self.status.give_up() {
+            self.player.handle(Input::Status { key, answer }, now);
         }
-        self.look_at_clock_later(now);
+    }
+
+    /// A job will not be done: who waits for it is told, and nobody else.
+    fn work_lost(&mut self, lost: Lost, now: Now, fx: &mut Effects<Job>) {
+        let Lost { job, why } = lost;
+        let input = match job.kind {
+            work::SAVE => {
+                log::error!("the state was not saved, a restart would not know of it: {why}");
+                Input::Saved
+            }
+            work::READ_CONFIG => return self.readings_lost(&job.of, &why, now, fx),
+            work::READ_PAR_FILE => Input::ParFile { path: job.of, text: Err(why) },
+            work::WRITE_PROOF => Input::ProofWritten { id: job.of, result: Err(why) },
+            work::MEASURE_SPACE => Input::Space(Err(why)),
+            work::SUM_GATEWARE => Input::GatewareSummed { name: job.of, sum: Err(why) },
+            // Addresses that are not known are told by the modes that need them.
+            work::RESOLVE => Input::Hosts(Vec::new()),
+            work::READ_CLOCK => {
+                self.look_at_clock_later(now);
+                Input::Clock(Err(why))
+            }
+            work::BOARD => {
+                if let Some(board) = &mut self.board {
+                    board.work_lost(&why, now);
+                }
+                return;
+            }
+            _ => return,
+        };
+        self.player.handle(input, now);
+    }
+
+    fn readings_lost(&mut self, name: &str, why: &str, now: Now, fx: &mut Effects<Job>) {
+        let lost = self.readings.iter().position(|ticket| work::config_name(*ticket) == name);
+        let Some(ticket) = lost.map(|at| self.readings.remove(at)) else { return };
+        let text = format!("the configuration was not read: {why}");
+        let outcome: Outcome =
+            Err(CallError::new(crate::api::ErrorClass::Exception, Family::Environment, text));
+        self.desk.reply(ticket, outcome, now, fx);
     }
 
     fn signal(&mut self, request: Request, now: Now, fx: &mut Effects<Job>) {
@@ -543,7 +582,7 @@ impl PlayerNode {
                 self.player.tick(now);
             }
             Event::Done(Ok(node_work::Done::Role(done))) => self.work_done(done, now, fx),
-            Event::Done(Err(panic)) => self.work_lost(&panic, now, fx),
+            Event::Done(Err(lost)) => self.work_lost(lost, now, fx),
             Event::Signal(request) => self.signal(request, now, fx),
             // The desk's, which it has taken.
             Event::Listening { .. }
@@ -584,12 +623,19 @@ impl App for PlayerNode {
 
     fn handle(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
         if let Some(event) = self.desk.handle(event, now, fx) {
-            match self.programs.handle(event, now, fx) {
-                Ok(facts) => facts.into_iter().for_each(|fact| self.player.handle(fact, now)),
-                Err(event) => self.role_event(event, now, fx),
+            match helper::take(event) {
+                Ok(fact) => fact.into_iter().for_each(|fact| self.player.handle(fact, now)),
+                Err(event) => match self.programs.handle(event, now, fx) {
+                    Ok(facts) => facts.into_iter().for_each(|fact| self.player.handle(fact, now)),
+                    Err(event) => self.role_event(event, now, fx),
+                },
             }
         }
         self.settle(now, fx);
+    }
+
+    fn name_of(job: &Job) -> JobName {
+        node_work::name_of(job, work::name_of)
     }
 
     fn work(job: Job) -> Done {
@@ -609,7 +655,9 @@ fn lane(output: &Output) -> Option<usize> {
         | Output::Spawn { .. }
         | Output::Line { .. }
         | Output::CloseInput { .. }
-        | Output::Signal { .. } => true,
+        | Output::Signal { .. }
+        | Output::RunHelper(_)
+        | Output::KillHelper => true,
         Output::Status { order, .. } => !matches!(order, StatusOrder::Read(_)),
         _ => false,
     };

@@ -75,6 +75,13 @@ impl StatusPort {
         answers
     }
 
+    /// The end: what still waits for the lock gets no more of it.
+    pub fn give_up(&mut self) -> Vec<(StatusKey, StatusAnswer)> {
+        self.retry_at = None;
+        let why = "the player ends, and the lock was not to be had before";
+        self.queue.drain(..).map(|(key, ..)| (key, Err(why.to_owned()))).collect()
+    }
+
     /// When to call [`StatusPort::pump`] again.
     pub fn deadline(&self) -> Option<Mono> {
         self.retry_at

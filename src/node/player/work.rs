@@ -7,6 +7,7 @@ use crate::player::bank::Ticket;
 use crate::player::proof::ScanFile;
 use crate::player::saved::Saved;
 use crate::player::state::Host;
+use crate::reactor::JobName;
 use crate::sys::realtime::{self, ClockQuality};
 use crate::sys::resolve;
 use std::path::{Path, PathBuf};
@@ -138,6 +139,47 @@ pub enum Done {
     },
     /// Bytes free.
     SpaceMeasured(Result<u64, String>),
+}
+
+/// Names of the jobs, for those that are lost.
+pub const RESOLVE: &str = "look-up of hosts";
+/// Of [`Job::ResolveBoard`] and [`Job::OpenBoard`].
+pub const BOARD: &str = "way to the board";
+/// Of [`Job::ReadConfig`]; which: its ticket.
+pub const READ_CONFIG: &str = "configuration";
+/// Of [`Job::Save`].
+pub const SAVE: &str = "saved state";
+/// Of [`Job::ReadParFile`]; which: the file.
+pub const READ_PAR_FILE: &str = "par file";
+/// Of [`Job::ReadClock`].
+pub const READ_CLOCK: &str = "look at the clock";
+/// Of [`Job::WriteProof`]; which: the scan.
+pub const WRITE_PROOF: &str = "proof of a scan";
+/// Of [`Job::MeasureSpace`].
+pub const MEASURE_SPACE: &str = "space on disk";
+
+/// Of [`Job::SumGateware`]; which: its name.
+pub const SUM_GATEWARE: &str = "sum of a gateware";
+
+/// What a job is called.
+pub fn name_of(job: &Job) -> JobName {
+    let (kind, of) = match job {
+        Job::Resolve { .. } => (RESOLVE, String::new()),
+        Job::ResolveBoard { .. } | Job::OpenBoard { .. } => (BOARD, String::new()),
+        Job::ReadConfig { ticket, .. } => (READ_CONFIG, ticket.map(config_name).unwrap_or_default()),
+        Job::Save { .. } => (SAVE, String::new()),
+        Job::ReadParFile { path } => (READ_PAR_FILE, path.clone()),
+        Job::ReadClock => (READ_CLOCK, String::new()),
+        Job::WriteProof(file) => (WRITE_PROOF, file.id.clone()),
+        Job::MeasureSpace { .. } => (MEASURE_SPACE, String::new()),
+        Job::SumGateware { name, .. } => (SUM_GATEWARE, name.clone()),
+    };
+    JobName { kind, of }
+}
+
+/// A reading of the configuration is named by the call that waits for it.
+pub fn config_name(ticket: Ticket) -> String {
+    format!("call {}", ticket.0)
 }
 
 /// Does a job; blocks.

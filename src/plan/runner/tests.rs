@@ -185,3 +185,28 @@ fn a_moment_that_has_passed_is_a_missed_deadline() {
     stepped.tick(at(5000));
     assert!(matches!(stepped.outcome(), Some(Err(_))));
 }
+
+#[test]
+fn a_heartbeat_is_a_change_and_not_a_value_that_was_there() {
+    let within = Duration::from_secs(10);
+    let plan = || plan(vec![Phase::strict("alive", vec![Step::WaitChange { key: "PULSE".into(), within }])]);
+    let see = |r: &mut Runner, value: Option<&str>, ms: u64| {
+        r.tick(at(ms));
+        let (id, order) = r.poll().expect("a look");
+        assert_eq!(order, Order::ReadStatus("PULSE".into()));
+        r.done(id, Done::Status(value.map(str::to_owned)), at(ms));
+        r.outcome().cloned()
+    };
+    for first in [None, Some("old")] {
+        let mut r = Runner::start(plan(), at(0));
+        assert_eq!(see(&mut r, first, 0), None);
+        assert_eq!(see(&mut r, first, 50), None);
+        assert_eq!(see(&mut r, None, 100), None, "an emptied memory is no sign of life");
+        assert_eq!(see(&mut r, Some("new"), 150), Some(Ok(())));
+    }
+    let mut r = Runner::start(plan(), at(0));
+    assert_eq!(see(&mut r, Some("old"), 0), None);
+    r.tick(at(10_000));
+    let Some(Err(failure)) = r.outcome() else { panic!("its time is over") };
+    assert_eq!(failure.problems[0].error, "PULSE has not changed for 10 s: nobody writes it");
+}

@@ -248,7 +248,10 @@ impl Player {
             (Owner::Step(key), Err(e)) => {
                 self.step_done(key, Done::Fpga(Err(FpgaError::Invalid(e.message))), now)
             }
-            (Owner::Step(key), Ok(_)) => self.step_done(key, Done::Other(Ok(())), now),
+            (Owner::Step(key), Ok(locked)) => {
+                self.unlocked = locked.as_str().map(str::to_owned);
+                self.step_done(key, Done::Other(Ok(())), now)
+            }
             (Owner::SetUp, Ok(Value::List(failures))) if failures.is_empty() => {
                 log::info!("{}: the synthesizer is set up", self.bank.name);
             }

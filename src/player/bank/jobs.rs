@@ -96,6 +96,7 @@ impl Player {
                 break;
             }
         }
+        self.end_orphaned_helper();
         self.close_proof_when_due(now);
         self.set_up_synth(now);
         self.save();
@@ -131,6 +132,7 @@ impl Player {
             Step::SynthFrequency { channel, mhz } => {
                 self.set_frequency(key, channel, mhz, now);
             }
+            Step::Run { command, within } => self.run_helper(key, &command, within, now),
             Step::StartChild(child) => self.slot(child).start(key, now),
             Step::StopChild(child) => self.slot(child).stop(key, now),
             Step::Command { child, line } => {

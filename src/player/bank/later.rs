@@ -178,6 +178,13 @@ impl Player {
         }
     }
 
+    /// The scan that was to be prepared cannot be: the next one is not to wait for it.
+    pub(super) fn scheduled_prepare_refused(&mut self, error: CallError, now: Now) {
+        if let Some(id) = self.schedule.at_work().map(|entry| entry.id) {
+            self.schedule_failed(id, error.message, now);
+        }
+    }
+
     fn set_fate(&mut self, id: i64, fate: Fate) {
         self.schedule.set(id, fate);
         self.unsaved = true;

@@ -128,6 +128,8 @@ pub enum Input {
         /// How it ended.
         exit: Exit,
     },
+    /// The helper program ended, or could not be started for this reason.
+    HelperEnded(Result<Exit, String>),
     /// The FPGA link came or went.
     Link(Link),
     /// Addresses of hosts that were asked for.
@@ -236,6 +238,10 @@ pub enum Output {
         /// The signal.
         signal: ChildSignal,
     },
+    /// Run a helper program, and say with [`Input::HelperEnded`] how it ended.
+    RunHelper(Program),
+    /// Kill it.
+    KillHelper,
     /// For the append-only record: this plan is about to run.
     Record(Value),
     /// For the record: these hardware writes have ended.

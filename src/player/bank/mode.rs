@@ -67,6 +67,7 @@ impl Player {
         self.mode = None;
         self.changes = Changes::default();
         self.stale = false;
+        self.unlocked = None;
         self.next_watchdog = None;
         self.run(Kind::SetMode(Box::new(active)), plan, Some(ticket), State::SettingMode(name), now);
         Ok(Answer::Later)
@@ -207,12 +208,12 @@ impl Player {
         let Some(active) = &self.mode else { return now_is(Value::Null) };
         self.refuse_while_scanning(phase, false)?;
         self.require_link(true)?;
-        let steps = match phase {
-            "reset" => &active.mode.reset_phase,
-            "arm" => &active.mode.arm_phase,
-            _ => &active.mode.postarm_phase,
+        let resolve = |host: &str| self.address_of(host);
+        let plan = match phase {
+            "reset" => compile::manual(active.engine.fpga(), phase, &active.mode.reset_phase),
+            "arm" => compile::arm_by_hand(&self.plan_site(&resolve), &active.mode, active.engine.fpga()),
+            _ => compile::manual(active.engine.fpga(), phase, &active.mode.postarm_phase),
         };
-        let plan = compile::manual(active.engine.fpga(), phase, steps);
         let state = if self.state == State::Monitoring { State::Monitoring } else { State::Operating(phase) };
         self.run(Kind::Manual, plan, Some(ticket), state, now);
         Ok(Answer::Later)

@@ -32,10 +32,11 @@ impl Player {
         if let Some(active) = &mut self.mode {
             active.engine.par_file_read(path, text.as_deref().map_err(Clone::clone));
         }
-        match self.prepare_now(waiting.ticket, now) {
-            Ok(Answer::Later) => {}
-            Ok(Answer::Now(value)) => self.reply(waiting.ticket, Ok(value)),
-            Err(error) => self.reply(waiting.ticket, Err(error)),
+        match (self.prepare_now(waiting.ticket, now), waiting.ticket) {
+            (Ok(Answer::Later), _) => {}
+            (Ok(Answer::Now(value)), ticket) => self.reply(ticket, Ok(value)),
+            (Err(error), Some(ticket)) => self.reply(Some(ticket), Err(error)),
+            (Err(error), None) => self.scheduled_prepare_refused(error, now),
         }
     }
 

@@ -45,7 +45,7 @@ impl Player {
                 mode.name
             );
         }
-        let program = self.config.program(child, mode, conduct);
+        let program = self.config.program(child, mode, conduct, active.engine.command_line(child));
         self.outputs.push_back(Output::Spawn { child, program });
     }
 
@@ -112,7 +112,8 @@ impl Player {
         match (&self.state, &mut self.job) {
             // Only the new programs: the old ones are stopped before.
             (State::SettingMode(_), Some(job))
-                if ["start_programs", "daq_ready"].contains(&job.runner.phase_name()) =>
+                if ["start_programs", "daq_ready", "daq_alive", "start_writer"]
+                    .contains(&job.runner.phase_name()) =>
             {
                 job.runner.abort(&child.to_string(), format!("it died: {}", exit_text(exit)));
             }

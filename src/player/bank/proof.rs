@@ -141,8 +141,9 @@ impl Player {
             ("commit".to_owned(), text(option_env!("APPLIANCE_COMMIT").unwrap_or("not known"))),
         ];
         let conduct = &active.engine.fpga().conduct;
-        let program =
-            self.config.program(crate::plan::Child::Daq, &active.mode, conduct).path.display().to_string();
+        let daq = crate::plan::Child::Daq;
+        let own = active.engine.command_line(daq);
+        let program = self.config.program(daq, &active.mode, conduct, own).path.display().to_string();
         vec![
             ("bank".into(), text(&self.bank.name)),
             ("scan_number".into(), Value::Int(self.scan_number)),

@@ -31,7 +31,8 @@ pub struct Adopted {
 impl Player {
     /// What is to be known again if this process ends now.
     pub fn saved(&self) -> Saved {
-        let scan = self.state.scan().map(SavedScan::of);
+        let now_on = || (self.state.scan().map(SavedScan::of), self.state == State::Monitoring);
+        let (scan, monitoring) = self.handed_over.clone().unwrap_or_else(now_on);
         let mut frequencies: Vec<(String, f64)> =
             self.frequencies.iter().map(|(m, f)| (m.clone(), *f)).collect();
         frequencies.sort_by(|a, b| a.0.cmp(&b.0));
@@ -43,7 +44,7 @@ impl Player {
             changes: self.changes.clone(),
             scan_number: self.scan_number,
             scan,
-            monitoring: self.state == State::Monitoring,
+            monitoring,
             schedule: self.schedule.clone(),
         }
     }

@@ -73,7 +73,7 @@ impl Player {
             scan.arm_at,
             monitoring,
         );
-        if length_told {
+        if length_told || active.engine.fpga().conduct.tells_length {
             self.announce_length(&mut plan, start);
         }
         self.after_stop = None;
@@ -186,10 +186,11 @@ impl Player {
     pub(super) fn watchdog(&mut self, now: Now) {
         if self.scan_end().is_some_and(|end| end <= now.mono) {
             let reason = match &self.link {
-                Link::Down(why) => {
+                Link::Down(why) if self.mode_drives_board() => {
                     Ending::LengthBut(format!("its time is over, but the ROACH is lost: {why}"))
                 }
-                Link::Absent | Link::Up => Ending::Length,
+                // What another bank's board sends does not end with the link to ours.
+                Link::Absent | Link::Down(_) | Link::Up => Ending::Length,
             };
             self.end_scan_as(reason, now);
             return;

@@ -68,7 +68,7 @@ impl Player {
     pub(super) fn status_step_done(&mut self, key: StepKey, answer: StatusAnswer, now: Now) {
         let Some(job) = &self.job else { return };
         let polled = match job.runner.step_of(key.id) {
-            Some(Step::WaitStatus { key, .. }) => Some(key.clone()),
+            Some(Step::WaitStatus { key, .. } | Step::WaitChange { key, .. }) => Some(key.clone()),
             _ => None,
         };
         let done = match (answer, polled) {

@@ -87,6 +87,7 @@ impl Player {
             }
             _ => {}
         }
+        all.extend(self.unlocked.as_ref().map(|why| format!("the synthesizer: {why}")));
         if self.config.scan.require_clock && !self.config.simulate {
             all.extend(self.clock.problem(now.mono).map(|p| format!("no scan can start: {p}")));
         }
@@ -106,13 +107,15 @@ impl Player {
 fn waited_in(phase: &str) -> &str {
     match phase {
         "stop_programs" => "the programs to end",
-        "start_programs" => "the programs to run",
+        "start_programs" | "start_writer" => "the programs to run",
+        "clean_shmem" | "setup_boards" => "a helper program of the site to end",
+        "daq_alive" => "the DAQ program to show that it lives (DAQPULSE)",
         "daq_ready" => "the DAQ program to report DAQSTATE=stopped",
         "daq_running" => "the DAQ program to report DAQSTATE=running",
         "start_daq" | "end_monitor" | "monitor" => "the programs to take a command",
         "await_arm_time" => "the time of arming",
         "program" | "deprogram" => "the FPGA to be programmed",
-        "status" | "backend" | "clear_status" | "announce_start" | "armed" => "status memory",
+        "status" | "backend" | "cov_mode" | "clear_status" | "announce_start" | "armed" => "status memory",
         _ => "answers of the ROACH",
     }
 }

@@ -1,5 +1,6 @@
 //! What programming, networking and conducting a mode need to know; fixed when the engine is made.
 
+use super::beamformer::cov_mode;
 use super::{Site, address, signed_mhz};
 use crate::config::dibas::{Bank, Cdd, Mode};
 use std::net::Ipv4Addr;
@@ -26,6 +27,8 @@ pub struct Conduct {
     pub await_receiving: bool,
     /// `ACCBLKOU` and `DISKSTAT` are wiped at start and end of a scan.
     pub wipes_counters: bool,
+    /// A start tells the FITS writer second and length beforehand.
+    pub tells_length: bool,
 }
 
 /// One 10 GbE core of the board.
@@ -78,14 +81,37 @@ pub struct FpgaFacts {
     pub taps: Vec<Tap>,
     /// Where they send.
     pub destinations: Vec<Destination>,
+    /// The packetizers of the beamformer, which have cores of another kind; none in other modes.
+    pub packetizers: Option<Packetizers>,
     /// How the family is conducted.
     pub conduct: Conduct,
 }
 
+/// The boards that pack the samples for the X engines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packetizers {
+    /// Number of this bank's X engine.
+    pub xid: u8,
+    /// Instance of its pipeline.
+    pub instance: u8,
+    /// One board, which the player programs; `false`: the site's boards.
+    pub sim3: bool,
+    /// Every X engine receives on this UDP port.
+    pub port: u16,
+    /// Status `COVMODE`.
+    pub cov_mode: Option<&'static str>,
+    /// The site's program that sets its boards up; `None`: they are set up by somebody else, or are not the site's.
+    pub setup: Option<Vec<String>>,
+    /// The site's program that arms them; `None`: the arm phase does.
+    pub arm: Option<Vec<String>>,
+}
+
 /// The facts of a mode on a bank.
 pub fn facts(bank: &Bank, mode: &Mode, frequency: f64, conduct: Conduct, site: &Site) -> FpgaFacts {
+    let packetizers = packetizers(bank, mode);
     let (taps, destinations) = match &mode.cdd {
         Some(cdd) => (cdd_taps(cdd, bank, mode, site), cdd_destinations(cdd, mode, site)),
+        None if packetizers.is_some() => (Vec::new(), Vec::new()),
         None => (vec![tap(bank, mode, site)], vec![destination(bank, mode, "", site)]),
     };
     FpgaFacts {
@@ -93,8 +119,23 @@ pub fn facts(bank: &Bank, mode: &Mode, frequency: f64, conduct: Conduct, site: &
         valon_mhz: signed_mhz(frequency).abs(),
         taps,
         destinations,
+        packetizers,
         conduct,
     }
+}
+
+fn packetizers(bank: &Bank, mode: &Mode) -> Option<Packetizers> {
+    let (x, beamformer) = (bank.x_engine.as_ref()?, mode.beamformer.as_ref()?);
+    let by_site = x.has_roaches && !beamformer.sim3;
+    Some(Packetizers {
+        xid: x.xid,
+        instance: x.instance,
+        sim3: beamformer.sim3,
+        port: bank.data_destination_port,
+        cov_mode: cov_mode(&mode.modename),
+        setup: by_site.then(|| x.setup.clone()),
+        arm: by_site.then(|| x.arm.clone()),
+    })
 }
 
 fn tap(bank: &Bank, mode: &Mode, site: &Site) -> Tap {

@@ -4,6 +4,7 @@
 //! everything in a fixed order and hands it over as a [`Prepared`], so a refusal never leaves the
 //! hardware half set. Pushing it out, programming and arming are the player's.
 
+pub mod beamformer;
 pub mod common;
 pub mod coordinates;
 pub mod facts;
@@ -20,7 +21,8 @@ mod tests;
 pub mod vegas;
 
 use crate::api::{CallError, ErrorClass, Family, Outcome};
-use crate::config::dibas::{Bank, Dibas, Mode, RegisterValue};
+use crate::config::dibas::{BEAMFORMERS, Bank, Dibas, Mode, RegisterValue};
+use crate::plan::Child;
 use crate::value::Value;
 use common::Set;
 pub use facts::{Conduct, FpgaFacts};
@@ -59,6 +61,17 @@ pub struct Prepared {
     pub warnings: Vec<String>,
 }
 
+/// A program of the site with its arguments, to be started without a shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The program.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// A bare name is looked for on the path; `false`: it is beside the site's DAQ programs.
+    pub on_path: bool,
+}
+
 /// Frequencies above this are in Hz, others in MHz.
 const MHZ_MAX: f64 = 5000.0;
 
@@ -88,6 +101,10 @@ pub trait ParameterEngine: Debug + Send {
     }
     /// The text of that file, or why there is none.
     fn par_file_read(&mut self, _path: &str, _text: Result<&str, String>) {}
+    /// How a site starts a program in this mode; `None`: as the mode says, without arguments of the engine's.
+    fn command_line(&self, _child: Child) -> Option<CommandLine> {
+        None
+    }
     /// A copy.
     fn boxed(&self) -> Box<dyn ParameterEngine>;
 }
@@ -112,6 +129,7 @@ const VEGAS: Conduct = Conduct {
     arm_when_set: false,
     await_receiving: false,
     wipes_counters: true,
+    tells_length: false,
 };
 
 /// The HPC makes the spectra on its GPU.
@@ -126,7 +144,11 @@ const GUPPI: Conduct = Conduct {
     arm_when_set: true,
     await_receiving: true,
     wipes_counters: false,
+    tells_length: false,
 };
+
+/// The FITS writer wants to know the length of a scan before it.
+const FLAG: Conduct = Conduct { builtin_records: false, tells_length: true, ..VEGAS };
 
 /// The families there are.
 const FAMILIES: &[EngineFamily] = &[
@@ -154,6 +176,13 @@ const FAMILIES: &[EngineFamily] = &[
         modenames: &["guppi-codd"],
         conduct: GUPPI,
         make: |bank, mode, frequency, site| Ok(Box::new(guppi::GuppiCodd::new(bank, mode, frequency, site)?)),
+    },
+    EngineFamily {
+        modenames: &BEAMFORMERS,
+        conduct: FLAG,
+        make: |bank, mode, frequency, site| {
+            Ok(Box::new(beamformer::FlagBeamformer::new(bank, mode, frequency, site)?))
+        },
     },
 ];
 
@@ -320,6 +349,11 @@ impl Engine {
     /// `scan_length`, s.
     pub fn scan_length(&self) -> f64 {
         self.engine.scan_length_s()
+    }
+
+    /// How a site starts a program in this mode; `None`: as the mode says.
+    pub fn command_line(&self, child: Child) -> Option<CommandLine> {
+        self.engine.command_line(child)
     }
 
     /// The frequency in effect, MHz, with its sign.

@@ -94,6 +94,18 @@ const VEGAS: [Parameter; 5] = [
 /// Parameters of the VEGAS HBW engine.
 pub static VEGAS_HBW: [Parameter; 16] = joined(&COMMON, &VEGAS);
 
+/// Parameters of the beamformer's engine.
+pub static FLAG: [Parameter; 17] = joined(
+    &VEGAS_HBW,
+    &[p(
+        "int_length",
+        Kind::Number,
+        "s",
+        "> 0",
+        "Integration time, in seconds: another name of exposure; status REQSTI.",
+    )],
+);
+
 const GAIN: Parameter = p(
     "gain",
     Kind::List,

@@ -325,3 +325,75 @@ fn only_the_master_of_a_coherent_mode_drives_its_board() {
     assert_eq!(prepared.i2c, []);
     assert_eq!(status(&prepared, "OBSFREQ"), "1173.75");
 }
+
+// ---- the beamformer
+
+const LOOPBACK: &str = include_str!("../../../config/dibas.loopback.conf");
+
+fn beamformer(text: &str) -> Result<Engine, CallError> {
+    let dibas = Dibas::load(text, "loopback.conf").expect("sound");
+    let site = Site {
+        dibas: &dibas,
+        resolve: &|_| None,
+        dibas_dir: "/opt/dibas",
+        data_root: "/data",
+        reference_rounding: false,
+    };
+    Engine::new(dibas.bank("BANKA").expect("there"), dibas.mode("MODE42").expect("there"), None, &site)
+}
+
+fn words(engine: &Engine, child: Child) -> String {
+    let CommandLine { program, args, .. } = engine.command_line(child).expect("its own command line");
+    format!("{program} {}", args.join(" "))
+}
+
+#[test]
+fn the_pipeline_gets_the_project_that_is_set() {
+    let mut engine = beamformer(LOOPBACK).expect("engine");
+    engine.set_params(&[pair("project_id", "AGBT 26A; rm -r")]).expect("set");
+    let daq = engine.command_line(Child::Daq).expect("its own command line");
+    assert!(
+        daq.args.contains(&"PROJID=AGBT 26A; rm -r".to_owned()),
+        "one word, and no shell: {:?}",
+        daq.args
+    );
+    assert!(daq.args.contains(&"DATADIR=/data".to_owned()));
+    assert_eq!(words(&engine, Child::FitsWriter), "bfFitsWriter -i 0 -m s");
+    let modename = |name: &str| LOOPBACK.replace("MODENAME = hi_correlator", &format!("MODENAME = {name}"));
+    let power = beamformer(&modename("flag_total_power").replace("cpus = 0, 1, 2", "cpus = 3, 4, 5, 6"))
+        .expect("engine");
+    let daq = words(&power, Child::Daq);
+    assert!(daq.ends_with("PROJID=JUNK -c 3 flag_net_thread -c 4 flag_transpose_thread -c 5 flag_power_thread -c 6 flag_powersave_thread"), "{daq}");
+    assert_eq!(words(&power, Child::FitsWriter), "bfFitsWriter -i 0");
+    // One core too few.
+    let why = beamformer(&modename("flag_total_power")).expect_err("four threads").message;
+    let line = LOOPBACK.lines().position(|l| l == "[BANKA]").expect("there") + 1;
+    assert!(
+        why.contains(&format!("loopback.conf:{line}")) && why.contains("3 cores, but there are 4 threads"),
+        "{why}"
+    );
+    let why = beamformer(&LOOPBACK.replacen("xid = 0", "", 1)).expect_err("no X engine").message;
+    assert!(why.contains(&format!("loopback.conf:{line}")) && why.contains("xid"), "{why}");
+}
+
+#[test]
+fn a_beamformer_publishes_what_was_given_and_nothing_else() {
+    let mut engine = beamformer(LOOPBACK).expect("engine");
+    let prepared = engine.prepare().expect("prepares");
+    assert_eq!(prepared.status, [("MODENAME".to_owned(), "hi_correlator".to_owned())]);
+    assert_eq!((prepared.registers, prepared.i2c), (vec![], vec![]), "no switching table, no filter");
+    engine
+        .set_params(&[pair("int_length", 0.5), pair("source", "M31"), pair("scan_length", 30i64)])
+        .expect("set");
+    assert_eq!(engine.get_param(Some("exposure")), Ok(Value::Float(0.5)), "the same value");
+    let prepared = engine.prepare().expect("prepares");
+    let of = |key| status(&prepared, key);
+    assert_eq!(
+        (of("REQSTI"), of("SRC_NAME"), of("SCANLEN"), of("OBSERVER")),
+        ("0.5", "M31", "30", "(absent)")
+    );
+    engine.set_param("exposure", &Value::Float(2.0)).expect("set");
+    assert_eq!(status(&engine.prepare().expect("prepares"), "REQSTI"), "2.0");
+    engine.set_param("int_length", &Value::Float(0.0)).expect_err("no length");
+    assert_eq!(engine.phases().len(), 1, "there are switching states, for scripts that set them");
+}

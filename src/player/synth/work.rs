@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(50);
 enum For {
     /// A call: the answer is the value.
     Call,
-    /// A mode: true when locked, false when not in time. A refused frequency is an error.
+    /// A mode: true when locked, else why not in words. A refused frequency is an error.
     Lock { synth: Synth, until: Option<Mono> },
     /// The start: every order is tried, the value is the list of what failed.
     SetUp { failures: Vec<String> },
@@ -140,18 +140,14 @@ impl SynthWork {
     }
 }
 
-/// The answer to a look at the lock. That it cannot be told is no reason not to observe.
+/// The answer to a look at the lock. That it cannot be told is no reason not to observe, but one to say so.
 fn locked(name: &str, result: Result<Answer, SynthError>, until: Mono, now: Mono) -> Next {
-    match result {
-        Ok(Answer::Flag(true)) => Next::Done(Value::Bool(true)),
-        Ok(_) if now < until => Next::Pause((now + LOOK).min(until)),
-        Ok(_) => {
-            log::warn!("{name}: not locked {} s after its frequency was set", LOCKED_WITHIN.as_secs());
-            Next::Done(Value::Bool(false))
-        }
-        Err(error) => {
-            log::warn!("{name}: whether it is locked is not known: {error}");
-            Next::Done(Value::Bool(false))
-        }
-    }
+    let why = match result {
+        Ok(Answer::Flag(true)) => return Next::Done(Value::Bool(true)),
+        Ok(_) if now < until => return Next::Pause((now + LOOK).min(until)),
+        Ok(_) => format!("not locked {} s after its frequency was set", LOCKED_WITHIN.as_secs()),
+        Err(error) => format!("whether it is locked is not known: {error}"),
+    };
+    log::warn!("{name}: {why}");
+    Next::Done(Value::Str(why))
 }

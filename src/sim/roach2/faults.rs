@@ -1,5 +1,6 @@
 //! Faults on the way out: what can go wrong between a client and its board.
 
+use crate::sim::valon::LockFault;
 use crate::units::Mono;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub enum Fault {
     Nagle(Duration),
     /// `log-flood=N`: so many `#log` lines before every reply.
     LogFlood(u64),
+    /// `unlocked`: the synthesizer never locks; `lock-lost=K`: it does, but not from the K-th look on.
+    Lock(LockFault),
     /// `stuck=REGISTER:MASK`: bits of a register that keep their value.
     Stuck(String, u32),
 }
@@ -43,6 +46,8 @@ impl std::str::FromStr for Fault {
             "merge" => time().map(Fault::Merge),
             "nagle" => time().map(Fault::Nagle),
             "log-flood" => number().map(Fault::LogFlood),
+            "unlocked" => Ok(Fault::Lock(LockFault::Never)),
+            "lock-lost" => number().map(|k| Fault::Lock(LockFault::LostAt(k))),
             "stuck" => {
                 let (register, mask) = value.split_once(':').ok_or_else(|| bad(text))?;
                 let mask = super::numbers::parse(mask.as_bytes()).ok_or_else(|| bad(text))?;
@@ -56,7 +61,7 @@ impl std::str::FromStr for Fault {
 fn bad(text: &str) -> String {
     format!(
         "'{text}' is no fault; there are drop-after=BYTES, delay=MS, fail=K, mute=K, split, merge=MS, nagle=MS, \
-         log-flood=N, stuck=REGISTER:MASK"
+         log-flood=N, unlocked, lock-lost=K, stuck=REGISTER:MASK"
     )
 }
 
@@ -83,6 +88,10 @@ impl Faults {
 
     pub(super) fn mute(&self, request: u64) -> bool {
         self.find(|f| matches!(f, Fault::Mute(k) if request >= *k).then_some(())).is_some()
+    }
+
+    pub(super) fn lock(&self) -> Option<LockFault> {
+        self.find(|f| if let Fault::Lock(lock) = f { Some(*lock) } else { None })
     }
 
     pub(super) fn log_flood(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use super::commands::Reply;
 use crate::proto::katcp::Message;
+use crate::sim::valon::LockFault;
 use std::collections::BTreeMap;
 
 /// Longest value kept, bytes.
@@ -33,9 +34,20 @@ const SETTINGS: &[Setting] = &[
 #[derive(Debug, Default)]
 pub(super) struct Valon {
     values: BTreeMap<(&'static str, String), Vec<Vec<u8>>>,
+    fault: Option<LockFault>,
+    /// How often the lock was looked at.
+    looks: u64,
 }
 
 impl Valon {
+    pub(super) fn new(fault: Option<LockFault>) -> Valon {
+        Valon { fault, ..Valon::default() }
+    }
+
+    pub(super) fn set_fault(&mut self, fault: Option<LockFault>) {
+        (self.fault, self.looks) = (fault, 0);
+    }
+
     /// Frequency of a synthesizer, MHz; `None` until it is set.
     pub(super) fn frequency_mhz(&self, synth: &str) -> Option<f64> {
         let value = self.values.get(&("frequency", synth.to_owned()))?.first()?;
@@ -71,6 +83,12 @@ fn access(valon: &mut Valon, setting: &'static Setting, request: &Message, actio
 }
 
 fn get(valon: &mut Valon, setting: &Setting, synth: String, _: &[Vec<u8>]) -> Reply {
+    if setting.name == "phase-lock" {
+        valon.looks += 1;
+        if valon.fault.is_some_and(|fault| fault.strikes(valon.looks)) {
+            return Reply::with([b"0".to_vec()]);
+        }
+    }
     let echo = setting.echo.then(|| synth.clone().into_bytes());
     let default = || setting.default.iter().map(|d| d.as_bytes().to_vec()).collect();
     let values = valon.values.get(&(setting.name, synth)).cloned().unwrap_or_else(default);

@@ -6,7 +6,7 @@ use appliance::archon::controller::{
     Answer, Controller, ControllerConfig, Order, OrderKey, Output, Report as Told, Which,
 };
 use appliance::archon::safety::Consent;
-use appliance::config::acf::Acf;
+use appliance::config::acf::{Acf, Source};
 use appliance::config::archon::limits::{ControllerLimits, Range, SensorLimits, TemperatureUnit};
 use appliance::config::archon::{ControllerEntry, IntParam, Timeouts, WindowKey};
 use appliance::proto::archon::Command;
@@ -174,7 +174,7 @@ impl Session {
             .collect();
         // The window writes LINECOUNT and PIXELCOUNT once more after the upload.
         let upload = config.len() - 2;
-        let acf = Arc::new(Acf::from_wire(config[..upload].to_vec()));
+        let acf = Arc::new(Acf { source: Source::File, ..Acf::from_wire(config[..upload].to_vec()) });
         let fetch = step("fetch")?["exchanges"].as_array().ok_or("no exchanges")?;
         let blocks = fetch.iter().filter_map(|e| e["block_hex"].as_str()).flat_map(|hex| {
             let bytes = hex.as_bytes().chunks(2).filter_map(|c| std::str::from_utf8(c).ok());

@@ -13,7 +13,7 @@ use appliance::node::recorder::Waiting;
 use appliance::node::{DeskConfig, NodeConfig, PlayerNode};
 use appliance::proto::status_cards::Dialect;
 use appliance::reactor::{
-    Address, App, ConnId, Effect, Effects, Event, Exit, Peer, Request, Tag, TimerKey, When,
+    Address, App, ConnId, Effect, Effects, Event, Exit, Lost, Peer, Request, Tag, TimerKey, When,
 };
 use appliance::record::RecordFile;
 use appliance::session::client::{Client, ClientOutput};
@@ -490,7 +490,8 @@ impl House {
     /// A worker panics over the oldest job.
     pub fn worker_panics(&mut self) -> Job {
         let job = self.jobs.pop_front().expect("a job");
-        self.event(Event::Done(Err("index out of bounds".into())));
+        let lost = Lost { job: PlayerNode::name_of(&job), why: "index out of bounds".into() };
+        self.event(Event::Done(Err(lost)));
         job
     }
 

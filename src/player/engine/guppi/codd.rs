@@ -79,7 +79,7 @@ impl GuppiCodd {
         let mut engine = GuppiCodd {
             guppi,
             master: cdd.master == bank.name,
-            node: i64::from(bank.instance()),
+            node: i64::from(bank.letter()),
             num_channels: 0,
             dm: Value::Float(0.0),
             scales: [1.0; 2],

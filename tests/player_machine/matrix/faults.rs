@@ -1,0 +1,134 @@
+//! What may happen at any step.
+
+use super::families::{Family, Roach};
+use crate::serial::Device;
+use crate::world::*;
+use appliance::plan::Child;
+use appliance::player::bank::{Input, Ticket};
+use appliance::player::methods::PlayerCall;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    LinkDrops,
+    BoardFails,
+    BoardSilent,
+    DaqDies,
+    DaqHangs,
+    Stop,
+    ClockForward,
+    ClockBack,
+    LinkDropsAndReturns,
+    StatusFails,
+    SpawnFails,
+    FitsWriterDies,
+    NeedsTerm,
+    NeedsKill,
+    Immortal,
+    Withdrawn,
+    Shutdown,
+    HandOver,
+    Unlocked,
+    SynthRefuses,
+    SynthSilent,
+    SynthGone,
+    ParFileBad,
+    ParFileNever,
+}
+
+use Fault::*;
+
+/// What the specification asks for at every step.
+pub const OF_THE_ISSUE: [Fault; 8] =
+    [LinkDrops, BoardFails, BoardSilent, DaqDies, DaqHangs, Stop, ClockForward, ClockBack];
+
+pub const ALL: [Fault; 24] = [
+    LinkDrops,
+    BoardFails,
+    BoardSilent,
+    DaqDies,
+    DaqHangs,
+    Stop,
+    ClockForward,
+    ClockBack,
+    LinkDropsAndReturns,
+    StatusFails,
+    SpawnFails,
+    FitsWriterDies,
+    NeedsTerm,
+    NeedsKill,
+    Immortal,
+    Withdrawn,
+    Shutdown,
+    HandOver,
+    Unlocked,
+    SynthRefuses,
+    SynthSilent,
+    SynthGone,
+    ParFileBad,
+    ParFileNever,
+];
+
+impl Fault {
+    /// Is there what this strikes?
+    pub fn suits(self, family: &Family) -> bool {
+        match self {
+            LinkDrops | LinkDropsAndReturns => family.roach == Roach::Driven,
+            BoardFails | BoardSilent | Unlocked => family.roach == Roach::Driven,
+            FitsWriterDies => family.writer,
+            SynthRefuses | SynthSilent | SynthGone => family.serial_synth,
+            ParFileBad | ParFileNever => family.folds,
+            _ => true,
+        }
+    }
+
+    pub fn strike(self, world: &mut World, ticket: Option<u64>) {
+        let now = world.now;
+        match self {
+            LinkDrops => world.drop_link(),
+            LinkDropsAndReturns => {
+                world.drop_link();
+                world.programmed = None;
+                world.link_back();
+            }
+            // A board that is gone neither fails nor hangs.
+            BoardFails | BoardSilent if world.board != Board::Good => {}
+            BoardFails => world.board = Board::FailsOnce,
+            BoardSilent => world.board = Board::SilentOnce,
+            StatusFails => world.status_fails = true,
+            SpawnFails => world.spawn_fails = true,
+            DaqDies => world.kill(Child::Daq),
+            DaqHangs => world.hang(),
+            FitsWriterDies => world.kill(Child::FitsWriter),
+            NeedsTerm => world.temper = Temper::NeedsTerm,
+            NeedsKill => world.temper = Temper::NeedsKill,
+            Immortal => world.temper = Temper::Immortal,
+            Stop => drop(world.call(PlayerCall::Stop)),
+            Withdrawn => {
+                if let Some(ticket) = ticket {
+                    world.tell(Input::Cancel { ticket: Ticket(ticket) });
+                }
+            }
+            ClockForward => world.set_clock(3.0),
+            ClockBack => world.set_clock(-3.0),
+            Shutdown => world.tell(Input::Shutdown),
+            HandOver => world.tell(Input::HandOver),
+            Unlocked => {
+                world.locked = false;
+                if let Some(synth) = &mut world.synth {
+                    synth.valon.set_fault(Some(appliance::sim::valon::LockFault::Never));
+                }
+            }
+            SynthRefuses | SynthSilent | SynthGone => {
+                let synth = world.synth.as_mut().expect("only families with a serial line");
+                match self {
+                    SynthRefuses => synth.device = Device::RefusesOnce,
+                    SynthSilent => synth.device = Device::SilentOnce,
+                    _ => synth.pull_out(now),
+                }
+                world.tick();
+            }
+            ParFileBad => world.par_file = Some(Err("No such file or directory".into())),
+            ParFileNever => world.par_file = None,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Every fault at every step of `set_mode` and `start`, in every mode family; and of what goes on beside them.
+//!
+//! A step is whatever the world sees: an order, or time that passes. First the procedure runs undisturbed and
+//! its steps are counted - those at which something is seen to move - then it runs once for each step and fault.
+//! The judge (`judge`) knows the rules, not the procedure.
+//!
+//! `set_mode` and `start` get all of [`faults::OF_THE_ISSUE`] at all steps in all families, the first family all
+//! faults in all procedures. Of the rest, and of pairs of faults, a seeded part is run.
+
+mod families;
+mod faults;
+mod judge;
+mod procedures;
+
+use families::{FAMILIES, Family};
+use faults::{ALL, Fault, OF_THE_ISSUE};
+use judge::Judge;
+use procedures::{PROCEDURES, Procedure};
+use std::collections::BTreeMap;
+
+/// Of the cases that are not run whole, one in so many is run.
+const ONE_IN: u64 = 12;
+/// Of all cases, one in so many is followed by a whole scan.
+const SCAN_ONE_IN: u64 = 5;
+/// Pairs of faults per family and procedure.
+const PAIRS: u64 = 12;
+
+/// Seeded, and the same wherever the case stands in the list.
+fn dice(parts: [u64; 4]) -> u64 {
+    parts.iter().fold(0x9E37_79B9_7F4A_7C15, |hash, part| {
+        let mixed = (hash ^ part).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (mixed ^ (mixed >> 29)).wrapping_mul(0x94D0_49BB_1331_11EB) ^ (mixed >> 32)
+    })
+}
+
+/// A procedure of a family, struck at some steps.
+#[derive(Clone)]
+struct Case {
+    family: &'static Family,
+    procedure: &'static Procedure,
+    strikes: Vec<(usize, Fault)>,
+    /// A scan follows.
+    scan_after: bool,
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {}: {:?}", self.family.name, self.procedure.name, self.strikes)
+    }
+}
+
+/// Steps of the undisturbed procedure at which something moves.
+fn steps_of(family: &'static Family, procedure: &Procedure) -> Vec<usize> {
+    let mut world = (procedure.world)(family);
+    let began = procedure.begin(&mut world, family);
+    let (mut steps, mut points, mut seen) = (0, vec![0], None);
+    while !procedure.is_over(&mut world, &began) {
+        assert!(procedure.step(&mut world), "undisturbed, it hangs in {}", world.state());
+        steps += 1;
+        let now = (world.state(), world.log.len(), world.phase());
+        if seen.as_ref() != Some(&now) {
+            points.push(steps);
+            seen = Some(now);
+        }
+    }
+    if let Some(ticket) = began.ticket {
+        world.answer(ticket).expect("undisturbed");
+    }
+    points
+}
+
+fn cases_of(family: &'static Family) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let name = family.name.bytes().fold(7, |n, b| n * 31 % 1_000_003 + u64::from(b));
+    for (p, procedure) in PROCEDURES.iter().enumerate().filter(|(_, p)| (p.suits)(family)) {
+        let points = steps_of(family, procedure);
+        let faults: Vec<(usize, Fault)> =
+            ALL.into_iter().enumerate().filter(|(_, fault)| fault.suits(family)).collect();
+        for (at, (f, fault)) in points.iter().flat_map(|at| faults.iter().map(move |f| (*at, *f))) {
+            let dice = dice([name, p as u64, at as u64, f as u64]);
+            let wanted = procedure.whole && OF_THE_ISSUE.contains(&fault);
+            if wanted || family.whole || dice.is_multiple_of(ONE_IN) {
+                let scan_after = (dice >> 8).is_multiple_of(SCAN_ONE_IN);
+                cases.push(Case { family, procedure, strikes: vec![(at, fault)], scan_after });
+            }
+        }
+        for n in 0..PAIRS {
+            let pick = |what: u64, of: usize| dice([name, p as u64, 1000 + n, what]) as usize % of;
+            let mut at = [points[pick(0, points.len())], points[pick(1, points.len())]];
+            at.sort_unstable();
+            let two = [faults[pick(2, faults.len())].1, faults[pick(3, faults.len())].1];
+            let strikes = vec![(at[0], two[0]), (at[1], two[1])];
+            cases.push(Case { family, procedure, strikes, scan_after: n % SCAN_ONE_IN == 0 });
+        }
+    }
+    cases
+}
+
+fn run(case: &Case) {
+    let procedure = case.procedure;
+    let mut world = (procedure.world)(case.family);
+    let began = procedure.begin(&mut world, case.family);
+    let mut judge = Judge::new(case.family);
+    let mut steps = 0;
+    for (at, fault) in &case.strikes {
+        while steps < *at && !world.finished {
+            // The first of two faults may have ended everything that would ever happen.
+            if !procedure.step(&mut world) {
+                break;
+            }
+            steps += 1;
+        }
+        if world.finished {
+            break;
+        }
+        judge.note(*fault, &world);
+        fault.strike(&mut world, began.ticket);
+    }
+    let limit = judge.limit(world.now);
+    while !world.finished && !procedure.is_over(&mut world, &began) {
+        assert!(world.now.mono < limit, "not over in time: {}", world.state());
+        assert!(procedure.step(&mut world), "it hangs in {}", world.state());
+    }
+    judge.sentence(&mut world, case.scan_after);
+}
+
+/// Runs the cases of these families; how many there were of each fault, in words.
+fn matrix(names: &[&str]) {
+    let mut failed = Vec::new();
+    let (mut all, mut pairs) = (0, 0);
+    for family in FAMILIES.iter().filter(|f| names.contains(&f.name)) {
+        let mut sizes: BTreeMap<Fault, usize> = BTreeMap::new();
+        let cases = cases_of(family);
+        for case in &cases {
+            match case.strikes[..] {
+                [(_, fault)] => *sizes.entry(fault).or_default() += 1,
+                _ => pairs += 1,
+            }
+            if let Err(why) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(case))) {
+                let why = why.downcast_ref::<String>().cloned();
+                let why = why.unwrap_or_else(|| "see above".into());
+                failed.push(format!("{case}: {}", why.chars().take(300).collect::<String>()));
+            }
+        }
+        let sizes: Vec<String> = sizes.iter().map(|(fault, n)| format!("{fault:?} {n}")).collect();
+        println!("{}: {} cases: {}", family.name, cases.len(), sizes.join(", "));
+        all += cases.len();
+    }
+    println!("fault matrix: {all} cases, {pairs} of them with two faults");
+    assert!(all > 100, "the matrix has shrunk to {all} cases");
+    assert!(failed.is_empty(), "{} of {all}:\n{}", failed.len(), failed.join("\n"));
+}
+
+// One test a family or two, so that they run beside each other.
+
+#[test]
+fn every_fault_at_every_step_of_hbw() {
+    matrix(&["HBW"]);
+}
+
+#[test]
+fn every_fault_at_every_step_of_hbw_with_our_own_program_or_a_serial_synthesizer() {
+    matrix(&["HBW, own DAQ program", "HBW, serial synthesizer"]);
+}
+
+#[test]
+fn every_fault_at_every_step_of_lbw() {
+    matrix(&["L1LBW", "L8LBW1", "L8LBW8"]);
+}
+
+#[test]
+fn every_fault_at_every_step_of_inco() {
+    matrix(&["INCO", "INCO, simulated DAQ program"]);
+}
+
+#[test]
+fn every_fault_at_every_step_of_codd() {
+    matrix(&["CODD master", "CODD slave", "CODD slave with a board of its own"]);
+}
