@@ -151,6 +151,11 @@ pub struct Player {
     pub data_buffer_layouts: Vec<BufferLayout>,
     /// What programs are given when they start, by their file names.
     pub program: BTreeMap<String, ProgramStart>,
+    /// Refuse to start a scan whose data would not fit on the disk.
+    pub require_space: bool,
+    /// Directory of this host with the gateware's files (`bof_file` of the modes), summed for the proof of a scan;
+    /// empty: it has none.
+    pub gateware_dir: PathBuf,
 }
 
 impl Default for Player {
@@ -178,6 +183,8 @@ impl Default for Player {
             data_buffers: DataBuffers::Auto,
             data_buffer_layouts: Vec::new(),
             program: BTreeMap::new(),
+            require_space: true,
+            gateware_dir: PathBuf::new(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod calls;
 mod commands;
 mod describe;
 mod dry;
+mod evidence;
 mod helper;
 mod jobs;
 mod later;
@@ -29,6 +30,7 @@ mod programs;
 mod proof;
 mod restore;
 mod scans;
+mod space;
 mod status;
 mod why;
 mod writes;
@@ -47,6 +49,7 @@ use super::clock::ClockWatch;
 use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
+use super::evidence::Look;
 use super::methods::PlayerCall;
 use super::saved::{Changes, Saved, SavedScan};
 use super::schedule::Schedule;
@@ -120,6 +123,8 @@ pub struct Player {
     saves: usize,
     after_save: Vec<(Ticket, Outcome)>,
     procedures: Vec<board_calls::Running>,
+    /// Questions for the proof of a scan, by its id.
+    looks: HashMap<WorkId, (String, Look)>,
     last_work: u64,
     /// The way to the synthesizer has opened and it has not been set up since.
     synth_due: bool,
@@ -191,6 +196,7 @@ impl Player {
             saves: 0,
             after_save: Vec::new(),
             procedures: Vec::new(),
+            looks: HashMap::new(),
             last_work: 0,
             synth_due: false,
             unlocked: None,
@@ -230,7 +236,9 @@ impl Player {
             Input::Clock(quality) => self.clock.heard(quality, now.mono),
             Input::Caller { ticket, client } => self.caller = Some((ticket, client)),
             Input::Buffers { key, result } => self.buffers_answered(key, result, now),
+            Input::Space(free) if matches!(self.state, State::Starting(_)) => self.refuse_without_space(free),
             Input::Space(free) => self.space_measured(free),
+            Input::GatewareSummed { name, sum } => self.gateware_summed(&name, sum),
             Input::ProofWritten { id, result } => self.proof_written(&id, result, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
             Input::Cancel { ticket } => {
@@ -294,6 +302,7 @@ impl Player {
             self.procedures_deadline(),
             self.dry_runs_deadline(),
             self.buffers_deadline(),
+            self.closing.as_ref().map(|c| c.until()),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
             self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {

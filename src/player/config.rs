@@ -86,6 +86,10 @@ pub struct ScanRules {
     pub guard: OnAlarm,
     /// Less free space than this where the data go is an alarm, bytes; 0: not looked at.
     pub disk_free_min: u64,
+    /// Refuse a start whose data would not fit on the disk.
+    pub require_space: bool,
+    /// Where this host has the files of gateware, to be summed for the proof of a scan; empty: it has none.
+    pub gateware_dir: String,
     /// Name of this host, for the proof of a scan.
     pub host: String,
 }
@@ -96,6 +100,8 @@ impl Default for ScanRules {
             require_clock: true,
             guard: OnAlarm::Warn,
             disk_free_min: 1_000_000_000,
+            require_space: true,
+            gateware_dir: String::new(),
             host: String::new(),
         }
     }

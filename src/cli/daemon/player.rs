@@ -223,6 +223,8 @@ fn scan_rules(p: &settings::Player) -> ScanRules {
             settings::Guard::Stop => OnAlarm::Stop,
         },
         disk_free_min: (p.disk_free_min_gb * 1e9) as u64,
+        require_space: p.require_space,
+        gateware_dir: p.gateware_dir.display().to_string(),
         host: nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default(),
     }
 }

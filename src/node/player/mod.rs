@@ -1,6 +1,7 @@
 //! The node of a player: board, status memory and programs around [`crate::player`].
 
 pub mod board;
+pub mod gateware;
 pub mod hardware;
 pub mod helper;
 pub mod mapped;
@@ -285,8 +286,12 @@ impl PlayerNode {
                 let job = Job::Role(work::Job::Buffers { key, order: Box::new(order) });
                 fx.push(Effect::Work { worker: work::BUFFER_MAKER, job });
             }
-            Output::MeasureSpace { directory } => {
-                let job = Job::Role(work::Job::MeasureSpace { directory });
+            Output::SumGateware { directory, name } => {
+                let job = Job::Role(work::Job::SumGateware { directory, name });
+                fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
+            }
+            Output::MeasureSpace { directory, root } => {
+                let job = Job::Role(work::Job::MeasureSpace { directory, root });
                 fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
             }
             Output::Changed => {
@@ -353,6 +358,9 @@ impl PlayerNode {
                 self.player.handle(Input::ProofWritten { id, result }, now);
             }
             work::Done::Buffers { key, result } => self.player.handle(Input::Buffers { key, result }, now),
+            work::Done::GatewareSummed { name, sum } => {
+                self.player.handle(Input::GatewareSummed { name, sum }, now);
+            }
             work::Done::SpaceMeasured(free) => self.player.handle(Input::Space(free), now),
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
             work::Done::Saved { error } => {
@@ -470,6 +478,7 @@ impl PlayerNode {
                 Some(key) => Input::Buffers { key, result: Err(why) },
                 None => return,
             },
+            work::SUM_GATEWARE => Input::GatewareSummed { name: job.of, sum: Err(why) },
             // Addresses that are not known are told by the modes that need them.
             work::RESOLVE => Input::Hosts(Vec::new()),
             work::READ_CLOCK => {

@@ -1,6 +1,6 @@
 //! What the player's node gives to worker threads besides the record: names and configuration.
 
-use super::scan_file;
+use super::{gateware, scan_file};
 use crate::config::dibas::Dibas;
 use crate::fpga::mmap::{MmapAddress, Window};
 use crate::player::bank::{BuffersKey, BuffersOrder, Ticket};
@@ -81,6 +81,15 @@ pub enum Job {
     MeasureSpace {
         /// Where.
         directory: String,
+        /// Directories below this one may be missing yet.
+        root: Option<String>,
+    },
+    /// Sum the file of a gateware.
+    SumGateware {
+        /// Where the files are.
+        directory: String,
+        /// Its name.
+        name: String,
     },
 }
 
@@ -139,6 +148,13 @@ pub enum Done {
         /// `true`: made anew.
         result: Result<bool, String>,
     },
+    /// Sum of the file of a gateware, or why there is none.
+    GatewareSummed {
+        /// Its name.
+        name: String,
+        /// SHA-256 in hexadecimal digits.
+        sum: Result<String, String>,
+    },
     /// Bytes free.
     SpaceMeasured(Result<u64, String>),
 }
@@ -162,6 +178,9 @@ pub const MEASURE_SPACE: &str = "space on disk";
 /// Of [`Job::Buffers`]; which: its key.
 pub const BUFFERS: &str = "data buffers";
 
+/// Of [`Job::SumGateware`]; which: its name.
+pub const SUM_GATEWARE: &str = "sum of a gateware";
+
 /// What a job is called.
 pub fn name_of(job: &Job) -> JobName {
     let (kind, of) = match job {
@@ -174,6 +193,7 @@ pub fn name_of(job: &Job) -> JobName {
         Job::WriteProof(file) => (WRITE_PROOF, file.id.clone()),
         Job::MeasureSpace { .. } => (MEASURE_SPACE, String::new()),
         Job::Buffers { key, .. } => (BUFFERS, key.name()),
+        Job::SumGateware { name, .. } => (SUM_GATEWARE, name.clone()),
     };
     JobName { kind, of }
 }
@@ -200,7 +220,12 @@ pub fn work(job: Job) -> Done {
             Done::ProofWritten { id: file.id, result }
         }
         Job::Buffers { key, order } => Done::Buffers { key, result: buffers(&order) },
-        Job::MeasureSpace { directory } => Done::SpaceMeasured(scan_file::space(&directory)),
+        Job::MeasureSpace { directory, root } => {
+            Done::SpaceMeasured(scan_file::space_below(&directory, root.as_deref()))
+        }
+        Job::SumGateware { directory, name } => {
+            Done::GatewareSummed { sum: gateware::sum(&directory, &name), name }
+        }
         Job::OpenBoard { address } => Done::BoardOpened { result: Window::open(&address).map(Box::new) },
         Job::ReadConfig { path, ticket } => {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }

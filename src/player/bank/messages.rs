@@ -160,6 +160,13 @@ pub enum Input {
     },
     /// Bytes free where the data go.
     Space(Result<u64, String>),
+    /// Sum of the file of a gateware, or why there is none.
+    GatewareSummed {
+        /// Its name.
+        name: String,
+        /// SHA-256 in hexadecimal digits.
+        sum: Result<String, String>,
+    },
     /// What became of a proof that was to be written: its path, or why it is not there.
     ProofWritten {
         /// Of the scan.
@@ -268,10 +275,19 @@ pub enum Output {
         /// The order.
         order: BuffersOrder,
     },
+    /// Sum the file of a gateware and say so with [`Input::GatewareSummed`].
+    SumGateware {
+        /// Where the files are.
+        directory: String,
+        /// Its name.
+        name: String,
+    },
     /// Say with [`Input::Space`] how much is free there.
     MeasureSpace {
         /// Where.
         directory: String,
+        /// Directories below this one may be missing yet: they will be on its disk.
+        root: Option<String>,
     },
     /// The state changed; subscribers want to know.
     Changed,
