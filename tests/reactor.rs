@@ -3,7 +3,7 @@
 
 use appliance::reactor::{
     self, Address, App, ChildSignal, CloseReason, ConnId, ConnectOptions, EXIT_FORCED, Effect, Effects,
-    Event, Exit, Options, Program, Request, Stream, Tag, TimerKey, When,
+    Event, Exit, JobName, Options, Program, Request, Stream, Tag, TimerKey, When,
 };
 use appliance::sys::clock;
 use appliance::units::Now;
@@ -60,7 +60,7 @@ fn seen(event: &Event<'_, u32>) -> Seen {
         Event::ChildLine { stream, line, .. } => Seen::Line(*stream, String::from_utf8_lossy(line).into()),
         Event::ChildInputClosed { .. } => Seen::InputClosed,
         Event::ChildExited { exit, .. } => Seen::ChildExited(*exit),
-        Event::Done(result) => Seen::Done(result.clone().map_err(|lost| lost.why)),
+        Event::Done(result) => Seen::Done(result.clone().map_err(|lost| lost.to_string())),
         Event::Signal(Request::Stop { count }) => Seen::Stop(*count),
         Event::Signal(Request::Reload) => Seen::Reload,
         Event::Signal(Request::Dump) => Seen::Dump,
@@ -86,6 +86,9 @@ impl App for Probe {
     fn handle(&mut self, event: Event<'_, u32>, now: Now, fx: &mut Effects<u32>) {
         let _ = self.report.send(seen(&event));
         (self.react)(&event, now, fx);
+    }
+    fn name_of(job: &u32) -> JobName {
+        JobName { kind: "sum", of: job.to_string() }
     }
     fn work(job: u32) -> u32 {
         assert_ne!(job, 13, "thirteen is unlucky");
@@ -182,7 +185,7 @@ fn shell(script: &str) -> Effect<u32> {
         args: vec!["-c".into(), script.into()],
         env: vec![("GREETING".into(), "hello".into())],
         die_with_parent: true,
-        detached: false,
+        ..Program::default()
     };
     Effect::Spawn { tag: Tag(9), program }
 }
@@ -555,8 +558,7 @@ fn a_child_that_closes_its_input_is_told_and_a_missing_program_too() {
         Event::ChildInputClosed { .. } => {
             fx.push(shell("true"));
             let path = PathBuf::from("/nonexistent/program");
-            let program =
-                Program { path, args: vec![], env: vec![], die_with_parent: false, detached: false };
+            let program = Program { path, ..Program::default() };
             fx.push(Effect::Spawn { tag: Tag(10), program });
             fx.push(Effect::SignalChild { tag: Tag(9), signal: ChildSignal::Term });
         }
@@ -576,7 +578,7 @@ fn workers_answer_in_order_and_survive_a_panic() {
     let done = |e| if let Seen::Done(result) = e { Some(result) } else { None };
     assert_eq!(app.wait(done), Ok(2));
     let error = app.wait(done).expect_err("it panics");
-    assert!(error.contains("thirteen is unlucky"), "{error}");
+    assert!(error.starts_with("sum (13): ") && error.contains("thirteen is unlucky"), "{error}");
     assert_eq!(app.wait(done), Ok(6));
 }
 

@@ -206,9 +206,8 @@ impl Hooks {
                 let program = Program {
                     path: path.into(),
                     args: args.to_vec(),
-                    env: Vec::new(),
                     die_with_parent: true,
-                    detached: false,
+                    ..Program::default()
                 };
                 self.hooks[i].state = State::Starting;
                 self.outputs.push_back(Output::SpawnHook(HookIndex(i), program));

@@ -15,6 +15,12 @@ pub struct KeepArgs {
     /// The program gets SIGTERM if the keeper itself is killed
     #[arg(long)]
     die_with_parent: bool,
+    /// Processors the program may run on (repeatable) [default: any]
+    #[arg(long = "cpu", value_name = "N")]
+    cpus: Vec<u32>,
+    /// Working directory of the program [default: the keeper's]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// Program and arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     program: Vec<String>,
@@ -28,6 +34,8 @@ pub fn run(args: KeepArgs) -> ExitCode {
         path: words.next().unwrap_or_default().into(),
         args: words.collect(),
         die_with_parent: args.die_with_parent,
+        cpus: args.cpus,
+        dir: args.dir,
         ..Program::default()
     };
     let mut keeper = Keeper::new(args.socket, program, nix::unistd::Uid::effective().as_raw());

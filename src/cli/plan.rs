@@ -1,8 +1,14 @@
-//! `appliance plan`: what `prepare` (or a whole `set_mode`) would do, without doing it.
+//! `appliance plan`: what `prepare` (or a whole `set_mode`) would do, without doing it; and what of it differs from
+//! the live values of a player that runs.
+
+mod against;
 
 use super::bank_choice;
+use super::client::{Client, TIMEOUT};
+use super::target::Target;
 use crate::node::player::work::{read_config, read_par_file};
 use crate::plan::Plan;
+use crate::player::applied::{Applied, Difference};
 use crate::player::compile;
 use crate::player::engine::{self, Engine};
 use crate::proto::json;
@@ -44,6 +50,10 @@ pub struct PlanArgs {
     /// The reference's arithmetic
     #[arg(long)]
     reference_rounding: bool,
+    /// Compare with the live registers and status keys of a player: tcp://host:port, rpc://host:port or unix:/path.
+    /// Exit status: 0 equal, 1 something differs, 2 it cannot be told
+    #[arg(long, value_name = "TARGET")]
+    against: Option<Target>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -64,6 +74,9 @@ enum Format {
 
 /// Prints the plan. Exit status 1: it cannot be made, with the reason.
 pub fn run(args: PlanArgs) -> ExitCode {
+    if let Some(target) = &args.against {
+        return run_against(&args, target);
+    }
     match plan(&args).and_then(|p| show(&p, args.format)) {
         Ok(text) => {
             print!("{text}");
@@ -72,6 +85,42 @@ pub fn run(args: PlanArgs) -> ExitCode {
         Err(text) => {
             eprintln!("appliance plan: {text}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_against(args: &PlanArgs, target: &Target) -> ExitCode {
+    match differences(args, target).and_then(|all| Ok((all.is_empty(), show_differences(&all, args.format)?)))
+    {
+        Ok((equal, text)) => {
+            print!("{text}");
+            ExitCode::from(u8::from(!equal))
+        }
+        Err(text) => {
+            eprintln!("appliance plan: {text}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn differences(args: &PlanArgs, target: &Target) -> Result<Vec<Difference>, String> {
+    let wanted = Applied::by(&plan(args)?);
+    let mut client = Client::connect(target, TIMEOUT).map_err(|e| e.message)?;
+    let mut ask = |interface: &str, method: &str, values| client.call(interface, method, values, vec![]);
+    let found = against::compare(&wanted, &args.bank, &args.mode, &mut ask)
+        .map_err(|why| format!("{target}: {why}"))?;
+    for note in &found.notes {
+        eprintln!("appliance plan: {note}");
+    }
+    Ok(found.differences)
+}
+
+fn show_differences(all: &[Difference], format: Format) -> Result<String, String> {
+    match format {
+        Format::Table => Ok(all.iter().map(|d| format!("{d}\n")).collect()),
+        Format::Json => {
+            let list = Value::List(all.iter().map(Difference::to_value).collect());
+            json::to_text(&list).map(|text| text + "\n").map_err(|e| e.to_string())
         }
     }
 }
@@ -151,5 +200,58 @@ impl Hosts {
 
     fn address(&self, name: &str) -> Option<Ipv4Addr> {
         self.0.get(&name.to_ascii_lowercase()).copied().or_else(|| resolve::ipv4_of(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        plan: PlanArgs,
+    }
+
+    fn args(more: &[&str]) -> PlanArgs {
+        let conf = concat!(env!("CARGO_MANIFEST_DIR"), "/config/dibas.loopback.conf");
+        let fixed = ["plan", "--dibas-conf", conf, "--bank", "BANKA", "--mode", "MODE1"];
+        Line::try_parse_from(fixed.iter().chain(more)).map(|line| line.plan).expect("a command line")
+    }
+
+    #[test]
+    fn a_plan_is_printed_as_a_table_and_as_json() {
+        let table = args(&["--set", "observer=Grace"]);
+        let text = plan(&table).and_then(|p| show(&p, table.format)).expect("a plan");
+        assert!(text.starts_with("prepare(MODE1)\n") && text.contains("OBSERVER  = Grace"), "{text}");
+        let same = args(&["--set", "observer=Grace", "--format", "json"]);
+        let text = plan(&same).and_then(|p| show(&p, same.format)).expect("a plan");
+        let value = json::read(text.trim_end().as_bytes()).expect("JSON");
+        assert_eq!(value.get("title"), Some(&"prepare(MODE1)".into()));
+        let refused = args(&["--set", "filter_bw=7"]);
+        assert!(plan(&refused).expect_err("no such filter").contains("Filter bandwidth must be one of"));
+    }
+
+    #[test]
+    fn the_whole_mode_can_be_printed() {
+        let all = args(&["--for", "set-mode"]);
+        let text = plan(&all).and_then(|p| show(&p, all.format)).expect("a plan");
+        for phase in ["stop_programs", "program", "net_config", "registers", "start_programs"] {
+            assert!(text.contains(&format!("\n  {phase}")), "{phase} in {text}");
+        }
+    }
+
+    #[test]
+    fn differences_are_lines_or_a_list() {
+        let one =
+            Difference { what: "register", name: "acc_len".into(), known: None, wanted: "0x000002ff".into() };
+        let table = show_differences(std::slice::from_ref(&one), Format::Table);
+        assert_eq!(table.as_deref(), Ok("register acc_len: not known -> 0x000002ff\n"));
+        assert_eq!(show_differences(&[], Format::Table).as_deref(), Ok(""));
+        let list = show_differences(&[one], Format::Json).expect("JSON");
+        let value = json::read(list.trim_end().as_bytes()).expect("JSON");
+        let Value::List(all) = value else { panic!("{value}") };
+        assert_eq!(all[0].get("now"), Some(&Value::Null));
     }
 }

@@ -5,9 +5,11 @@
 
 mod archon;
 mod dealer;
+mod programs;
 
 pub use archon::{Archon, Hook, OnExit, StartMode, Timeouts};
 pub use dealer::{Dealer, Health};
+pub use programs::{BufferFamily, BufferKind, BufferLayout, BufferSize, DataBuffers, ProgramStart};
 
 use super::cidr::Cidr;
 use super::suggest;
@@ -147,6 +149,17 @@ pub struct Player {
     pub guard: Guard,
     /// Less free space than this where the data go is an alarm during a scan, GB; 0: not looked at.
     pub disk_free_min_gb: f64,
+    /// Who makes the data buffers of the site's programs.
+    pub data_buffers: DataBuffers,
+    /// Data buffers of programs beside those of VEGAS and GUPPI, or in their place.
+    pub data_buffer_layouts: Vec<BufferLayout>,
+    /// What programs are given when they start, by their file names.
+    pub program: BTreeMap<String, ProgramStart>,
+    /// Refuse to start a scan whose data would not fit on the disk.
+    pub require_space: bool,
+    /// Directory of this host with the gateware's files (`bof_file` of the modes), summed for the proof of a scan;
+    /// empty: it has none.
+    pub gateware_dir: PathBuf,
 }
 
 impl Default for Player {
@@ -171,6 +184,11 @@ impl Default for Player {
             require_clock: true,
             guard: Guard::Warn,
             disk_free_min_gb: 1.0,
+            data_buffers: DataBuffers::Auto,
+            data_buffer_layouts: Vec::new(),
+            program: BTreeMap::new(),
+            require_space: true,
+            gateware_dir: PathBuf::new(),
         }
     }
 }
@@ -305,6 +323,7 @@ const TEXT_KEYS: &[&str] = &[
     "dealer.dibas_conf",
     "dealer.health",
     "dealer.journal",
+    "player.data_buffers",
     "archon.config",
     "archon.limits",
     "archon.start_mode",
@@ -347,6 +366,7 @@ fn check(s: &Settings) -> Result<(), String> {
     if s.player.rate_divisor == 0 {
         return Err("player.rate_divisor = 0: must be at least 1".into());
     }
+    programs::check(&s.player.program, &s.player.data_buffer_layouts)?;
     archon::check(&s.archon)?;
     let ports = std::iter::once(&s.listen.json).filter(|p| !p.is_empty()).chain(&s.listen.rpc);
     let ports = ports.chain(s.dealer.proxy_ports.values());
@@ -423,6 +443,7 @@ mod tests {
             include_str!("settings.rs"),
             include_str!("settings/archon.rs"),
             include_str!("settings/dealer.rs"),
+            include_str!("settings/programs.rs"),
         ];
         for line in sources.into_iter().flat_map(|source| code(source).lines()) {
             if let Some(field) = line.trim().strip_prefix("pub ")
@@ -502,6 +523,13 @@ mod tests {
             "listen.json=here",
             "role=king",
             "player.rate_divisor=many",
+            "player.data_buffers=remove",
+            "player.data_buffer_layouts=[{program='x',family='guppi',buffers=[]}]",
+            "player.data_buffer_layouts=[{program='x',family='guppi',buffers=[{blocks=0,block_kib=1}]}]",
+            "player.program.x.cpus=[9000]",
+            "player.program.x.dir=data",
+            "player.program.x.cpu=[1]",
+            "player.program={'/bin/x'={cpus=[1]}}",
             "archon.upload_depth=0",
             "archon.upload_depth=65",
             "archon.status_interval_s=11",

@@ -60,6 +60,13 @@ pub enum Step {
     WaitUntil(Utc),
     /// Empty the status memory.
     ClearStatus,
+    /// Make the data buffers a program wants, if there are others; nobody may be attached then.
+    DataBuffers {
+        /// Of which program.
+        program: String,
+        /// What it wants, in words.
+        wanted: String,
+    },
     /// Write status keys, all under one lock.
     Status(Vec<(String, String)>),
     /// Poll a status key until it has a value.
@@ -224,6 +231,7 @@ impl fmt::Display for Step {
             Step::Wait(d) => write!(f, "wait {} s", d.as_secs_f64()),
             Step::WaitUntil(t) => write!(f, "wait until {t} UTC"),
             Step::ClearStatus => f.write_str("clear status memory"),
+            Step::DataBuffers { program, wanted } => write!(f, "make sure {program} finds {wanted}"),
             Step::Status(pairs) => {
                 f.write_str("status")?;
                 pairs.iter().try_for_each(|(k, v)| write!(f, " {k}={v}"))

@@ -35,6 +35,7 @@ fn kind(step: &Step) -> &'static str {
         Step::SynthFrequency { .. } => "synthesizer",
         Step::Wait(_) | Step::WaitUntil(_) => "wait",
         Step::ClearStatus => "clear_status",
+        Step::DataBuffers { .. } => "data_buffers",
         Step::Status(_) => "status",
         Step::WaitStatus { .. } | Step::WaitChange { .. } => "wait_status",
         Step::Run { .. } => "run",
@@ -72,6 +73,9 @@ fn details(step: &Step) -> Vec<(String, Value)> {
         Step::Status(keys) => {
             let keys = keys.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
             pairs(vec![("keys", Value::Map(keys))])
+        }
+        Step::DataBuffers { program, wanted } => {
+            pairs(vec![("program", program.as_str().into()), ("wanted", wanted.as_str().into())])
         }
         Step::Run { command, within } => pairs(vec![
             ("command", Value::List(command.iter().map(|word| word.as_str().into()).collect())),

@@ -14,10 +14,12 @@
 //! ```
 
 mod board_calls;
+mod buffers;
 mod calls;
 mod commands;
 mod describe;
 mod dry;
+mod evidence;
 mod helper;
 mod jobs;
 mod later;
@@ -28,13 +30,16 @@ mod programs;
 mod proof;
 mod restore;
 mod scans;
+mod space;
 mod status;
 mod why;
+mod would;
 mod writes;
 
 pub use restore::Adopted;
 
 pub use board_calls::MOST_CALLS;
+pub use buffers::{BuffersKey, BuffersOrder};
 pub use messages::{
     Deadlines, FpgaKey, Input, Output, StatusAnswer, StatusKey, StatusOrder, StepKey, Ticket, WorkId,
 };
@@ -45,6 +50,7 @@ use super::clock::ClockWatch;
 use super::compile;
 use super::config::{DaqProgram, PlayerConfig};
 use super::engine::Engine;
+use super::evidence::Look;
 use super::methods::PlayerCall;
 use super::saved::{Changes, Saved, SavedScan};
 use super::schedule::Schedule;
@@ -112,10 +118,14 @@ pub struct Player {
     last_saved: Option<Saved>,
     /// What went on when the next process was given it: scan, and data without a scan.
     handed_over: Option<(Option<SavedScan>, bool)>,
+    /// The next process is to take over as soon as the programs have their commands.
+    leaving: bool,
     /// States on their way to the file, and replies that wait for them.
     saves: usize,
     after_save: Vec<(Ticket, Outcome)>,
     procedures: Vec<board_calls::Running>,
+    /// Questions for the proof of a scan, by its id.
+    looks: HashMap<WorkId, (String, Look)>,
     last_work: u64,
     /// The way to the synthesizer has opened and it has not been set up since.
     synth_due: bool,
@@ -137,6 +147,8 @@ pub struct Player {
     last_verdict: Option<Verdict>,
     open: Option<Open>,
     closing: Option<Closing>,
+    /// Orders about data buffers that are not answered yet.
+    buffers: Vec<buffers::Waiting>,
     outputs: VecDeque<Output>,
 }
 
@@ -181,9 +193,11 @@ impl Player {
             unsaved: false,
             last_saved: None,
             handed_over: None,
+            leaving: false,
             saves: 0,
             after_save: Vec::new(),
             procedures: Vec::new(),
+            looks: HashMap::new(),
             last_work: 0,
             synth_due: false,
             unlocked: None,
@@ -197,6 +211,7 @@ impl Player {
             last_verdict: None,
             open: None,
             closing: None,
+            buffers: Vec::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -221,7 +236,10 @@ impl Player {
             }
             Input::Clock(quality) => self.clock.heard(quality, now.mono),
             Input::Caller { ticket, client } => self.caller = Some((ticket, client)),
+            Input::Buffers { key, result } => self.buffers_answered(key, result, now),
+            Input::Space(free) if matches!(self.state, State::Starting(_)) => self.refuse_without_space(free),
             Input::Space(free) => self.space_measured(free),
+            Input::GatewareSummed { name, sum } => self.gateware_summed(&name, sum),
             Input::ProofWritten { id, result } => self.proof_written(&id, result, now),
             Input::Reloaded(dibas) => self.reloaded(*dibas),
             Input::Cancel { ticket } => {
@@ -257,6 +275,7 @@ impl Player {
         }
         self.par_file_overdue(now);
         self.dry_runs_overdue(now);
+        self.buffers_overdue(now);
         self.wake_procedures(now);
         self.watchdog(now);
         self.watch_daq_stop(now);
@@ -283,6 +302,8 @@ impl Player {
             self.after_stop.map(|(next, _)| next),
             self.procedures_deadline(),
             self.dry_runs_deadline(),
+            self.buffers_deadline(),
+            self.closing.as_ref().map(|c| c.until()),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
             self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {
@@ -369,6 +390,7 @@ impl Player {
             return;
         }
         self.refuse_dry_runs();
+        self.end_looks(&shutting_down());
         self.answer_open_calls(&shutting_down(), now);
         // Their scan has begun, and ends now: "started" would be true and misleading.
         let ended = CallError::exception("the scan had started, but the player is shutting down and ends it");
@@ -390,6 +412,7 @@ impl Player {
         }
         self.answer_open_calls(&CallError::exception("the player is being restarted; ask again"), now);
         self.refuse_dry_runs();
+        self.end_looks(&shutting_down());
         log::info!("{}: programs and scan are left to the next player", self.bank.name);
         self.close_proof(now);
         self.save();
@@ -402,8 +425,17 @@ impl Player {
         // Calls on their way may still set a parameter: what is saved then is to have the scan, too.
         self.handed_over = Some((self.state.scan().map(SavedScan::of), self.state == State::Monitoring));
         self.state = State::ShuttingDown;
+        self.leaving = true;
         self.outputs.push_back(Output::Changed);
-        self.outputs.push_back(Output::Finished);
+    }
+
+    /// Leaves to the next process when the programs have been told what they were to be told: a `stop` that waits
+    /// for its turn would be lost, and data recorded that nobody asked for.
+    fn leave_when_told(&mut self) {
+        if self.leaving && self.daq.is_told_all() && self.writer.is_told_all() {
+            self.leaving = false;
+            self.outputs.push_back(Output::Finished);
+        }
     }
 
     /// Answers whoever waits for a job, a procedure, an address or a file: it will not come any more.

@@ -115,6 +115,11 @@ impl<W: Clone> ChildSlot<W> {
         matches!(self.phase, Phase::Running { .. })
     }
 
+    /// No command waits for its turn.
+    pub fn is_told_all(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// Neither running nor on its way.
     pub fn is_absent(&self) -> bool {
         self.phase == Phase::Absent

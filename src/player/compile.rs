@@ -12,6 +12,7 @@ use crate::fpga::FpgaOp;
 use crate::plan::{Child, Phase, Plan, Step};
 use crate::player::engine::Prepared;
 use crate::player::engine::facts::{FpgaFacts, Tap};
+use crate::shm::databuf::Layout;
 use crate::units::Utc;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -21,6 +22,8 @@ const DAQ_READY_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long the DAQ program may take to set up its GPU.
 const GPU_WITHIN: Duration = Duration::from_secs(75);
+/// The phase that ends the programs before.
+const STOP_PHASE: &str = "stop_programs";
 /// The phase that waits for it.
 pub const GPU_PHASE: &str = "gpu_init";
 /// The phase of a start that waits for packets.
@@ -50,7 +53,7 @@ pub struct Site<'a> {
 /// `set_mode`: from stopping the old programs to the new ones running.
 pub fn set_mode(site: &Site, mode: &Mode, facts: &FpgaFacts, prepared: &Prepared) -> Result<Plan, CallError> {
     let mut plan = Plan::new(format!("set_mode({})", mode.name));
-    plan.push(Phase::strict("stop_programs", programs_before(site).map(Step::StopChild).collect()));
+    plan.push(Phase::strict(STOP_PHASE, programs_before(site).map(Step::StopChild).collect()));
     if site.clear_status {
         plan.push(Phase::strict("clear_status", vec![Step::ClearStatus]));
     }
@@ -110,6 +113,25 @@ fn start_programs(site: &Site, facts: &FpgaFacts, plan: &mut Plan) {
 
 fn start_child(child: Child) -> Step {
     Step::StartChild(child)
+}
+
+/// Puts the making of data buffers behind the end of the programs before: a program takes the buffers it finds.
+pub fn with_data_buffers(plan: &mut Plan, program: &str, layout: &Layout) {
+    let at = plan.phases.iter().position(|p| p.name == STOP_PHASE).map_or(0, |at| at + 1);
+    plan.phases.insert(at, data_buffers(program, layout));
+}
+
+/// `reformat_data_buffers`.
+pub fn reformat(program: &str, layout: &Layout) -> Plan {
+    let mut plan = stop_programs();
+    plan.title = format!("reformat_data_buffers for {program}");
+    plan.push(data_buffers(program, layout));
+    plan
+}
+
+fn data_buffers(program: &str, layout: &Layout) -> Phase {
+    let step = Step::DataBuffers { program: program.to_owned(), wanted: layout.to_string() };
+    Phase::strict("data_buffers", vec![step])
 }
 
 /// The programs of the family.
@@ -226,10 +248,7 @@ pub fn manual(facts: &FpgaFacts, name: &'static str, steps: &[PhaseStep]) -> Pla
 /// After a failed mode change: no program may keep running on a half-set node.
 pub fn stop_programs() -> Plan {
     let mut plan = Plan::new("stop programs");
-    plan.push(Phase::any(
-        "stop_programs",
-        vec![Step::StopChild(Child::Daq), Step::StopChild(Child::FitsWriter)],
-    ));
+    plan.push(Phase::any(STOP_PHASE, vec![Step::StopChild(Child::Daq), Step::StopChild(Child::FitsWriter)]));
     plan
 }
 

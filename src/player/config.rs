@@ -1,6 +1,7 @@
 //! What a player needs to know that is neither bank nor mode.
 
 use super::guard::OnAlarm;
+use super::surroundings::Surroundings;
 use crate::config::dibas::Mode;
 use crate::plan::Child;
 use crate::player::engine::{CommandLine, Conduct};
@@ -85,6 +86,10 @@ pub struct ScanRules {
     pub guard: OnAlarm,
     /// Less free space than this where the data go is an alarm, bytes; 0: not looked at.
     pub disk_free_min: u64,
+    /// Refuse a start whose data would not fit on the disk.
+    pub require_space: bool,
+    /// Where this host has the files of gateware, to be summed for the proof of a scan; empty: it has none.
+    pub gateware_dir: String,
     /// Name of this host, for the proof of a scan.
     pub host: String,
 }
@@ -95,6 +100,8 @@ impl Default for ScanRules {
             require_clock: true,
             guard: OnAlarm::Warn,
             disk_free_min: 1_000_000_000,
+            require_space: true,
+            gateware_dir: String::new(),
             host: String::new(),
         }
     }
@@ -121,6 +128,8 @@ pub struct PlayerConfig {
     pub daq: DaqProgram,
     /// Environment given to every child (`HASHPIPE_KEYFILE`, ...).
     pub env: Vec<(String, String)>,
+    /// What the programs find when they start.
+    pub surroundings: Surroundings,
     /// What is asked of a scan.
     pub scan: ScanRules,
 }
@@ -148,7 +157,8 @@ impl PlayerConfig {
                 (path.clone(), of_family(args, conduct), false)
             }
         };
-        Program { path, args, env: self.env.clone(), die_with_parent, detached: false }
+        let env = self.env.clone();
+        self.surroundings.around(Program { path, args, env, die_with_parent, ..Program::default() })
     }
 }
 
@@ -179,6 +189,7 @@ mod tests {
             status_memory: String::new(),
             daq,
             env: Vec::new(),
+            surroundings: Surroundings::default(),
             scan: ScanRules::default(),
         }
     }

@@ -3,17 +3,19 @@
 //! Names, defaults and reply shapes are those of the DIBAS Player ("Bank"); every face and the
 //! documentation are derived from here.
 
-use crate::api::bind::Bound;
+use crate::api::bind::{Bound, bind};
 use crate::api::table::Table;
-use crate::api::{Arg, CallError, Class, Effect, Kind, Method, builtin};
+use crate::api::{Arg, Call, CallError, Class, Effect, Kind, Method, builtin};
 use crate::player::board::{self, BoardCall};
 use crate::player::synth;
 use crate::value::Value;
 
 mod dry;
+mod memory;
 mod scans;
 
 pub use dry::{DRY, LOOKS};
+pub use memory::MEMORY;
 pub use scans::SCANS;
 
 /// A call of the interface `bank`, arguments bound and typed.
@@ -110,6 +112,8 @@ pub enum PlayerCall {
     Unschedule(i64),
     /// `why`
     Why,
+    /// `would`
+    Would(Box<PlayerCall>),
     // ---- what would happen, what has happened: methods/dry.rs
     /// `prepare(dry_run=True)`
     PrepareDry,
@@ -124,6 +128,13 @@ pub enum PlayerCall {
     GetParams,
     /// `hardware_writes`
     HardwareWrites(i64),
+    // ---- shared memory: methods/memory.rs
+    /// `check_shared_memory`
+    CheckSharedMemory,
+    /// `clear_shared_memory`
+    ClearSharedMemory,
+    /// `reformat_data_buffers`
+    ReformatDataBuffers(Value),
 }
 
 const fn arg(
@@ -417,7 +428,7 @@ pub fn table() -> Table {
 pub fn table_of(roach: bool, synth: bool) -> Table {
     let by_hand: &[Method] = if roach { &ROACH } else { &[] };
     let valon: &[Method] = if synth { &VALON } else { &[] };
-    let table = Table::new(&[BANK, SCANS, DRY, by_hand, valon, builtin::METHODS])
+    let table = Table::new(&[BANK, SCANS, DRY, MEMORY, by_hand, valon, builtin::METHODS])
         .expect("a unit test builds this table");
     let table = table.with_looks(LOOKS).with_interface("bank.roach").with_interface("bank.valon");
     match roach {
@@ -442,6 +453,7 @@ impl PlayerCall {
                 | ArmRoach
                 | DisarmRoach
                 | ReadConfigFile
+                | ReformatDataBuffers(_)
                 | Board(_)
         )
     }
@@ -507,13 +519,40 @@ impl PlayerCall {
             "scheduled" => PlayerCall::Scheduled,
             "unschedule" => PlayerCall::Unschedule(bound.int("id").unwrap_or(0)),
             "why" => PlayerCall::Why,
+            "would" => PlayerCall::Would(Box::new(would(bound)?)),
             // ---- methods/dry.rs
             "set_params" => PlayerCall::SetParams { params: any("params"), dry_run: flag("dry_run") },
             "get_params" => PlayerCall::GetParams,
             "hardware_writes" => PlayerCall::HardwareWrites(bound.int("limit").unwrap_or(0)),
+            "check_shared_memory" => PlayerCall::CheckSharedMemory,
+            "clear_shared_memory" => PlayerCall::ClearSharedMemory,
+            "reformat_data_buffers" => PlayerCall::ReformatDataBuffers(any("mode")),
             other => return Err(CallError::key_error(other)),
         })
     }
+}
+
+/// The call that `would` asks about.
+fn would(bound: &Bound) -> Result<PlayerCall, CallError> {
+    let name = bound.text("method").unwrap_or_default();
+    let all = || BANK.iter().chain(SCANS).chain(DRY).chain(MEMORY);
+    let method =
+        all().find(|m| m.name == name && name != "would").ok_or_else(|| CallError::key_error(name))?;
+    let list = |value: &Value| match value {
+        Value::List(items) => items.clone(),
+        _ => Vec::new(),
+    };
+    let kwargs = match bound.value("kwargs") {
+        Value::Map(pairs) => pairs.clone(),
+        _ => Vec::new(),
+    };
+    let call = Call {
+        interface: method.interface.to_owned(),
+        method: name.to_owned(),
+        args: list(bound.value("args")),
+        kwargs,
+    };
+    PlayerCall::from_bound(method, &bind(method, call)?)
 }
 
 #[cfg(test)]
@@ -529,7 +568,7 @@ mod tests {
 
     #[test]
     fn every_method_of_the_table_becomes_a_call() {
-        for m in BANK.iter().chain(SCANS).chain(DRY) {
+        for m in BANK.iter().chain(SCANS).chain(DRY).chain(MEMORY) {
             let args = m.args.iter().map(|a| match a.kind {
                 Kind::Int => Value::Int(1),
                 Kind::Number => Value::Float(1.0),

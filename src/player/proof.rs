@@ -4,8 +4,10 @@
 //! the verdict. What this program cannot know is said to be [`NOT_VERIFIED`]. This is only its content; the node
 //! writes it so that there is a whole file at any moment.
 
+use super::evidence::Evidence;
 use super::guard::{self, FlowGuard};
 use super::scan::Scan;
+use super::space::Check;
 use super::verdict::{Ending, Verdict};
 use crate::units::{Now, Utc};
 use crate::value::Value;
@@ -52,6 +54,8 @@ pub struct Proof {
     pub builtin: bool,
     /// `M_STTMJD` before data began: left by another scan.
     pub old_first_packet: Option<f64>,
+    /// What the hardware says of itself.
+    pub evidence: Evidence,
     /// Something happened since the file was written.
     pub news: bool,
     events: Vec<(Utc, String)>,
@@ -76,6 +80,7 @@ impl Proof {
             guard,
             builtin,
             old_first_packet: None,
+            evidence: Evidence::default(),
             news: false,
             events: Vec::new(),
             further_events: 0,
@@ -89,6 +94,30 @@ impl Proof {
             self.events.push((now, text));
         } else {
             self.further_events += 1;
+        }
+    }
+
+    /// The hardware has answered a question.
+    pub fn looked(&mut self, now: Utc) {
+        self.news = true;
+        if self.evidence.awaited() == 0 {
+            for text in self.evidence.contradictions() {
+                if !self.events.iter().any(|(_, known)| *known == text) {
+                    self.event(text, now);
+                }
+            }
+        }
+    }
+
+    /// The sum of the file of this gateware, or why there is none.
+    pub fn gateware_summed(&mut self, name: &str, text: &str) {
+        let is =
+            |key: &str, wanted: &str| self.begin.iter().any(|(k, v)| k == key && v.as_str() == Some(wanted));
+        if is("gateware", name)
+            && let Some((_, sum)) = self.begin.iter_mut().find(|(key, _)| key == "gateware_hash")
+        {
+            *sum = text.into();
+            self.news = true;
         }
     }
 
@@ -111,6 +140,8 @@ impl Proof {
             ("verdict".to_owned(), verdict),
         ];
         all.extend(self.begin.iter().cloned());
+        all.push(("read_back".into(), self.evidence.to_value()));
+        all.push(("space".into(), scan.space.as_ref().map_or(NOT_VERIFIED.into(), Check::to_value)));
         all.push(("start".into(), start_value(scan)));
         all.push((
             "overrides".into(),
@@ -198,6 +229,7 @@ impl End {
                 reservations.push(format!("the first packet came {after:.3} s after the start"));
             }
         }
+        reservations.extend(proof.evidence.contradictions());
         reservations.extend(proof.guard.reservations(self.at.mono));
         Verdict::of(failures, reservations)
     }

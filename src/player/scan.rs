@@ -7,6 +7,7 @@
 //! S + length + 1 s                   end: the programs are told to stop
 //! ```
 
+use super::space::Check;
 use crate::api::{CallError, ErrorClass, Family};
 use crate::units::{Civil, Mono, Now, Utc};
 use crate::value::Value;
@@ -41,6 +42,8 @@ pub struct Scan {
     pub client: Option<String>,
     /// What would have been refused but for the configuration.
     pub overrides: Vec<String>,
+    /// Whether its data fit on the disk; `None`: not looked at.
+    pub space: Option<Check>,
 }
 
 impl Scan {
@@ -56,6 +59,7 @@ impl Scan {
             accepted: now,
             client: None,
             overrides: Vec::new(),
+            space: None,
         }
     }
 

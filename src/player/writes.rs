@@ -17,7 +17,7 @@ pub const KEPT_MAX: usize = 2000;
 /// What is written where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// `register acc_len`, `FPGA`, `I2C 0x38`, `synthesizer`, ...
+    /// `register acc_len`, `gateware`, `I2C 0x38`, `synthesizer`, ...
     pub target: String,
     /// The value in words.
     pub value: String,
@@ -40,7 +40,7 @@ impl Target {
                 target("registers".into(), words.chain(blobs).collect::<Vec<_>>().join(" "), true)
             }
             FpgaOp::Program { image } => {
-                target("FPGA".into(), image.clone().unwrap_or_else(|| "deprogrammed".into()), false)
+                target("gateware".into(), image.clone().unwrap_or_else(|| "deprogrammed".into()), false)
             }
             FpgaOp::TapStart { device, mac, ip, port, .. } => {
                 target(format!("10 GbE core {device}"), format!("{ip}:{port}, MAC {mac:012x}"), false)

@@ -46,6 +46,13 @@ impl Child {
         if program.die_with_parent {
             sys::child::die_with_parent(&mut command);
         }
+        if let Some(dir) = &program.dir {
+            // `spawn` would not say whether the program or the directory is missing.
+            std::fs::read_dir(dir)
+                .map_err(|e| io::Error::new(e.kind(), format!("working directory {}: {e}", dir.display())))?;
+            command.current_dir(dir);
+        }
+        sys::child::run_on(&mut command, &program.cpus)?;
         let process = command.spawn()?;
         let mut child = Child {
             tag,

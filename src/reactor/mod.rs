@@ -189,6 +189,10 @@ pub struct Program {
     pub env: Vec<(String, String)>,
     /// Ask the kernel for SIGTERM on the death of this process (`PR_SET_PDEATHSIG`).
     pub die_with_parent: bool,
+    /// Processors it may run on; empty: any.
+    pub cpus: Vec<u32>,
+    /// Working directory; `None`: ours.
+    pub dir: Option<PathBuf>,
     /// It outlives this process: a session of its own, no pipes to us, standard error shared.
     pub detached: bool,
 }

@@ -16,10 +16,14 @@ const JOBS_MAX: usize = 1024;
 const RESULTS_MAX: usize = 1024;
 
 type Outcome<D> = Result<D, Lost>;
+/// How a job is done.
+type Work<J, D> = fn(J) -> D;
+/// What a job is called.
+type NameOf<J> = fn(&J) -> JobName;
 
 pub(super) struct Workers<J, D> {
-    work: fn(J) -> D,
-    name_of: fn(&J) -> JobName,
+    work: Work<J, D>,
+    name_of: NameOf<J>,
     jobs: HashMap<&'static str, SyncSender<J>>,
     results: Receiver<Outcome<D>>,
     answer: SyncSender<Outcome<D>>,
@@ -27,7 +31,7 @@ pub(super) struct Workers<J, D> {
 }
 
 impl<J: Send + 'static, D: Send + 'static> Workers<J, D> {
-    pub(super) fn new(work: fn(J) -> D, name_of: fn(&J) -> JobName, waker: Arc<Waker>) -> Self {
+    pub(super) fn new(work: Work<J, D>, name_of: NameOf<J>, waker: Arc<Waker>) -> Self {
         let (answer, results) = sync_channel(RESULTS_MAX);
         Workers { work, name_of, jobs: HashMap::new(), results, answer, waker }
     }
@@ -83,7 +87,7 @@ impl<J: Send + 'static, D: Send + 'static> Workers<J, D> {
 }
 
 fn work_off<J, D>(
-    (work, name_of): (fn(J) -> D, fn(&J) -> JobName),
+    (work, name_of): (Work<J, D>, NameOf<J>),
     jobs: &Receiver<J>,
     answer: &SyncSender<Outcome<D>>,
     waker: &Waker,

@@ -184,6 +184,11 @@ impl Roach {
         self.valon.set_fault(fault);
     }
 
+    /// From now on these faults. Registers that are stuck stay what they were made.
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.config.faults = faults;
+    }
+
     /// The board behind the server.
     pub fn board(&self) -> &Board {
         &self.board

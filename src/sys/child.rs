@@ -1,6 +1,7 @@
 //! What a child process must do between `fork` and `exec`: lead its own process group (so that
 //! the whole tree can be signalled) and, if asked, die with this process.
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::io;
@@ -35,6 +36,30 @@ pub fn die_with_parent(command: &mut Command) {
     // SAFETY: the closure runs in the forked child and makes only async-signal-safe system calls
     // (prctl, getppid); it neither allocates nor takes a lock.
     unsafe { command.pre_exec(before_exec) };
+}
+
+/// Lets the child run on these processors only; none: on all that we may.
+///
+/// # Errors
+/// One of them is not there, or this process may not use it.
+pub fn run_on(command: &mut Command, cpus: &[u32]) -> io::Result<()> {
+    if cpus.is_empty() {
+        return Ok(());
+    }
+    let ours = sched_getaffinity(Pid::from_raw(0))?;
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        if !ours.is_set(*cpu as usize).unwrap_or(false) {
+            let text = format!("processor {cpu} is not there, or this process may not use it (see cpus)");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        set.set(*cpu as usize)?;
+    }
+    let before_exec = move || sched_setaffinity(Pid::from_raw(0), &set).map_err(io::Error::from);
+    // SAFETY: the closure runs in the forked child and makes one async-signal-safe system call (sched_setaffinity) on
+    // a mask it owns; it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(before_exec) };
+    Ok(())
 }
 
 /// Signals every process of the group led by `pid`. A group that is already gone is not an error.

@@ -88,6 +88,7 @@ fn config(dir: &Path) -> ArchonNodeConfig {
         protocol: Protocol::Binary,
         address: Address::Tcp("127.0.0.1:0".parse().expect("an address")),
         read_only: false,
+        player: None,
     };
     ArchonNodeConfig {
         desk: DeskConfig {

@@ -73,7 +73,7 @@ fn a_scan_out_of_monitor_mode_is_recorded() {
 }
 
 /// A site's program, replaced by a script.
-fn script(exec: &Path, name: &str, text: &str) {
+pub fn script(exec: &Path, name: &str, text: &str) {
     let path = exec.join(name);
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("ours");

@@ -75,7 +75,7 @@ fn free_port() -> u16 {
 pub struct Rig {
     pub dir: tempfile::TempDir,
     letter: Letter,
-    roach_port: u16,
+    pub roach_port: u16,
     pub data_port: u16,
     pub roach: Process,
     pub player: Process,
@@ -422,6 +422,8 @@ fn player_command(dir: &Path, letter: char) -> Command {
     set("player.dibas_conf", &path("dibas.conf"));
     set("player.data_root", &path("data"));
     set("player.daq", "builtin");
+    // Tests with a site's programs say so when they want buffers, which are small then.
+    set("player.data_buffers", "leave");
     // Nobody keeps the clock of a machine for tests.
     set("player.require_clock", "false");
     set("shm.keyfile", &path("keyfile"));

@@ -194,7 +194,7 @@ fn every_write_of_a_mode_change_is_listed_with_who_wanted_it() {
         assert_eq!(told(write, "error"), "None", "{write}");
     }
     let image = on_board.iter().find(|w| told(w, "value") == "h1k_example.bof").expect("the gateware");
-    assert_eq!(told(image, "target"), "FPGA");
+    assert_eq!(told(image, "target"), "gateware");
     let register = on_board.iter().find(|w| told(w, "target") == "register fftshift").expect("a register");
     assert_eq!((told(register, "value"), told(register, "verified")), ("0x00005555".into(), "True".into()));
     assert_eq!(writes(&mut world, 1)[0], all[all.len() - 1], "the newest");

@@ -119,3 +119,18 @@ fn a_bank_without_a_board_has_no_link_to_lose() {
     world.end();
     assert!(!world.ordered("fpga"), "{:?}", world.log);
 }
+
+/// It is said and the mode is set: whether the data are good is for the observer to tell.
+#[test]
+fn a_synthesizer_that_does_not_lock_is_said_until_it_does() {
+    let mut world = World::new();
+    world.locked = false;
+    let begin = world.now.mono;
+    world.ask_ok(set_mode("MODE1"));
+    assert!(world.now.mono.since(begin).as_secs_f64() > 1.0, "it was given a second");
+    let said = world.shown("wrong");
+    assert!(said.contains("the synthesizer: not locked 1 s after its frequency was set"), "{said}");
+    world.locked = true;
+    world.ask_ok(force_mode("MODE1"));
+    assert_eq!(world.shown("wrong"), "[]");
+}

@@ -5,12 +5,15 @@
 //! - `clock`: the wall clock, kept or not, and set at the wrong moment;
 //! - `replies`, `modes`, `scans`, `programs`, `links`: one behaviour a test;
 //! - `proof`: what a scan leaves beside its data, and the guard over the data flow;
+//! - `buffers`: data buffers made before programs start, and the methods around shared memory;
 //! - `later`: starts for later, the schedule, raw commands, and what the player says it is doing;
 //! - `dry`: what would happen without its happening, and the list of what has happened to the hardware;
-//! - `matrix`: every fault at every step of `set_mode`, `prepare`, `start`;
+//! - `matrix`: every fault at every step of `set_mode` and `start` in every mode family, and an independent judge;
+//! - `serial`, `wire`: the synthesizer on its line and the board behind its server, both simulated in bytes;
 //! - `random`: any calls, facts and times in any order;
 //! - `node`: the node around the player, spoken to in bytes.
 
+mod buffers;
 mod by_hand;
 mod clock;
 mod dry;
@@ -26,4 +29,5 @@ mod replies;
 mod scans;
 mod serial;
 mod simulated_board;
+mod wire;
 mod world;

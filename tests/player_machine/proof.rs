@@ -358,3 +358,137 @@ fn a_scan_that_is_stopped_at_once_has_a_proof() {
     world.run_for(5.0);
     assert_eq!((says(&world, "state"), says(&world, "end.recorded_s")), ("ended".into(), "0.0".into()));
 }
+
+// ---------------------------------------------------------------------- what the hardware says itself
+
+#[test]
+fn what_was_written_is_read_back_when_the_scan_begins() {
+    let mut world = scanning(site_config(), 5);
+    world.run_for(2.0);
+    run_out(&mut world);
+    let Value::Map(written) = at(last(&world), "registers").clone() else { panic!("an object") };
+    assert!(written.len() > 5, "{written:?}");
+    for (name, value) in &written {
+        assert_eq!(at(at(last(&world), "read_back.registers"), name), value, "{name}");
+    }
+    assert_eq!(at(last(&world), "read_back.contradictions"), &Value::List(vec![]));
+    assert_eq!(says(&world, "read_back.i2c.0x38.requested"), "0x09");
+    assert!(
+        says(&world, "read_back.i2c.0x38.read").starts_with("not verified: "),
+        "the world's board has none"
+    );
+    assert!(says(&world, "software.commit").len() > 6);
+    assert!(says(&world, "gateware_hash").starts_with("unverifiable: player.gateware_dir"));
+    assert!(says(&world, "switching.tables.ssg_lut_bram").starts_with("0x"));
+    let Value::List(states) = at(last(&world), "switching.states").clone() else { panic!("a list") };
+    assert_eq!(states.len(), 1);
+    assert_eq!(says(&world, "verdict"), "complete");
+}
+
+#[test]
+fn a_register_that_does_not_read_as_written_is_a_reservation() {
+    let mut world = World::with(site_config()).in_mode1();
+    world.ask_ok(PlayerCall::SetParam(vec![("scan_length".into(), Value::Int(5))]));
+    world.ask_ok(PlayerCall::Prepare);
+    healthy(&mut world);
+    // Somebody beside us.
+    world.registers.insert("acc_len".into(), vec![0, 0, 0, 1]);
+    world.ask_ok(PlayerCall::Start(Value::Null));
+    run_out(&mut world);
+    let verdict = says(&world, "verdict");
+    let expected = "degraded (register acc_len reads 0x00000001, and 0x00000300 was written)";
+    assert_eq!(verdict, expected);
+    assert!(says(&world, "events").contains("register acc_len reads"), "{}", says(&world, "events"));
+}
+
+#[test]
+fn a_board_that_does_not_answer_leaves_the_proof_unverified_and_the_scan_alone() {
+    let mut world = World::with(site_config()).in_mode1();
+    world.ask_ok(PlayerCall::SetParam(vec![("scan_length".into(), Value::Int(5))]));
+    healthy(&mut world);
+    let start = world.call(PlayerCall::Start(Value::Null));
+    while world.is_open(start) {
+        assert!(world.step());
+    }
+    world.drop_link();
+    run_out(&mut world);
+    assert_eq!(says(&world, "state"), "ended");
+    let register = says(&world, "read_back.registers.acc_len");
+    assert!(register.starts_with("not verified: "), "{register}");
+    assert!(says(&world, "read_back.synthesizer.end").starts_with("not verified"));
+}
+
+#[test]
+fn the_gateware_is_summed_where_its_file_is() {
+    let rules = ScanRules { gateware_dir: "/bofs".into(), ..ScanRules::default() };
+    let mut world = scanning(PlayerConfig { scan: rules, ..site_config() }, 3);
+    run_out(&mut world);
+    assert_eq!(says(&world, "gateware_hash"), "ab".repeat(32));
+}
+
+// ---------------------------------------------------------------------- space for the whole scan
+
+fn long_scan(config: PlayerConfig, space: u64) -> World {
+    let mut world = World::with(config).in_mode1();
+    world.ask_ok(PlayerCall::SetParam(vec![("scan_length".into(), Value::Int(3600))]));
+    world.ask_ok(PlayerCall::Prepare);
+    healthy(&mut world);
+    world.space = space;
+    world
+}
+
+/// Bytes of an hour in MODE1: 1024 channels, 2 products, 4 bytes, every exposure of 1.000341504 s.
+const HOUR: u64 = 29_481_132;
+
+#[test]
+fn a_scan_that_does_not_fit_is_refused_with_numbers_before_it_is_armed() {
+    let mut world = long_scan(site_config(), HOUR - 1000);
+    let error = world.ask_err(PlayerCall::Start(Value::Null));
+    for part in [
+        "start(): refused: the scan needs about 0.029 GB",
+        "1024 channels x 2 products",
+        "free in /data",
+        "player.require_space = false",
+    ] {
+        assert!(error.message.contains(part), "{part} in {error}");
+    }
+    assert_eq!(world.state(), "READY");
+    assert!(!world.ordered("\"arm\""));
+    world.space = HOUR + 1000;
+    world.ask_ok(PlayerCall::Start(Value::Null));
+    world.run_for(2.0);
+    assert_eq!(says(&world, "space.needed_bytes"), HOUR.to_string());
+    assert_eq!(says(&world, "space.free_bytes"), (HOUR + 1000).to_string());
+    assert_eq!(says(&world, "space.at_least"), "False");
+    assert_eq!(at(last(&world), "overrides"), &Value::List(vec![]));
+}
+
+#[test]
+fn a_site_may_start_without_space_and_the_scan_says_so() {
+    let lenient = ScanRules { require_space: false, ..ScanRules::default() };
+    let simulated = PlayerConfig { simulate: true, ..site_config() };
+    let lenient = PlayerConfig { scan: lenient, ..site_config() };
+    for (config, why) in [(lenient, "player.require_space = false"), (simulated, "a simulation may do so")] {
+        let mut world = long_scan(config, 1000);
+        world.ask_ok(PlayerCall::Start(Value::Null));
+        world.run_for(2.0);
+        let overrides = says(&world, "overrides");
+        assert!(
+            overrides.contains("the scan needs about 0.029 GB") && overrides.contains(why),
+            "{overrides}"
+        );
+    }
+}
+
+#[test]
+fn a_mode_whose_rate_is_not_known_needs_the_least_there_must_be() {
+    let mut world = World::new();
+    world.ask_ok(set_mode("CODD_MODE_64"));
+    let pairs = vec![("obs_mode".into(), "RAW".into()), ("scan_length".into(), Value::Int(3600))];
+    world.ask_ok(PlayerCall::SetParam(pairs));
+    world.ask_ok(PlayerCall::Prepare);
+    healthy(&mut world);
+    world.space = 999_999_999;
+    let error = world.ask_err(PlayerCall::Start(Value::Null));
+    assert!(error.message.contains("needs at least 1.000 GB (the rate of this mode is not known"), "{error}");
+}

@@ -25,6 +25,8 @@ enum Act {
     SetClock(i32),
     Clock(bool),
     FilesFail(bool),
+    /// The disk is full.
+    Full(bool),
     Kill(bool),
     Temper(u8),
     DropLink,
@@ -70,10 +72,19 @@ fn call() -> impl Strategy<Value = PlayerCall> {
         1 => Just(PlayerCall::WriteCmd("stop".into())),
         1 => (0..8_i64).prop_map(PlayerCall::SetCovMode),
         1 => Just(PlayerCall::Why),
+        2 => Just(PlayerCall::PrepareDry),
+        1 => any::<bool>().prop_map(set_params),
+        1 => Just(PlayerCall::GetParams),
+        1 => Just(PlayerCall::HardwareWrites(100)),
         1 => Just(PlayerCall::PlayerState),
         1 => Just(PlayerCall::GetMode),
         1 => Just(PlayerCall::EarliestStart),
     ]
+}
+
+fn set_params(dry_run: bool) -> PlayerCall {
+    let params = Value::Map(vec![("scan_length".into(), Value::Int(2)), ("source".into(), "M31".into())]);
+    PlayerCall::SetParams { params, dry_run }
 }
 
 /// A scan at this second of the minute in which everything begins.
@@ -93,6 +104,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (-5000..5000_i32).prop_map(Act::SetClock),
         1 => any::<bool>().prop_map(Act::Clock),
         1 => any::<bool>().prop_map(Act::FilesFail),
+        1 => (0..3_u8).prop_map(|n| Act::Full(n == 0)),
         1 => any::<bool>().prop_map(Act::Kill),
         1 => (0..4_u8).prop_map(Act::Temper),
         1 => Just(Act::DropLink),
@@ -134,6 +146,7 @@ impl Session {
                 world.clock = Some(Ok(clock));
             }
             Act::FilesFail(fails) => world.files_fail = fails,
+            Act::Full(full) => world.space = if full { 0 } else { 1 << 40 },
             Act::Kill(daq) => world.kill(if daq { Child::Daq } else { Child::FitsWriter }),
             Act::Temper(n) => {
                 let all = [Temper::Good, Temper::NeedsTerm, Temper::NeedsKill, Temper::Immortal];

@@ -9,6 +9,7 @@
 //! Time passes only in [`World::step`], to the next thing due; a minute of scan costs some hundred steps.
 
 use crate::serial::SerialSynth;
+use crate::wire::Wire;
 use appliance::api::{CallError, Outcome};
 use appliance::config::dibas::{Bank, Dibas, SynthAt};
 use appliance::fpga::{FpgaError, FpgaOp, FpgaReply};
@@ -25,6 +26,9 @@ use appliance::value::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod board;
+mod programs;
+
 pub const EXAMPLE: &str = include_str!("../../config/dibas.example.conf");
 /// 2026-11-21 02:35:19.4: with MODE1 set, a moment after the next second has begun.
 pub const BEGIN: Utc = Utc(1_795_228_519_400_000_000);
@@ -32,6 +36,7 @@ pub const BEGIN: Utc = Utc(1_795_228_519_400_000_000);
 const BOARD_TAKES: Duration = Duration::from_millis(1);
 /// Between the answers to requests that were sent together; all answers are steps of their own.
 const BOARD_NEXT: Duration = Duration::from_micros(50);
+const BUFFERS_TAKE: Duration = Duration::from_millis(900);
 const STATUS_TAKES: Duration = Duration::from_micros(10);
 /// When the back end of a silent board gives up.
 const BOARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,8 +118,12 @@ pub struct World {
     pub gpu_takes: Duration,
     /// Is the synthesizer behind the board locked?
     pub locked: bool,
+    /// The board behind its KATCP server, in place of the one in this file.
+    pub wire: Option<Wire>,
     /// The one on a serial line of the host.
     pub synth: Option<SerialSynth>,
+    /// What the player saves gets to its file.
+    pub saving: bool,
     /// What a read of a par file gives; `None`: it never comes.
     pub par_file: Option<Result<String, String>>,
     pub registers: BTreeMap<String, Vec<u8>>,
@@ -125,6 +134,8 @@ pub struct World {
     pub proofs: Vec<Value>,
     /// The directory of the data is missing.
     pub files_fail: bool,
+    /// What a look at data buffers, or the making of them, gives; `None`: it never ends.
+    pub buffers: Option<Result<bool, String>>,
     /// Bytes free on disk.
     pub space: u64,
     /// What the node tells about the clock; `None`: nothing.
@@ -166,6 +177,7 @@ pub fn site_config() -> PlayerConfig {
         clear_status_on_mode_change: true,
         daq: DaqProgram::Site,
         env: Vec::new(),
+        surroundings: Default::default(),
         scan: ScanRules::default(),
     }
 }
@@ -210,11 +222,13 @@ impl World {
         let serial = bank.synth.as_ref().is_some_and(|s| s.where_ == SynthAt::Local);
         World {
             made_of: (config.clone(), dibas.clone(), bank.clone()),
+            wire: None,
             synth: serial.then(SerialSynth::new),
             player: Player::new(config, dibas, bank, hosts_awaited, now),
             net_takes: None,
             gpu_takes: Duration::ZERO,
             locked: true,
+            saving: true,
             hung: None,
             saved: None,
             run: 0,
@@ -232,6 +246,7 @@ impl World {
             client: None,
             proofs: Vec::new(),
             files_fail: false,
+            buffers: Some(Ok(false)),
             space: 1 << 40,
             clock: Some(Ok(good_clock())),
             log: Vec::new(),
@@ -336,7 +351,8 @@ impl World {
         let wall = due.utc.map(|t| Mono(self.now.mono.0 + t.nanos_since(self.now.utc).max(0) as u64));
         let fact = self.facts.iter().map(|(at, ..)| *at).min();
         let synth = self.synth.as_ref().and_then(SerialSynth::deadline);
-        [due.mono, wall, fact, synth].into_iter().flatten().min()
+        let wire = self.wire.as_ref().and_then(|wire| wire.deadline(self.now));
+        [due.mono, wall, fact, synth, wire].into_iter().flatten().min()
     }
 
     /// Moves to the next thing due. `false`: nothing will ever happen.
@@ -383,6 +399,9 @@ impl World {
         if let Some(synth) = &mut self.synth {
             synth.tick(self.now);
         }
+        if let Some(wire) = &mut self.wire {
+            wire.tick(self.now);
+        }
         self.settle();
         self.player.tick(self.now);
         self.settle();
@@ -420,54 +439,11 @@ impl World {
         self.log.iter().any(|line| line.contains(text))
     }
 
-    pub fn is_alive(&self, child: Child) -> bool {
-        self.alive.contains_key(name(child))
-    }
-
     pub fn unanswered(&self) -> Vec<u64> {
         self.answers.iter().filter(|(_, a)| a.is_none()).map(|(t, _)| *t).collect()
     }
 
     // ---------------------------------------------------------------- faults
-
-    /// A program dies.
-    pub fn kill(&mut self, child: Child) {
-        let Some(pid) = self.alive.get(name(child)).copied() else { return };
-        // A program is known to run before it is known to have ended.
-        let is_start =
-            |f: &Fact| matches!(f, Fact::Input(Input::ChildStarted { child: c, .. }) if *c == child);
-        if let Some(i) = self.facts.iter().position(|(_, _, f)| is_start(f)) {
-            let (_, _, fact) = self.facts.swap_remove(i);
-            self.deliver(fact);
-        }
-        self.deliver(Fact::Exit(child, pid, Exit::Signal(11)));
-    }
-
-    /// The link drops; what is on its way is answered by the back end.
-    pub fn drop_link(&mut self) {
-        self.board = Board::Gone;
-        let mut lost = Vec::new();
-        self.facts.retain_mut(|(_, _, fact)| match fact {
-            Fact::Input(Input::Fpga { key, .. }) => {
-                lost.push(*key);
-                false
-            }
-            _ => true,
-        });
-        for key in lost {
-            self.tell(Input::Fpga { key, result: Err(not_connected()) });
-        }
-        self.tell(Input::Link(Link::Down("the cable was pulled".into())));
-    }
-
-    /// The DAQ program hangs.
-    pub fn hang(&mut self) {
-        self.hung = self.alive.get(name(Child::Daq)).copied();
-    }
-
-    pub fn is_hung(&self) -> bool {
-        self.hung.is_some() && self.hung == self.alive.get(name(Child::Daq)).copied()
-    }
 
     /// A process of the player was replaced in order: the next one finds what the last one has saved.
     pub fn succeed(&mut self) {
@@ -486,15 +462,11 @@ impl World {
         self.finished = false;
         self.player.restore(&saved, &adopted, self.now);
         self.settle();
-        if self.board != Board::Gone {
-            self.tell(Input::Link(Link::Up));
+        match &mut self.wire {
+            Some(wire) => wire.restart(self.now),
+            None if self.board != Board::Gone => self.tell(Input::Link(Link::Up)),
+            None => {}
         }
-    }
-
-    /// The link is open again.
-    pub fn link_back(&mut self) {
-        self.board = Board::Good;
-        self.tell(Input::Link(Link::Up));
     }
 
     /// Board, programs and status memory work again.
@@ -504,6 +476,9 @@ impl World {
         self.status_fails = false;
         self.board_takes = BOARD_TAKES;
         self.locked = true;
+        if let Some(wire) = &mut self.wire {
+            wire.lock(None);
+        }
         if let Some(synth) = &mut self.synth {
             synth.repair();
         }
@@ -547,7 +522,8 @@ impl World {
                 assert!(!self.finished || is_harmless(&output), "an order after the end: {output:?}");
                 self.carry_out(output);
             }
-            let inputs = self.synth.as_mut().map(|synth| synth.pump(self.now)).unwrap_or_default();
+            let mut inputs = self.synth.as_mut().map(|synth| synth.pump(self.now)).unwrap_or_default();
+            inputs.extend(self.wire.as_mut().map(|wire| wire.pump(self.now)).unwrap_or_default());
             if inputs.is_empty() {
                 break;
             }
@@ -588,7 +564,9 @@ impl World {
             }
             Output::Save(saved) => {
                 self.saved = Some(*saved);
-                self.later(STATUS_TAKES, Fact::Input(Input::Saved));
+                if self.saving {
+                    self.later(STATUS_TAKES, Fact::Input(Input::Saved));
+                }
             }
             Output::CloseInput { .. } | Output::Changed | Output::Record(_) | Output::Written(_) => {}
             Output::ReadParFile { path } => {
@@ -609,6 +587,22 @@ impl World {
                 let result = if self.files_fail { Err("No such file or directory".into()) } else { Ok(path) };
                 self.proofs.push(proof);
                 self.later(STATUS_TAKES, Fact::Input(Input::ProofWritten { id: file.id, result }));
+            }
+            Output::Buffers { key, order } => {
+                let what = if order.look_only { "looked at" } else { "wanted" };
+                self.log.push(format!("{}: {what}", order.layout));
+                assert!(
+                    order.look_only || self.alive.is_empty(),
+                    "buffers made under programs: {:?}",
+                    self.log
+                );
+                if let Some(result) = self.buffers.clone() {
+                    self.later(BUFFERS_TAKE, Fact::Input(Input::Buffers { key, result }));
+                }
+            }
+            Output::SumGateware { name, .. } => {
+                let sum = Ok("ab".repeat(32));
+                self.later(STATUS_TAKES, Fact::Input(Input::GatewareSummed { name, sum }));
             }
             Output::MeasureSpace { .. } => {
                 let free = Ok(self.space);
@@ -653,76 +647,6 @@ impl World {
         }
     }
 
-    fn fpga(&mut self, key: FpgaKey, op: FpgaOp) {
-        self.log.push(format!("fpga: {op:?}"));
-        self.check_arm(&op);
-        match self.board {
-            Board::Gone => {
-                let result = Err(not_connected());
-                self.later(Duration::ZERO, Fact::Input(Input::Fpga { key, result }));
-            }
-            Board::FailsOnce => {
-                self.board = Board::Good;
-                let result = Err(rejected(&op));
-                self.later(self.board_takes, Fact::Input(Input::Fpga { key, result }));
-            }
-            Board::SilentOnce => {
-                self.board = Board::Good;
-                let result = Err(FpgaError::Timeout { op: "request".into(), waited_ms: 5000 });
-                self.later(BOARD_TIMEOUT, Fact::Input(Input::Fpga { key, result }));
-                let down = Link::Down("no answer".into());
-                self.later(BOARD_TIMEOUT, Fact::Input(Input::Link(down)));
-                self.later(BOARD_TIMEOUT + BOARD_TIMEOUT, Fact::LinkBack);
-            }
-            Board::Good => {
-                let result = self.obey(&op);
-                self.board_next = (self.board_next + BOARD_NEXT).max(self.now.mono + self.board_takes);
-                let takes = self.board_next.since(self.now.mono);
-                self.later(takes, Fact::Input(Input::Fpga { key, result }));
-            }
-        }
-    }
-
-    /// Nothing arms the board but an accepted start, within its time, or an operator by hand.
-    fn check_arm(&self, op: &FpgaOp) {
-        let FpgaOp::Write { register, .. } = op else { return };
-        if register != "arm" {
-            return;
-        }
-        match self.player.state() {
-            State::Starting(scan) if !self.clock_set => {
-                let inside = scan.arm_at <= self.now.utc && self.now.utc <= scan.start;
-                assert!(inside, "armed at {} for {}", self.now.utc, scan.start);
-            }
-            State::Starting(_) | State::SettingMode(_) | State::Operating(_) => {}
-            _ if ["arm", "reset"].map(Some).contains(&self.player.job_title()) => {}
-            other => panic!("arm written in {other:?}"),
-        }
-    }
-
-    fn obey(&mut self, op: &FpgaOp) -> Result<FpgaReply, FpgaError> {
-        match op {
-            FpgaOp::Program { image } => self.programmed.clone_from(image),
-            FpgaOp::Status => return Ok(FpgaReply::Flag(self.programmed.is_some())),
-            FpgaOp::Read { register, len, .. } => {
-                let blank = || 0xDEAD_BEEF_u32.to_be_bytes().to_vec();
-                let mut bytes = self.registers.get(register).cloned().unwrap_or_else(blank);
-                bytes.resize(*len as usize, 0);
-                return Ok(FpgaReply::Bytes(bytes));
-            }
-            FpgaOp::Write { register, data, .. } => {
-                self.registers.insert(register.clone(), data.clone());
-            }
-            FpgaOp::Raw { name, .. } if name == "valon-get-phase-lock" => {
-                let locked = if self.locked { b"1" } else { b"0" };
-                return Ok(FpgaReply::Raw { args: vec![locked.to_vec()], informs: Vec::new() });
-            }
-            FpgaOp::Raw { .. } => return Ok(FpgaReply::Raw { args: Vec::new(), informs: Vec::new() }),
-            _ => {}
-        }
-        Ok(FpgaReply::Done)
-    }
-
     fn status(&mut self, order: StatusOrder) -> Result<Vec<(String, Value)>, String> {
         if self.status_fails {
             return Err("the lock is lost".into());
@@ -741,71 +665,6 @@ impl World {
             StatusOrder::Clear => self.status.clear(),
         }
         Ok(Vec::new())
-    }
-
-    fn spawn(&mut self, child: Child) {
-        self.log.push(format!("{child}: spawn"));
-        assert!(!self.is_alive(child), "two of {child}");
-        if self.spawn_fails {
-            let error = "No such file or directory".to_owned();
-            return self.later(SPAWN_TAKES, Fact::Input(Input::SpawnFailed { child, error }));
-        }
-        self.pid += 1;
-        self.alive.insert(name(child), self.pid);
-        if child == Child::Daq {
-            self.status.insert("DAQSTATE".into(), "stopped".into());
-        }
-        self.later(SPAWN_TAKES, Fact::Input(Input::ChildStarted { child, pid: self.pid }));
-    }
-
-    fn line(&mut self, child: Child, line: &str) {
-        self.log.push(format!("{child}: {}", line.trim_end()));
-        assert!(line.ends_with('\n'), "{line:?}");
-        let word = line.trim_end().to_ascii_lowercase();
-        if child == Child::Daq && self.is_hung() {
-            return;
-        }
-        match (child, word.as_str()) {
-            (Child::Daq, "start" | "monitor") => self.daq_starts(),
-            (Child::Daq, "init_gpu") if self.gpu_takes.is_zero() => {
-                drop(self.status.insert("GPUCTXIN".into(), "TRUE".into()));
-            }
-            (Child::Daq, "init_gpu") => self.daq_says_later(self.gpu_takes, None, "GPUCTXIN", "TRUE"),
-            (Child::Daq, "stop") => self.daq_stops(),
-            // The FITS writer of the sites ends on `stop`, too.
-            (_, "quit") | (Child::FitsWriter, "stop") if self.temper == Temper::Good => {
-                self.exit_soon(child, Exit::Code(0));
-            }
-            _ => {}
-        }
-    }
-
-    fn daq_starts(&mut self) {
-        self.status.insert("DAQSTATE".into(), "running".into());
-        if let Some(takes) = self.net_takes {
-            self.status.insert("NETSTAT".into(), "waiting".into());
-            self.daq_says_later(takes, Some(self.run), "NETSTAT", "receiving");
-        }
-    }
-
-    fn daq_stops(&mut self) {
-        self.run += 1;
-        self.status.insert("DAQSTATE".into(), "stopped".into());
-        if self.net_takes.is_some() {
-            self.status.insert("NETSTAT".into(), "stopped".into());
-        }
-    }
-
-    fn daq_says_later(&mut self, takes: Duration, run: Option<u64>, key: &'static str, value: &'static str) {
-        if let Some(pid) = self.alive.get(name(Child::Daq)).copied() {
-            self.later(takes, Fact::Says { pid, run, key, value });
-        }
-    }
-
-    fn exit_soon(&mut self, child: Child, exit: Exit) {
-        if let Some(pid) = self.alive.get(name(child)).copied() {
-            self.later(EXIT_TAKES, Fact::Exit(child, pid, exit));
-        }
     }
 }
 
@@ -830,21 +689,4 @@ fn is_harmless(output: &Output) -> bool {
         output,
         Output::Reply { .. } | Output::Changed | Output::Save(_) | Output::Status { .. } | Output::Written(_)
     )
-}
-
-fn not_connected() -> FpgaError {
-    FpgaError::NotConnected {
-        op: "request".into(),
-        board: "roach".into(),
-        why: "the cable was pulled".into(),
-    }
-}
-
-fn rejected(op: &FpgaOp) -> FpgaError {
-    FpgaError::Rejected {
-        op: "request".into(),
-        request: format!("{op:?}"),
-        reply: "!request fail".into(),
-        log: Vec::new(),
-    }
 }

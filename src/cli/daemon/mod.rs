@@ -6,6 +6,7 @@
 pub mod archon;
 pub mod dealer;
 pub mod player;
+pub(in crate::cli) mod surroundings;
 
 use super::logging;
 use crate::config::settings::{self, Endpoint, Role, Settings};

@@ -1,7 +1,7 @@
 //! The daemon as a player.
 
 use super::super::{bank_choice, board_lock};
-use super::{DaemonArgs, Refusal, desk};
+use super::{DaemonArgs, Refusal, desk, surroundings};
 use crate::config::dibas::{Bank, Dibas, Severity, SynthAt};
 use crate::config::settings::{self, Daq, Dialect as DialectSetting, Settings};
 use crate::fpga::katcp::KatcpFpgaConfig;
@@ -218,6 +218,7 @@ fn player_config(
         status_memory: String::new(),
         daq,
         env,
+        surroundings: surroundings::surroundings(p),
         scan: scan_rules(p),
     })
 }
@@ -239,6 +240,8 @@ fn scan_rules(p: &settings::Player) -> ScanRules {
             settings::Guard::Stop => OnAlarm::Stop,
         },
         disk_free_min: (p.disk_free_min_gb * 1e9) as u64,
+        require_space: p.require_space,
+        gateware_dir: p.gateware_dir.display().to_string(),
         host: nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default(),
     }
 }

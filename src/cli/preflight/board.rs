@@ -5,8 +5,8 @@ use crate::config::dibas::{Bank, Dibas, Mode, PhaseStep};
 use crate::config::settings::Settings;
 use crate::proto::katcp::Decoder;
 use crate::proto::katcp::{Dialect, Kind, Message};
-use crate::sys::resolve;
 use crate::sys::stream::Stream;
+use crate::sys::{clock, resolve};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -14,6 +14,10 @@ use std::time::Duration;
 /// A board on the same network answers in milliseconds.
 const WITHIN: Duration = Duration::from_secs(3);
 const WHAT: &str = "ROACH";
+/// Counts the clock of the FPGA in every design.
+const CLOCK_COUNTER: &str = "sys_clkcounter";
+/// A counter of 32 bits at 250 MHz turns in 17 s.
+const COUNTED_FOR: Duration = Duration::from_millis(100);
 
 /// Everything about the board of this bank.
 pub(super) fn checks(settings: &Settings, dibas: &Dibas, bank: &Bank) -> Vec<Check> {
@@ -55,6 +59,7 @@ fn look(board: &mut Board, place: &str, dibas: &Dibas, bank: &Bank) -> Vec<Check
         let found = format!("not on the board: {}", each.collect::<Vec<_>>().join("; "));
         Check::warning("gateware", found, "copy the files to /boffiles, or do not use these modes")
     });
+    let mut running = false;
     checks.push(match board.list("listdev") {
         Err(_) => Check::ok("registers", "no design is running: set_mode will program one"),
         Ok(devices) => {
@@ -66,6 +71,7 @@ fn look(board: &mut Board, place: &str, dibas: &Dibas, bank: &Bank) -> Vec<Check
                 .filter(|m| registers(m).all(|r| there.contains(r)))
                 .map(|m| m.name.as_str())
                 .collect();
+            running = there.contains(CLOCK_COUNTER);
             let found = format!("a design with {} devices is running", there.len());
             match fit.as_slice() {
                 [] => Check::ok("registers", format!("{found}; it is none of this configuration")),
@@ -75,7 +81,29 @@ fn look(board: &mut Board, place: &str, dibas: &Dibas, bank: &Bank) -> Vec<Check
             }
         }
     });
+    if running {
+        checks.push(clock(board));
+    }
     checks
+}
+
+/// Does the clock of the FPGA tick? Counted over a tenth of a second, a whole turn of the counter at most.
+fn clock(board: &mut Board) -> Check {
+    let what = "FPGA clock";
+    let mut count = || board.word(CLOCK_COUNTER).map(|count| (count, clock::now().mono));
+    let begun = count();
+    std::thread::sleep(COUNTED_FOR);
+    match (begun, count()) {
+        (Ok((first, _)), Ok((last, _))) if first == last => {
+            let remedy = "check the synthesizer, its lock and the cable to the ADC board";
+            Check::failure(what, "stands still", remedy)
+        }
+        (Ok((first, from)), Ok((last, to))) => {
+            let mhz = f64::from(last.wrapping_sub(first)) / to.since(from).as_secs_f64() / 1e6;
+            Check::ok(what, format!("{mhz:.0} MHz"))
+        }
+        (Err(why), _) | (_, Err(why)) => Check::failure(what, why, "restart tcpborphserver on the board"),
+    }
 }
 
 /// The registers a mode writes by configuration.
@@ -104,9 +132,20 @@ impl Board {
         Ok(Board { stream, decoder })
     }
 
+    /// A register.
+    fn word(&mut self, register: &str) -> Result<u32, String> {
+        let message = Message::new(Kind::Request, "read").args([register, "0", "4"]);
+        let (_, reply) = self.ask("read", message)?;
+        let bytes: Option<[u8; 4]> = reply.args.get(1).and_then(|b| b.as_slice().try_into().ok());
+        bytes.map(u32::from_be_bytes).ok_or_else(|| format!("?read {register}: no word came back"))
+    }
+
     /// The first words of the informs of a request.
     fn list(&mut self, request: &str) -> Result<Vec<String>, String> {
-        let message = Message::new(Kind::Request, request);
+        self.ask(request, Message::new(Kind::Request, request)).map(|(names, _)| names)
+    }
+
+    fn ask(&mut self, request: &str, message: Message) -> Result<(Vec<String>, Message), String> {
         self.stream.write_all(&message.to_bytes()).map_err(|e| format!("?{request}: {e}"))?;
         let (mut names, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
@@ -114,7 +153,9 @@ impl Board {
                 let Ok(message) = message else { continue };
                 match message.kind {
                     Kind::Inform if message.name == request => names.push(message.text(0).into_owned()),
-                    Kind::Reply if message.name == request && message.text(0) == "ok" => return Ok(names),
+                    Kind::Reply if message.name == request && message.text(0) == "ok" => {
+                        return Ok((names, message));
+                    }
                     Kind::Reply if message.name == request => {
                         return Err(format!("?{request}: {}", message.text(1)));
                     }

@@ -1,9 +1,10 @@
 //! What the host brings: clock, disk, names, shared memory.
 
 use super::Check;
-use crate::config::dibas::{Bank, Dibas};
-use crate::config::settings::{Daq, Settings};
+use crate::config::dibas::{Bank, Dibas, SynthAt};
+use crate::config::settings::Settings;
 use crate::sys::{realtime, resolve};
+use nix::unistd::{AccessFlags, access};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,18 +12,23 @@ use std::time::Duration;
 const CLOCK_ERROR_MAX: Duration = Duration::from_millis(100);
 /// An hour of a VEGAS bank at full rate.
 const SPACE: u64 = 10 << 30;
-/// The data buffers of the VEGAS programs: 32 and 32 of 32 MiB, 24 of 16 MiB.
-const BUFFERS: u64 = (64 * 32 + 24 * 16) << 20;
 
-/// Is the wall clock kept?
-pub(super) fn clock() -> Vec<Check> {
+/// Is the wall clock kept? `required`: no scan starts without.
+pub(super) fn clock(required: bool) -> Vec<Check> {
     let what = "clock";
-    let remedy = "see `chronyc tracking` or `timedatectl`; start() is refused until it is";
+    let remedy = match required {
+        true => "see `chronyc tracking` or `timedatectl`; start() is refused until it is",
+        false => "see `chronyc tracking` or `timedatectl`; scans start all the same (player.require_clock)",
+    };
+    let bad = |found: String| match required {
+        true => Check::failure(what, found, remedy),
+        false => Check::warning(what, found, remedy),
+    };
     vec![match realtime::quality() {
         Err(e) => Check::warning(what, format!("the kernel does not tell: {e}"), remedy),
-        Ok(q) if !q.synchronised => Check::failure(what, "not synchronised", remedy),
+        Ok(q) if !q.synchronised => bad("not synchronised".into()),
         Ok(q) if q.error_max > CLOCK_ERROR_MAX => {
-            Check::failure(what, format!("may be off by {} ms", q.error_max.as_millis()), remedy)
+            bad(format!("may be off by {} ms", q.error_max.as_millis()))
         }
         Ok(q) if q.leap_pending => {
             let found = "synchronised; a leap second comes at the end of this UTC day";
@@ -40,7 +46,7 @@ pub(super) fn data_root(root: &Path) -> Vec<Check> {
     if !root.is_dir() {
         return vec![Check::failure(what, format!("{shown} is no directory"), made)];
     }
-    if let Err(e) = nix::unistd::access(root, nix::unistd::AccessFlags::W_OK) {
+    if let Err(e) = access(root, AccessFlags::W_OK) {
         return vec![Check::failure(
             what,
             format!("{shown} cannot be written: {e}"),
@@ -83,30 +89,16 @@ pub(super) fn addresses(settings: &Settings, dibas: &Dibas, bank: &Bank) -> Vec<
     }]
 }
 
-/// May a site's programs have their buffers?
-pub(super) fn shared_memory(settings: &Settings) -> Vec<Check> {
-    if settings.player.daq != Daq::Site || settings.player.simulate {
-        return Vec::new();
-    }
-    let read = |name: &str| {
-        let path = format!("/proc/sys/kernel/{name}");
-        std::fs::read_to_string(path).ok().and_then(|t| t.trim().parse::<u64>().ok())
-    };
-    let (Some(segment), Some(pages)) = (read("shmmax"), read("shmall")) else {
-        let remedy = "mount /proc";
-        return vec![Check::warning("shared memory", "the kernel's limits cannot be read", remedy)];
-    };
-    let all = pages.saturating_mul(4096);
-    let gigabytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    let found = format!(
-        "limits: {:.1} GiB a segment, {:.1} GiB in all; data buffers need {:.1} GiB",
-        gigabytes(segment).min(1e6),
-        gigabytes(all).min(1e6),
-        gigabytes(BUFFERS)
-    );
-    vec![if segment < 1 << 30 || all < BUFFERS {
-        Check::failure("shared memory", found, "raise kernel.shmmax and kernel.shmall (sysctl)")
-    } else {
-        Check::ok("shared memory", found)
+/// Is the synthesizer that hangs on this host there?
+pub(super) fn synthesizer(settings: &Settings, bank: &Bank) -> Vec<Check> {
+    let local = bank.synth.as_ref().filter(|s| s.where_ == SynthAt::Local && !settings.player.simulate);
+    let Some(line) = local.map(|s| Path::new(&s.port)) else { return Vec::new() };
+    let (what, found) = ("synthesizer", line.display());
+    vec![match access(line, AccessFlags::R_OK | AccessFlags::W_OK) {
+        Ok(()) => Check::ok(what, format!("{found} can be opened")),
+        Err(e) => {
+            let remedy = "check the cable, the port in dibas.conf, and the group of the service (dialout)";
+            Check::failure(what, format!("{found}: {e}"), remedy)
+        }
     }]
 }

@@ -3,6 +3,7 @@
 
 mod board;
 mod host;
+mod memory;
 mod programs;
 
 use super::daemon::{self, Refusal, player};
@@ -130,11 +131,13 @@ fn of_a_player(settings: &Settings) -> Vec<Check> {
             "`appliance check` says why, line by line",
         ),
     }];
-    checks.extend(host::clock());
+    checks.extend(host::clock(settings.player.require_clock && !settings.player.simulate));
     checks.extend(host::data_root(&player::data_root(settings)));
     checks.extend(host::addresses(settings, &dibas, &bank));
-    checks.extend(host::shared_memory(settings));
+    checks.extend(memory::checks(settings, &dibas));
     checks.extend(programs::checks(settings, &dibas));
+    checks.extend(programs::starts(settings));
+    checks.extend(host::synthesizer(settings, &bank));
     checks.extend(board::checks(settings, &dibas, &bank));
     checks
 }

@@ -2,7 +2,7 @@
 
 use super::{Check, player};
 use crate::config::dibas::Dibas;
-use crate::config::settings::{Daq, Settings};
+use crate::config::settings::{Daq, ProgramStart, Settings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -34,4 +34,23 @@ pub(super) fn checks(settings: &Settings, dibas: &Dibas) -> Vec<Check> {
         }
     };
     wanted.into_iter().map(check).collect()
+}
+
+/// What programs are given when they start: is it there?
+pub(super) fn starts(settings: &Settings) -> Vec<Check> {
+    let ours = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).ok();
+    let absent = |cpu: &&u32| !ours.is_some_and(|set| set.is_set(**cpu as usize).unwrap_or(false));
+    let check = |(name, start): (&String, &ProgramStart)| {
+        let what = "program start";
+        if let Some(cpu) = start.cpus.iter().find(absent) {
+            let remedy = format!("correct player.program.{name}.cpus, or CPUAffinity= of the service");
+            return Check::failure(what, format!("{name}: processor {cpu} is not to be had"), &remedy);
+        }
+        if !start.dir.as_os_str().is_empty() && !start.dir.is_dir() {
+            let found = format!("{name}: {} is no directory", start.dir.display());
+            return Check::failure(what, found, &format!("create it, or correct player.program.{name}.dir"));
+        }
+        Check::ok(what, format!("{name}: processors and directory are there"))
+    };
+    settings.player.program.iter().map(check).collect()
 }

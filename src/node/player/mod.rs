@@ -1,6 +1,7 @@
 //! The node of a player: board, status memory and programs around [`crate::player`].
 
 pub mod board;
+pub mod gateware;
 pub mod hardware;
 pub mod helper;
 pub mod mapped;
@@ -281,8 +282,16 @@ impl PlayerNode {
                 let job = Job::Role(work::Job::WriteProof(file));
                 fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
             }
-            Output::MeasureSpace { directory } => {
-                let job = Job::Role(work::Job::MeasureSpace { directory });
+            Output::Buffers { key, order } => {
+                let job = Job::Role(work::Job::Buffers { key, order: Box::new(order) });
+                fx.push(Effect::Work { worker: work::BUFFER_MAKER, job });
+            }
+            Output::SumGateware { directory, name } => {
+                let job = Job::Role(work::Job::SumGateware { directory, name });
+                fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
+            }
+            Output::MeasureSpace { directory, root } => {
+                let job = Job::Role(work::Job::MeasureSpace { directory, root });
                 fx.push(Effect::Work { worker: work::PROOF_WRITER, job });
             }
             Output::Changed => {
@@ -347,6 +356,10 @@ impl PlayerNode {
             }
             work::Done::ProofWritten { id, result } => {
                 self.player.handle(Input::ProofWritten { id, result }, now);
+            }
+            work::Done::Buffers { key, result } => self.player.handle(Input::Buffers { key, result }, now),
+            work::Done::GatewareSummed { name, sum } => {
+                self.player.handle(Input::GatewareSummed { name, sum }, now);
             }
             work::Done::SpaceMeasured(free) => self.player.handle(Input::Space(free), now),
             work::Done::ConfigRead { ticket, result } => self.config_read(ticket, result, now, fx),
@@ -461,6 +474,11 @@ impl PlayerNode {
             work::READ_PAR_FILE => Input::ParFile { path: job.of, text: Err(why) },
             work::WRITE_PROOF => Input::ProofWritten { id: job.of, result: Err(why) },
             work::MEASURE_SPACE => Input::Space(Err(why)),
+            work::BUFFERS => match self.player.waits_for_buffers(&job.of) {
+                Some(key) => Input::Buffers { key, result: Err(why) },
+                None => return,
+            },
+            work::SUM_GATEWARE => Input::GatewareSummed { name: job.of, sum: Err(why) },
             // Addresses that are not known are told by the modes that need them.
             work::RESOLVE => Input::Hosts(Vec::new()),
             work::READ_CLOCK => {
@@ -650,6 +668,7 @@ fn lane(output: &Output) -> Option<usize> {
         | Output::RunHelper(_)
         | Output::KillHelper => true,
         Output::Status { order, .. } => !matches!(order, StatusOrder::Read(_)),
+        Output::Buffers { order, .. } => !order.look_only,
         _ => false,
     };
     hardware.then_some(BANK_LANE)

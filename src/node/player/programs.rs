@@ -134,10 +134,13 @@ impl Programs {
         if program.die_with_parent {
             args.push("--die-with-parent".into());
         }
+        // Not the keeper itself: it must not disturb what has these processors for itself.
+        args.extend(program.cpus.iter().flat_map(|cpu| ["--cpu".to_owned(), cpu.to_string()]));
+        args.extend(program.dir.iter().flat_map(|dir| ["--dir".to_owned(), dir.display().to_string()]));
         args.extend(["--".to_owned(), program.path.display().to_string()]);
         args.extend(program.args);
         let path = place.binary.clone();
-        let program = Program { path, args, env: program.env, die_with_parent: false, detached: true };
+        let program = Program { path, args, env: program.env, detached: true, ..Program::default() };
         let slot = self.slot(child);
         (slot.launch, slot.launched, slot.way) = (Some(program), false, trying(now));
         (slot.not_before, slot.heard_by) = (now.mono, now.mono + REACHED_WITHIN);

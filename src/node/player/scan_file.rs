@@ -41,6 +41,18 @@ pub fn space(directory: &str) -> Result<u64, String> {
     Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
+/// The same where directories below `root` may not be there yet: the nearest one that is.
+///
+/// # Errors
+/// As of [`space`].
+pub fn space_below(directory: &str, root: Option<&str>) -> Result<u64, String> {
+    let wanted = Path::new(directory);
+    let root = root.map(Path::new).filter(|root| wanted.starts_with(root));
+    let Some(root) = root else { return space(directory) };
+    let there = wanted.ancestors().take_while(|path| path.starts_with(root)).find(|path| path.is_dir());
+    space(&there.unwrap_or(wanted).display().to_string())
+}
+
 fn write_part(part: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(part)?;
     file.write_all(text.as_bytes())?;
@@ -141,5 +153,11 @@ mod tests {
         assert_eq!(names(directory.path()), Vec::<String>::new());
         assert!(space(&missing.display().to_string()).is_err());
         assert!(space("/").expect("there") > 0);
+        // Of a project that begins, its root is looked at; a root that is not there is not looked for elsewhere.
+        let root = directory.path().display().to_string();
+        let project = directory.path().join("AGBT26A/20261121").display().to_string();
+        assert!(space_below(&project, Some(&root)).expect("there") > 0);
+        assert!(space_below(&project, None).is_err());
+        assert!(space_below(&missing.display().to_string(), Some(&missing.display().to_string())).is_err());
     }
 }

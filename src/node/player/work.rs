@@ -1,13 +1,14 @@
 //! What the player's node gives to worker threads besides the record: names and configuration.
 
-use super::scan_file;
+use super::{gateware, scan_file};
 use crate::config::dibas::Dibas;
 use crate::fpga::mmap::{MmapAddress, Window};
-use crate::player::bank::Ticket;
+use crate::player::bank::{BuffersKey, BuffersOrder, Ticket};
 use crate::player::proof::ScanFile;
 use crate::player::saved::Saved;
 use crate::player::state::Host;
 use crate::reactor::JobName;
+use crate::shm::databuf;
 use crate::sys::realtime::{self, ClockQuality};
 use crate::sys::resolve;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ pub const CLOCK_READER: &str = "clock";
 
 /// Worker that writes the proofs of scans, one after the other, and looks at the disk they go to.
 pub const PROOF_WRITER: &str = "proofs";
+
+/// Worker that makes data buffers: gigabytes.
+pub const BUFFER_MAKER: &str = "data-buffers";
 
 /// Blocking work.
 #[derive(Debug)]
@@ -66,10 +70,26 @@ pub enum Job {
     ReadClock,
     /// Write the proof of a scan.
     WriteProof(ScanFile),
+    /// Make data buffers, or look at them.
+    Buffers {
+        /// Who waits for it.
+        key: BuffersKey,
+        /// The order.
+        order: Box<BuffersOrder>,
+    },
     /// Measure what is free where the data go.
     MeasureSpace {
         /// Where.
         directory: String,
+        /// Directories below this one may be missing yet.
+        root: Option<String>,
+    },
+    /// Sum the file of a gateware.
+    SumGateware {
+        /// Where the files are.
+        directory: String,
+        /// Its name.
+        name: String,
     },
 }
 
@@ -121,6 +141,20 @@ pub enum Done {
         /// Its path.
         result: Result<String, String>,
     },
+    /// Data buffers were made anew, or left, or why not.
+    Buffers {
+        /// Who waits for it.
+        key: BuffersKey,
+        /// `true`: made anew.
+        result: Result<bool, String>,
+    },
+    /// Sum of the file of a gateware, or why there is none.
+    GatewareSummed {
+        /// Its name.
+        name: String,
+        /// SHA-256 in hexadecimal digits.
+        sum: Result<String, String>,
+    },
     /// Bytes free.
     SpaceMeasured(Result<u64, String>),
 }
@@ -141,6 +175,11 @@ pub const READ_CLOCK: &str = "look at the clock";
 pub const WRITE_PROOF: &str = "proof of a scan";
 /// Of [`Job::MeasureSpace`].
 pub const MEASURE_SPACE: &str = "space on disk";
+/// Of [`Job::Buffers`]; which: its key.
+pub const BUFFERS: &str = "data buffers";
+
+/// Of [`Job::SumGateware`]; which: its name.
+pub const SUM_GATEWARE: &str = "sum of a gateware";
 
 /// What a job is called.
 pub fn name_of(job: &Job) -> JobName {
@@ -153,6 +192,8 @@ pub fn name_of(job: &Job) -> JobName {
         Job::ReadClock => (READ_CLOCK, String::new()),
         Job::WriteProof(file) => (WRITE_PROOF, file.id.clone()),
         Job::MeasureSpace { .. } => (MEASURE_SPACE, String::new()),
+        Job::Buffers { key, .. } => (BUFFERS, key.name()),
+        Job::SumGateware { name, .. } => (SUM_GATEWARE, name.clone()),
     };
     JobName { kind, of }
 }
@@ -178,13 +219,39 @@ pub fn work(job: Job) -> Done {
             let result = scan_file::write(&file).map(|path| path.display().to_string());
             Done::ProofWritten { id: file.id, result }
         }
-        Job::MeasureSpace { directory } => Done::SpaceMeasured(scan_file::space(&directory)),
+        Job::Buffers { key, order } => Done::Buffers { key, result: buffers(&order) },
+        Job::MeasureSpace { directory, root } => {
+            Done::SpaceMeasured(scan_file::space_below(&directory, root.as_deref()))
+        }
+        Job::SumGateware { directory, name } => {
+            Done::GatewareSummed { sum: gateware::sum(&directory, &name), name }
+        }
         Job::OpenBoard { address } => Done::BoardOpened { result: Window::open(&address).map(Box::new) },
         Job::ReadConfig { path, ticket } => {
             Done::ConfigRead { ticket, result: read_config(&path).map(Box::new) }
         }
         Job::Save { path, saved } => Done::Saved { error: save(&path, &saved).err() },
         Job::ReadParFile { path } => Done::ParFileRead { text: read_par_file(&path), path },
+    }
+}
+
+fn buffers(order: &BuffersOrder) -> Result<bool, String> {
+    if !order.look_only {
+        return databuf::reformat(&order.layout, &order.keys)
+            .inspect(|made| {
+                if *made {
+                    log::info!("{} made for {}*", order.layout, order.layout.program);
+                }
+            })
+            .map_err(|e| e.to_string());
+    }
+    match databuf::differences(&order.layout) {
+        Ok(found) if found.is_empty() => Ok(false),
+        Ok(found) => Err(format!(
+            "{}; set_mode(.., force=True) makes them anew where player.data_buffers allows it",
+            found.join("; ")
+        )),
+        Err(e) => Err(e.to_string()),
     }
 }
 

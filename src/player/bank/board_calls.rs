@@ -135,6 +135,9 @@ impl Player {
     }
 
     pub(super) fn board_answered(&mut self, id: WorkId, result: Result<FpgaReply, FpgaError>, now: Now) {
+        if self.board_said_for_proof(id, &result, now) {
+            return;
+        }
         let Some(at) = self.procedures.iter().position(|c| c.id == id) else { return };
         let news = match &self.procedures[at].waits {
             Waits::Synth(order) => News::Synth(synth::katcp::answer(order, result)),
@@ -144,6 +147,9 @@ impl Player {
     }
 
     pub(super) fn synth_answered(&mut self, id: WorkId, result: Result<SynthAnswer, SynthError>, now: Now) {
+        if self.synth_said_for_proof(id, &result, now) {
+            return;
+        }
         let ended = result.as_ref().map(|_| ()).map_err(SynthError::to_string);
         self.writes.ended_as(FpgaKey::Work(id), ended);
         if let Some(at) = self.procedures.iter().position(|c| c.id == id) {

@@ -123,10 +123,14 @@ impl Player {
             PlayerCall::Scheduled => now_is(self.schedule.to_value()),
             PlayerCall::Unschedule(id) => self.unschedule(ticket, id),
             PlayerCall::Why => now_is(Value::Map(self.why(now))),
+            PlayerCall::Would(call) => self.would(*call, now),
             PlayerCall::PrepareDry => self.prepare_dry(ticket, now),
             PlayerCall::SetParams { params, dry_run } => self.set_params(ticket, params, dry_run, now),
             PlayerCall::GetParams => self.get_params(),
             PlayerCall::HardwareWrites(limit) => self.hardware_writes(limit),
+            PlayerCall::CheckSharedMemory => self.check_shared_memory(ticket, now),
+            PlayerCall::ClearSharedMemory => self.clear_shared_memory(ticket),
+            PlayerCall::ReformatDataBuffers(mode) => self.reformat_data_buffers(ticket, &mode, now),
             PlayerCall::ReadConfigFile => {
                 self.outputs.push_back(Output::ReadConfig { ticket });
                 Ok(Answer::Later)

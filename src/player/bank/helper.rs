@@ -37,7 +37,7 @@ impl Player {
             args: args.to_vec(),
             env: self.config.env.clone(),
             die_with_parent: true,
-            detached: false,
+            ..Program::default()
         };
         self.outputs.push_back(Output::RunHelper(program));
     }
@@ -121,6 +121,7 @@ mod tests {
                 daq: DaqProgram::Site,
                 env: vec![("HASHPIPE_KEYFILE".into(), "/key".into())],
                 scan: ScanRules { require_clock: false, ..ScanRules::default() },
+                surroundings: Default::default(),
             };
             let now = Now { mono: Mono(1_000_000_000), utc: Utc::from_seconds(1_795_228_824) };
             let player = Player::new(config, dibas, bank, false, now);

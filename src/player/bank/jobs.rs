@@ -100,6 +100,7 @@ impl Player {
         self.close_proof_when_due(now);
         self.set_up_synth(now);
         self.save();
+        self.leave_when_told();
     }
 
     pub(super) fn pass_job_order(&mut self, now: Now) -> bool {
@@ -129,6 +130,7 @@ impl Player {
         match step {
             Step::Status(pairs) => self.order_status(StatusKey::Plan(key), StatusOrder::Put(pairs)),
             Step::ClearStatus => self.order_status(StatusKey::Plan(key), StatusOrder::Clear),
+            Step::DataBuffers { program, .. } => self.make_buffers(key, &program, now),
             Step::SynthFrequency { channel, mhz } => {
                 self.set_frequency(key, channel, mhz, now);
             }

@@ -15,6 +15,7 @@ use crate::sys::realtime::ClockQuality;
 use crate::units::{Mono, Utc};
 use crate::value::Value;
 
+pub use super::buffers::{BuffersKey, BuffersOrder};
 pub use crate::api::Ticket;
 
 /// Names a step of a plan, across plans.
@@ -150,8 +151,22 @@ pub enum Input {
         /// The client.
         client: String,
     },
+    /// Completion of an order about data buffers: `true`, they were made anew.
+    Buffers {
+        /// Who waits for it.
+        key: BuffersKey,
+        /// How it ended.
+        result: Result<bool, String>,
+    },
     /// Bytes free where the data go.
     Space(Result<u64, String>),
+    /// Sum of the file of a gateware, or why there is none.
+    GatewareSummed {
+        /// Its name.
+        name: String,
+        /// SHA-256 in hexadecimal digits.
+        sum: Result<String, String>,
+    },
     /// What became of a proof that was to be written: its path, or why it is not there.
     ProofWritten {
         /// Of the scan.
@@ -253,10 +268,26 @@ pub enum Output {
     },
     /// Write the proof of a scan, so that there is a whole file at any moment; say so with [`Input::ProofWritten`].
     WriteProof(ScanFile),
+    /// Make data buffers, or look at them, and say so with [`Input::Buffers`]. Blocks for seconds.
+    Buffers {
+        /// Who waits for it.
+        key: BuffersKey,
+        /// The order.
+        order: BuffersOrder,
+    },
+    /// Sum the file of a gateware and say so with [`Input::GatewareSummed`].
+    SumGateware {
+        /// Where the files are.
+        directory: String,
+        /// Its name.
+        name: String,
+    },
     /// Say with [`Input::Space`] how much is free there.
     MeasureSpace {
         /// Where.
         directory: String,
+        /// Directories below this one may be missing yet: they will be on its disk.
+        root: Option<String>,
     },
     /// The state changed; subscribers want to know.
     Changed,

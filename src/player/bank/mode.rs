@@ -106,7 +106,10 @@ impl Player {
             await_daq: true,
             ..self.plan_site(&resolve)
         };
-        let plan = compile::set_mode(&plan_site, &mode, engine.fpga(), prepared)?;
+        let mut plan = compile::set_mode(&plan_site, &mode, engine.fpga(), prepared)?;
+        if let Some(layout) = self.config.surroundings.buffers.made_for(&mode.hpc_program) {
+            compile::with_data_buffers(&mut plan, &mode.hpc_program, layout);
+        }
         let defaults = parameters_of(&engine);
         Ok((ActiveMode { mode, engine, dibas_hash: self.dibas.hash.clone(), defaults }, plan))
     }

@@ -1,12 +1,14 @@
 //! The proof of a running scan: begun when it is armed, kept while it runs, closed with a verdict.
 
 use super::describe::describe_scan;
+use super::evidence::NO_GATEWARE;
 use super::messages::{Output, StatusAnswer, StatusKey};
 use super::{Player, scans};
 use crate::daq::output::base_name;
 use crate::player::config::{DaqKind, PlayerConfig};
+use crate::player::engine::switching::SsgPhase;
 use crate::player::guard::{self, FlowGuard, OnAlarm};
-use crate::player::proof::{End, NOT_VERIFIED, Proof};
+use crate::player::proof::{End, Proof};
 use crate::player::scan::Scan;
 use crate::player::state::State;
 use crate::player::verdict::{Ending, Verdict};
@@ -17,6 +19,8 @@ use std::time::Duration;
 
 /// How often space on disk is measured while a scan runs.
 const SPACE_EVERY: Duration = Duration::from_secs(10);
+/// Hardware and programs have this long to tell their last numbers.
+const LAST_NUMBERS_WITHIN: Duration = Duration::from_secs(30);
 /// How often the file is written again while things happen.
 const REWRITE_EVERY: Duration = Duration::from_secs(10);
 /// An arm phase that ended nearer to the start second than this is worth a word.
@@ -42,7 +46,26 @@ pub(super) struct Closing {
     answered: bool,
 }
 
+impl Open {
+    pub(super) fn proof(&self) -> &Proof {
+        &self.proof
+    }
+
+    pub(super) fn proof_mut(&mut self) -> &mut Proof {
+        &mut self.proof
+    }
+}
+
 impl Closing {
+    pub(super) fn proof_mut(&mut self) -> &mut Proof {
+        &mut self.proof
+    }
+
+    /// When the verdict is given with what is known then.
+    pub(super) fn until(&self) -> Mono {
+        self.end.at.mono + LAST_NUMBERS_WITHIN
+    }
+
     /// Id of the scan.
     pub(super) fn scan_id(&self) -> String {
         self.proof.id.clone()
@@ -63,6 +86,7 @@ impl Player {
         let builtin = kind == Some(DaqKind::Builtin);
         let id = self.scan_id(scan);
         let mut proof = Proof::new(id, self.scan_number, self.known_at_start(scan, now), guard, builtin);
+        proof.evidence = self.evidence();
         if let Some(margin) = scan.margin_ms().filter(|m| *m < MARGIN_MIN_MS) {
             proof.event(format!("the arm phase ended only {margin:.0} ms before the start"), now.utc);
         }
@@ -114,6 +138,7 @@ impl Player {
         let software = vec![
             ("name".to_owned(), text(env!("CARGO_PKG_NAME"))),
             ("version".to_owned(), text(env!("CARGO_PKG_VERSION"))),
+            ("commit".to_owned(), text(option_env!("APPLIANCE_COMMIT").unwrap_or("not known"))),
         ];
         let conduct = &active.engine.fpga().conduct;
         let daq = crate::plan::Child::Daq;
@@ -134,7 +159,8 @@ impl Player {
             ("dibas_conf_hash".into(), text(&active.dibas_hash)),
             ("mode".into(), text(&active.mode.name)),
             ("gateware".into(), text(&active.mode.bof_file)),
-            ("gateware_hash".into(), text(NOT_VERIFIED)),
+            ("gateware_hash".into(), text(NO_GATEWARE)),
+            ("switching".into(), self.switching_value()),
             ("clock".into(), self.clock.to_value(now.mono)),
             ("parameters".into(), Value::Map(parameters.collect())),
             (
@@ -144,6 +170,26 @@ impl Player {
                 ),
             ),
         ]
+    }
+
+    /// The switching signal: its states, and the sum of the table that makes them.
+    fn switching_value(&self) -> Value {
+        let phases = self.mode.as_ref().map_or(&[][..], |active| active.engine.phases());
+        let state = |p: &SsgPhase| {
+            let members = [
+                ("ticks", Value::Int(i64::from(p.ticks))),
+                ("blanking", p.blanking.into()),
+                ("cal", p.cal.into()),
+                ("sig_ref", p.sig_ref_1.into()),
+            ];
+            Value::Map(members.map(|(k, v)| (k.to_owned(), v)).to_vec())
+        };
+        let tables = self.applied.registers.iter().filter(|(name, _)| name.contains("lut"));
+        let tables = tables.map(|(name, content)| (name.clone(), content.text.as_str().into()));
+        Value::Map(vec![
+            ("states".to_owned(), Value::List(phases.iter().map(state).collect())),
+            ("tables".to_owned(), Value::Map(tables.collect())),
+        ])
     }
 
     // ------------------------------------------------------------------ while it runs
@@ -167,7 +213,7 @@ impl Player {
             && self.config.scan.disk_free_min > 0
         {
             open.space_due = now.mono + SPACE_EVERY;
-            self.outputs.push_back(Output::MeasureSpace { directory });
+            self.outputs.push_back(Output::MeasureSpace { directory, root: None });
         }
         self.read_status(StatusKey::Watch, guard::KEYS);
     }
@@ -279,7 +325,9 @@ impl Player {
 
     /// Gives the verdict as soon as no more is to be learnt.
     pub(super) fn close_proof_when_due(&mut self, now: Now) {
-        if self.after_stop.is_none() && self.closing.as_ref().is_some_and(|c| c.answered) {
+        let told = |c: &Closing| c.answered && c.proof.evidence.awaited() == 0;
+        let late = self.closing.as_ref().is_some_and(|c| c.until() <= now.mono);
+        if late || (self.after_stop.is_none() && self.closing.as_ref().is_some_and(told)) {
             self.close_proof(now);
         }
     }

@@ -3,8 +3,9 @@
 use super::Player;
 use super::calls::{Answer, CallResult, no_backend, now_is};
 use super::jobs::{Job, Kind, step_error};
-use super::messages::{StatusKey, StatusOrder, Ticket};
+use super::messages::{Output, StatusKey, StatusOrder, Ticket};
 use super::programs::DIED;
+use super::space::{SPACE, no_space};
 use crate::api::{CallError, ErrorClass, Family};
 use crate::plan::Child;
 use crate::plan::runner::{Failure, Runner};
@@ -12,6 +13,7 @@ use crate::player::clock;
 use crate::player::compile;
 use crate::player::guard;
 use crate::player::scan::{self, Scan};
+use crate::player::space::{Check, Need};
 use crate::player::state::{Link, State};
 use crate::player::verdict::Ending;
 use crate::units::{Mono, Now, Utc};
@@ -56,7 +58,11 @@ impl Player {
             Some(ticket) => self.client_of(ticket),
             None => self.schedule.at_work().and_then(|entry| entry.client.clone()),
         };
-        let scan = Scan { overrides, client, ..Scan::new(start, length, now) };
+        let need = Need::of(&active.engine, &self.applied.status, length, self.config.scan.disk_free_min);
+        let directory = self.applied.status.get("DATADIR").filter(|d| d.starts_with('/'));
+        let directory = directory.unwrap_or(&self.config.data_root).clone();
+        let space = Some(Check { need, directory: directory.clone(), free: None });
+        let scan = Scan { overrides, client, space, ..Scan::new(start, length, now) };
         let resolve = |host: &str| self.address_of(host);
         let monitoring = self.state == State::Monitoring;
         let mut plan = compile::start(
@@ -71,13 +77,15 @@ impl Player {
             self.announce_length(&mut plan, start);
         }
         self.after_stop = None;
+        let root = Some(self.config.data_root.clone());
+        self.outputs.push_back(Output::MeasureSpace { directory, root });
         let kind = Kind::Start { cancelled: false, writer_again: false };
         self.run(kind, plan, ticket, State::Starting(scan), now);
         Ok(Answer::Later)
     }
 
     /// Refuses a start by a clock that is not kept. What is allowed all the same is an override.
-    fn require_clock(&self, start: Utc, now: Now) -> Result<Vec<String>, CallError> {
+    pub(super) fn require_clock(&self, start: Utc, now: Now) -> Result<Vec<String>, CallError> {
         self.clock.refuse_leap(start, now)?;
         let Some(problem) = self.clock.problem(now.mono) else { return Ok(Vec::new()) };
         let allowed = match (self.config.simulate, self.config.scan.require_clock) {
@@ -145,7 +153,11 @@ impl Player {
 
     pub(super) fn end_scan_as(&mut self, ending: Ending, now: Now) {
         let stopped = matches!(ending, Ending::Stopped(_));
+        let left_alone = !matches!(ending, Ending::Cut(_));
         self.end_proof(ending, now);
+        if left_alone {
+            self.look_at_synth(true);
+        }
         self.tell(&[Child::Daq, Child::FitsWriter], "stop", now);
         // What the disk thread says is read before it is wiped.
         self.read_status(StatusKey::DiskAtEnd, guard::KEYS);
@@ -255,6 +267,7 @@ impl Player {
         self.next_watchdog = Some(now.mono + WATCHDOG);
         self.last_error = None;
         self.begin_proof(&scan, now);
+        self.look_at_hardware();
         self.enter(State::Scanning(scan), now);
         self.write_remaining(now);
         self.reply_saved(ticket, Ok(Value::verdict(true, text)));
@@ -272,6 +285,7 @@ pub(super) fn start_error(failure: &Failure) -> CallError {
     let Some(p) = failure.problems.first() else { return step_error("start()", failure) };
     let family = match p.step.as_str() {
         DIED => Family::Environment,
+        SPACE => return no_space(&p.error),
         LATE => Family::Timeout,
         _ if ["await_arm_time", compile::PACKETS_PHASE].contains(&failure.phase) => Family::Timeout,
         _ => return step_error("start()", failure),

@@ -114,6 +114,7 @@ fn waited_in(phase: &str) -> &str {
         "daq_running" => "the DAQ program to report DAQSTATE=running",
         "start_daq" | "end_monitor" | "monitor" => "the programs to take a command",
         "await_arm_time" => "the time of arming",
+        "data_buffers" => "the data buffers to be made",
         "program" | "deprogram" => "the FPGA to be programmed",
         "status" | "backend" | "cov_mode" | "clear_status" | "announce_start" | "armed" => "status memory",
         _ => "answers of the ROACH",

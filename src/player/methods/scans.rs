@@ -82,4 +82,16 @@ pub static SCANS: &[Method] = &[
         "object",
         "What the player is doing, what it waits for, since when and until when, and what is wrong. Served in every state, from memory.",
     ),
+    method(
+        "would",
+        Class::Read,
+        Effect::Query,
+        &[
+            arg("method", Kind::Str, "", None, "Name of a method of this interface."),
+            arg("args", Kind::List, "", Some("[]"), "Its arguments by position."),
+            arg("kwargs", Kind::Any, "", Some("{}"), "Its arguments by name."),
+        ],
+        TRUTH,
+        "Would this call be accepted now? Nothing is done. Whoever commands several players asks all of them first; set_mode, set_param and start are judged, everything else would be tried.",
+    ),
 ];

@@ -4,13 +4,13 @@
 //! layout therefore needs them removed and made anew before that program starts: [`reformat`]. What is wanted is a
 //! table, [`Layouts`]; the bytes are in [`header`].
 
+mod attached;
 pub mod header;
 pub mod layout;
 pub mod reformat;
-mod users;
 
 #[cfg(test)]
 mod tests;
 
 pub use layout::{Buffer, Family, Kind, Layout, Layouts};
-pub use reformat::{BufferError, differences, reformat};
+pub use reformat::{BufferError, differences, memory_available, reformat, users};

@@ -1,8 +1,8 @@
 //! Comparing data buffers with what a program wants, and making them so. Blocks: gigabytes are touched.
 
+use super::attached;
 use super::header::{self, Header, LENGTH, empty_block_header};
 use super::layout::{Buffer, Family, Layout};
-use super::users;
 use crate::sys::sysv_sem::SysvSem;
 use crate::sys::sysv_shm::SysvShm;
 use std::io;
@@ -159,7 +159,7 @@ fn may_go(key: u32) -> Result<(), BufferError> {
     let look = |e| failed(format!("looking at data buffer {key:#010x}"), e);
     let Some((id, stat)) = SysvShm::look(key).map_err(look)? else { return Ok(()) };
     if stat.attached > 0 {
-        return Err(BufferError::InUse { key, users: users::of_segment(key, id, stat.attached) });
+        return Err(BufferError::InUse { key, users: attached::of_segment(key, id, stat.attached) });
     }
     let bytes = first_bytes(key).map_err(look)?;
     if stat.size < LENGTH || !header::is_plausible(&bytes) {
@@ -216,18 +216,29 @@ fn make(buffer: &Buffer, family: Family) -> Result<(), BufferError> {
 
 /// With a tenth to spare: memory that is not there would cost some program its life.
 fn enough_memory(wanted: u64) -> Result<(), BufferError> {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let Some(kib) = line.and_then(|l| l.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok())
-    else {
+    let Some(free) = memory_available() else {
         log::warn!("how much memory is free is not known: /proc/meminfo does not say it");
         return Ok(());
     };
-    let free = kib * 1024;
     if free < wanted + wanted / 10 {
         return Err(BufferError::Memory { wanted: wanted >> 20, free: free >> 20 });
     }
     Ok(())
+}
+
+/// Memory that programs may still have, bytes, as the kernel estimates it.
+pub fn memory_available() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Processes attached to any of these buffers, in words; `None`: none.
+pub fn users(keys: &[u32]) -> Option<String> {
+    keys.iter().find_map(|key| {
+        let (id, stat) = SysvShm::look(*key).ok()??;
+        (stat.attached > 0).then(|| attached::of_segment(*key, id, stat.attached))
+    })
 }
 
 /// Of a machine that has several: the sites' scripts put the buffers there, beside the network card.

@@ -11,7 +11,7 @@ struct House(Vec<u32>, tempfile::TempDir);
 
 impl House {
     fn new(n: u32) -> House {
-        let first = 0x5C00_0000 | (std::process::id() & 0xffff) << 8 | n << 4;
+        let first = 0x6C00_0000 | (std::process::id() & 0xffff) << 8 | n << 4;
         House((first..first + 8).collect(), tempfile::tempdir().expect("a directory"))
     }
 
@@ -187,7 +187,7 @@ fn processes_of_others_are_found_by_their_maps() {
     // A child of ours is a process like any other; it is attached to nothing.
     let mut sleeper = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().expect("started");
     let _attached = SysvShm::attach(house.0[4]).expect("there");
-    let text = users::of_segment(house.0[4], id, 3);
+    let text = attached::of_segment(house.0[4], id, 3);
     sleeper.kill().expect("killed");
     sleeper.wait().expect("reaped");
     assert!(!text.contains(&format!("pid {} ", sleeper.id())), "{text}");

@@ -215,6 +215,22 @@ fn the_link_comes_back_after_a_loss() {
 }
 
 #[test]
+fn a_synthesizer_does_not_lock_or_loses_its_lock_on_request() {
+    let look = "?valon-get-phase-lock synth_a\n";
+    let (locked, unlocked) = ("!valon-get-phase-lock ok 1\n", "!valon-get-phase-lock ok 0\n");
+    let mut r = joined(Speaks::V4, &["unlocked"]);
+    assert_eq!(ask(&mut r, look, 1), unlocked);
+    r.set_lock_fault(None);
+    assert_eq!(ask(&mut r, look, 1), locked);
+    let mut r = joined(Speaks::V4, &["lock-lost=3"]);
+    assert_eq!([1, 2, 3, 4].map(|_| ask(&mut r, look, 1)), [locked, locked, unlocked, unlocked]);
+    for text in ["lock-lost", "lock-lost=x"] {
+        let why = text.parse::<super::Fault>().expect_err(text);
+        assert!(why.contains("unlocked, lock-lost=K"), "{why}");
+    }
+}
+
+#[test]
 fn valon_settings_are_read_back() {
     let mut r = joined(Speaks::V4, &[]);
     assert_eq!(ask(&mut r, "?valon-set-frequency synth_b 800.25 10.0\n", 1), "!valon-set-frequency ok\n");

@@ -1,5 +1,6 @@
 //! The mode families, each with a bank and the DAQ program it is played with.
 
+use crate::wire::Wire;
 use crate::world::*;
 use appliance::config::dibas::{Dibas, SynthAt};
 use appliance::player::bank::Input;
@@ -7,9 +8,12 @@ use appliance::player::config::{DaqProgram, PlayerConfig};
 use appliance::player::methods::PlayerCall;
 use appliance::player::state::Link;
 use appliance::value::Value;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 const LOOPBACK: &str = include_str!("../../../config/dibas.loopback.conf");
+static DIBAS: LazyLock<Dibas> =
+    LazyLock::new(|| Dibas::load(LOOPBACK, "loopback").expect("the example is good"));
 const GPU_TAKES: Duration = Duration::from_secs(1);
 const NET_TAKES: Duration = Duration::from_millis(500);
 
@@ -33,6 +37,8 @@ pub struct Family {
     pub before: Option<&'static str>,
     pub roach: Roach,
     pub serial_synth: bool,
+    /// The board is the simulator behind its KATCP server.
+    pub wire: bool,
     pub config: fn() -> PlayerConfig,
     /// The DAQ program sets up its GPU.
     pub gpu: bool,
@@ -51,6 +57,7 @@ const VEGAS: Family = Family {
     before: Some("INCO_MODE_64"),
     roach: Roach::Driven,
     serial_synth: false,
+    wire: false,
     config: site_config,
     gpu: false,
     folds: false,
@@ -69,13 +76,16 @@ const SLAVE: Family = Family {
     ..GUPPI
 };
 
-pub static FAMILIES: [Family; 11] = [
+pub static FAMILIES: [Family; 14] = [
     Family { whole: true, ..VEGAS },
     Family { name: "HBW, own DAQ program", config: builtin_config, writer: false, ..VEGAS },
     Family { name: "HBW, serial synthesizer", serial_synth: true, ..VEGAS },
     Family { name: "L1LBW", mode: "MODE4", gpu: true, before: Some("MODE1"), ..VEGAS },
     Family { name: "L8LBW1", mode: "MODE5", gpu: true, ..VEGAS },
     Family { name: "L8LBW8", mode: "MODE6", gpu: true, before: None, ..VEGAS },
+    Family { name: "HBW over KATCP", wire: true, ..VEGAS },
+    Family { name: "INCO over KATCP", wire: true, ..GUPPI },
+    Family { name: "CODD master over KATCP", bank: "BANKA", roach: Roach::Driven, wire: true, ..SLAVE },
     GUPPI,
     Family { name: "INCO, simulated DAQ program", config: simulated_config, ..GUPPI },
     Family { name: "CODD master", bank: "BANKA", roach: Roach::Driven, before: Some("MODE1"), ..SLAVE },
@@ -91,7 +101,7 @@ fn simulated_config() -> PlayerConfig {
 impl Family {
     /// A player without a mode, its board connected if it has one that answers.
     pub fn world(&self) -> World {
-        let dibas = Dibas::load(LOOPBACK, "loopback").expect("the example is good");
+        let dibas = DIBAS.clone();
         let mut bank = dibas.bank(self.bank).expect("it is in the example").clone();
         if self.roach == Roach::Unreachable {
             bank.has_roach = true;
@@ -105,7 +115,9 @@ impl Family {
         world.net_takes = Some(NET_TAKES);
         world.gpu_takes = GPU_TAKES;
         world.par_file = Some(Ok("DM 71.02\n".into()));
+        world.wire = self.wire.then(|| Wire::new(world.now));
         match self.roach {
+            Roach::Driven if self.wire => world.tick(),
             Roach::Driven => world.tell(Input::Link(Link::Up)),
             Roach::None => {}
             Roach::Unreachable => world.drop_link(),

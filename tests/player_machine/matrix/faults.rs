@@ -85,15 +85,11 @@ impl Fault {
         let now = world.now;
         match self {
             LinkDrops => world.drop_link(),
-            LinkDropsAndReturns => {
-                world.drop_link();
-                world.programmed = None;
-                world.link_back();
-            }
+            LinkDropsAndReturns => world.restart_board(),
             // A board that is gone neither fails nor hangs.
             BoardFails | BoardSilent if world.board != Board::Good => {}
-            BoardFails => world.board = Board::FailsOnce,
-            BoardSilent => world.board = Board::SilentOnce,
+            BoardFails => world.board_fails(),
+            BoardSilent => world.board_hangs(),
             StatusFails => world.status_fails = true,
             SpawnFails => world.spawn_fails = true,
             DaqDies => world.kill(Child::Daq),
@@ -114,6 +110,9 @@ impl Fault {
             HandOver => world.tell(Input::HandOver),
             Unlocked => {
                 world.locked = false;
+                if let Some(wire) = &mut world.wire {
+                    wire.lock(Some(appliance::sim::valon::LockFault::Never));
+                }
                 if let Some(synth) = &mut world.synth {
                     synth.valon.set_fault(Some(appliance::sim::valon::LockFault::Never));
                 }

@@ -50,6 +50,7 @@ impl Judge<'_> {
             return world.end();
         }
         if self.was(Fault::HandOver) {
+            world.run_for(3.0);
             assert!(world.finished, "it does not go");
             assert_eq!(world.unanswered(), Vec::<u64>::new(), "nobody may wait for a process that is gone");
             world.succeed();
@@ -131,7 +132,14 @@ impl Judge<'_> {
                 _ => false,
             };
             assert!(agrees, "the {child} is {shown}, but alive: {alive}");
-            assert!(child == Child::Daq || self.family.writer || !alive, "a FITS writer without need");
+            let needed = child == Child::Daq || self.family.writer || self.was(Fault::Immortal);
+            assert!(needed || !alive, "a FITS writer without need");
+        }
+        if let Some(wire) = &world.wire
+            && world.state() == "READY"
+            && world.shown("roach") == "connected"
+        {
+            assert!(wire.is_programmed(), "the board has lost its design, and nobody says so");
         }
         let blind = self.was(Fault::StatusFails) || world.is_hung();
         if world.is_alive(Child::Daq) && !blind && world.state() == "READY" {

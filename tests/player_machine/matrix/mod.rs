@@ -12,6 +12,9 @@ mod faults;
 mod judge;
 mod procedures;
 
+use appliance::player::bank::Input;
+use appliance::player::methods::PlayerCall;
+use appliance::value::Value;
 use families::{FAMILIES, Family};
 use faults::{ALL, Fault, OF_THE_ISSUE};
 use judge::Judge;
@@ -20,6 +23,8 @@ use std::collections::BTreeMap;
 
 /// Of the cases that are not run whole, one in so many is run.
 const ONE_IN: u64 = 12;
+/// Of those that are run whole, when the board is behind its server: a request is many steps there.
+const OVER_KATCP_ONE_IN: u64 = 4;
 /// Of all cases, one in so many is followed by a whole scan.
 const SCAN_ONE_IN: u64 = 5;
 /// Pairs of faults per family and procedure.
@@ -78,7 +83,9 @@ fn cases_of(family: &'static Family) -> Vec<Case> {
             ALL.into_iter().enumerate().filter(|(_, fault)| fault.suits(family)).collect();
         for (at, (f, fault)) in points.iter().flat_map(|at| faults.iter().map(move |f| (*at, *f))) {
             let dice = dice([name, p as u64, at as u64, f as u64]);
-            let wanted = procedure.whole && OF_THE_ISSUE.contains(&fault);
+            let every = if family.wire { OVER_KATCP_ONE_IN } else { 1 };
+            let wanted =
+                procedure.whole && OF_THE_ISSUE.contains(&fault) && (dice >> 16).is_multiple_of(every);
             if wanted || family.whole || dice.is_multiple_of(ONE_IN) {
                 let scan_after = (dice >> 8).is_multiple_of(SCAN_ONE_IN);
                 cases.push(Case { family, procedure, strikes: vec![(at, fault)], scan_after });
@@ -174,6 +181,95 @@ fn every_fault_at_every_step_of_inco() {
 }
 
 #[test]
+fn faults_at_steps_over_katcp() {
+    matrix(&["HBW over KATCP", "INCO over KATCP", "CODD master over KATCP"]);
+}
+
+#[test]
 fn every_fault_at_every_step_of_codd() {
     matrix(&["CODD master", "CODD slave", "CODD slave with a board of its own"]);
+}
+
+/// The scans keep their seconds by the clock as it is then. The first may be missed, and says so; the second never is.
+#[test]
+fn scheduled_scans_outlive_a_clock_that_is_set_at_any_step() {
+    let family = &FAMILIES[0];
+    let procedure = PROCEDURES.iter().find(|p| p.name == "two scheduled scans").expect("in the table");
+    let points = steps_of(family, procedure);
+    let mut missed = 0;
+    for (at, step) in points.iter().flat_map(|at| [(*at, 3.0), (*at, -3.0)]) {
+        let mut world = (procedure.world)(family);
+        let began = procedure.begin(&mut world, family);
+        let mut steps = 0;
+        while !procedure.is_over(&mut world, &began) {
+            if steps == at {
+                world.set_clock(step);
+            }
+            assert!(procedure.step(&mut world));
+            steps += 1;
+        }
+        let Value::List(all) = world.ask_ok(PlayerCall::Scheduled) else { panic!("a list") };
+        let shown = |n: usize, key: &str| all[n].get(key).map(Value::to_string).expect("a member");
+        for n in [0, 1] {
+            let (state, result) = (shown(n, "state"), shown(n, "result"));
+            let said = result == "complete" || result.contains("the clock was set by");
+            let complete = state == "ended" && said;
+            let late = state == "failed"
+                && ["was the clock set?", "arm time", "time of arming", "too late"]
+                    .iter()
+                    .any(|w| result.contains(w));
+            assert!(complete || late, "set by {step} s at step {at}: scan {n} is {state}: {result}");
+            missed += usize::from(late);
+        }
+    }
+    assert!(missed < points.len() / 2, "{missed} scans missed in {} runs", 2 * points.len());
+}
+
+/// The board of another bank sends its data.
+#[test]
+fn the_scan_of_a_slave_does_not_end_with_the_link_to_its_own_board() {
+    let family = FAMILIES.iter().find(|f| f.roach == families::Roach::Unreachable).expect("there is one");
+    let mut world = family.ready();
+    world.ask_ok(PlayerCall::Start(Value::Null));
+    world.run_for(10.0);
+    assert_eq!(world.state(), "READY");
+    let last = world.shown("last_scan");
+    assert!(last.contains("complete") && !last.contains("ROACH"), "{last}");
+}
+
+/// Whoever is still waiting hears it from the process that goes, and hears what is true.
+#[test]
+fn every_open_call_is_answered_when_the_player_is_replaced() {
+    let family = FAMILIES.iter().find(|f| f.folds).expect("there is one");
+    let mut world = family.ready();
+    world.par_file = None;
+    let waiting = world.call(PlayerCall::Prepare);
+    world.tell(Input::HandOver);
+    let error = world.answer(waiting).expect_err("it was not prepared");
+    assert_eq!(error.message, "the player is being restarted; ask again");
+
+    for (input, outcome) in [(Input::HandOver, true), (Input::Shutdown, false)] {
+        let mut world = family.ready();
+        world.saving = false;
+        let start = world.call(PlayerCall::Start(Value::Null));
+        while world.state() != "SCANNING" {
+            assert!(world.step());
+        }
+        assert!(world.is_open(start), "the state is on its way to the file");
+        world.tell(input);
+        assert_eq!(world.answer(start).is_ok(), outcome, "the scan goes on, or it does not");
+    }
+}
+
+/// A site's programs take one command a second.
+#[test]
+fn a_stop_that_waits_for_its_turn_is_given_before_the_player_is_replaced() {
+    let mut world = FAMILIES[0].ready();
+    world.ask_ok(PlayerCall::Monitor);
+    world.ask_ok(PlayerCall::Stop);
+    world.tell(Input::HandOver);
+    assert!(!world.finished && !world.ordered("DAQ program: stop"));
+    world.run_for(2.0);
+    assert!(world.finished);
+    assert_eq!(world.status["DAQSTATE"], "stopped");
 }

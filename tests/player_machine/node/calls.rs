@@ -37,7 +37,7 @@ fn every_interface_lists_its_methods() {
     let bank = list("bank");
     assert_eq!(
         bank.len(),
-        [methods::BANK, methods::SCANS, methods::DRY].iter().map(|m| m.len()).sum::<usize>()
+        [methods::BANK, methods::SCANS, methods::DRY, methods::MEMORY].iter().map(|m| m.len()).sum::<usize>()
     );
     assert!(bank.iter().all(|m| matches!(m, Value::List(pair) if pair.len() == 2)));
     assert_eq!(list("bank.roach"), vec![]);

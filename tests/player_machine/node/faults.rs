@@ -59,6 +59,35 @@ fn a_reader_of_the_configuration_that_panics_is_an_error_to_who_asked() {
     house.ask(client, "prepare", &[]).expect("the others go on");
 }
 
+/// A start is answered when its state is saved, so that a restart would know of it.
+#[test]
+fn a_lost_reading_of_the_configuration_is_no_saved_state() {
+    let mut house = House::of(Plan { saves: true, ..Plan::default() });
+    let (client, other) = (house.dealer(), house.dealer());
+    house.ask(client, "set_mode", &["MODE1".into()]).expect("set");
+    let start = house.call(client, "start", &[]);
+    let reading = house.call(other, "read_config_file", &[]);
+    house.run_for(8.0);
+    assert_eq!(house.shown("state"), "SCANNING");
+    assert_eq!(house.reply(client, start), None, "its state is on its way to the file");
+    assert_eq!(house.worker_panics_over(|j| matches!(j, work::Job::Role(Job::ReadConfig { .. }))), 1);
+    assert!(house.reply(other, reading).is_some_and(|outcome| outcome.is_err()));
+    assert_eq!(house.reply(client, start), None, "another job was lost");
+    let saves = house.worker_panics_over(|j| matches!(j, work::Job::Role(Job::Save { .. })));
+    assert!(saves > 0);
+    assert!(house.reply(client, start).is_some_and(|outcome| outcome.is_ok()), "no more is to be waited for");
+}
+
+#[test]
+fn a_lost_entry_of_the_record_stops_nobody_and_a_lost_proof_is_said() {
+    let (mut house, client) = House::ready();
+    house.ask(client, "start", &[]).expect("started");
+    house.run_for(3.0);
+    assert!(house.worker_panics_over(|j| matches!(j, work::Job::Role(Job::WriteProof(_)))) > 0);
+    let error = house.shown("last_error");
+    assert!(error.contains("the proof of a scan is not on disk: index out of bounds"), "{error}");
+}
+
 #[test]
 fn sighup_reads_the_configuration_again() {
     let (mut house, client) = House::ready();

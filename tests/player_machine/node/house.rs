@@ -77,6 +77,8 @@ pub struct Plan {
     /// The board is in mapped memory, at this address.
     pub mapped: Option<String>,
     pub resolve_elsewhere: bool,
+    /// The state is saved; nobody does it by itself.
+    pub saves: bool,
 }
 
 impl Default for Plan {
@@ -90,6 +92,7 @@ impl Default for Plan {
             board_host: "127.0.0.1",
             mapped: None,
             resolve_elsewhere: false,
+            saves: false,
         }
     }
 }
@@ -125,7 +128,7 @@ impl House {
             resolve_elsewhere: plan.resolve_elsewhere,
             dibas_conf: Some("dibas.conf".into()),
             keep: None,
-            state_file: None,
+            state_file: plan.saves.then(|| dir.path().join("state")),
         };
         let location = Location::File { dir: dir.path().to_owned() };
         let memory = StatusMemory::create(&location, Dialect::Hashpipe, 0).map_err(|e| e.to_string());
@@ -485,6 +488,18 @@ impl House {
             let job = self.jobs.remove(i).expect("it was just found");
             self.event(Event::Done(Ok(PlayerNode::work(job))));
         }
+    }
+
+    /// A worker panics over every job like this; how many there were.
+    pub fn worker_panics_over(&mut self, like: fn(&Job) -> bool) -> usize {
+        let mut lost = 0;
+        while let Some(at) = self.jobs.iter().position(like) {
+            let job = self.jobs.remove(at).expect("it was just found");
+            self.jobs.push_front(job);
+            self.worker_panics();
+            lost += 1;
+        }
+        lost
     }
 
     /// A worker panics over the oldest job.
