@@ -99,7 +99,7 @@ impl Default for Plan {
 
 fn port(read_only: bool) -> Port {
     let address = Address::Tcp("127.0.0.1:0".parse().expect("an address"));
-    Port { protocol: Protocol::Json, address, read_only }
+    Port { protocol: Protocol::Json, address, read_only, player: None }
 }
 
 fn bank(plan: &Plan) -> Bank {
