@@ -159,6 +159,8 @@ class Dealer:
         The second is chosen once, here: players that each counted from the arrival of a request would differ.
         """
         names = self._named(pick.get("players"))
+        if len(names) == 1:  # nobody to agree with
+            return self.call("startin", startin, scanlen, **pick)
         length = self.call("set_param", scan_length=scanlen, **pick)
         if any(refused(entry) for entry in length.values()):
             why = "not started: scan_length was not set everywhere"
@@ -194,7 +196,7 @@ class Dealer:
             return self._scan_number
         told = [_number(entry, "scan_number") for entry in self.call("player_state").values()]
         if not any(told):  # players that keep it in their status memory only
-            told = [_number(entry, "SCANNUM") for entry in self.call("get_status", ["SCANNUM"]).values()]
+            told += [_number(entry, "SCANNUM") for entry in self.call("get_status", ["SCANNUM"]).values()]
         return max((n for n in told if n is not None), default=None)
 
     def set_scan_number(self, num: int, **pick: Any) -> Dict[str, Any]:
