@@ -99,11 +99,15 @@ class ArchonController:
         Nothing is written to the controller unless ``reset`` asks for it: somebody else may be exposing.
         """
         self.link.open()
-        if read_acf:
-            await self.call("attach", timeout_s=CONFIGURE_S)
-        if reset:
-            await self.reset()
-        await self.update_status()
+        try:
+            if read_acf:
+                await self.call("attach", timeout_s=CONFIGURE_S)
+            if reset:
+                await self.reset()
+            await self.update_status()
+        except BaseException:
+            self.link.close()
+            raise
         return self
 
     async def stop(self) -> None:
@@ -243,9 +247,9 @@ class ArchonController:
         """Sets a running parameter of the timing script, 0 to 1048575."""
         await self.call("set_param", param, value, timeout_s=WRITE_S)
 
-    async def get_param(self, param: str) -> Optional[int]:
-        """Its value in configuration memory; None if there is none. The running value cannot be read."""
-        value: Optional[int] = await self.call("get_param", param)
+    async def get_param(self, param: str) -> int:
+        """Its value in configuration memory. The running value cannot be read."""
+        value: int = await self.call("get_param", param)
         return value
 
     async def set_autoflush(self, mode: bool) -> None:

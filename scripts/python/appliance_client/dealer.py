@@ -107,6 +107,8 @@ class Dealer:
 
         def method(*args: Any, **kwargs: Any) -> Any:
             if isinstance(self._fleet, Proxied) and name in PROXY_ONLY:
+                if name == "health":
+                    kwargs["players"] = self._named(kwargs.get("players"))
                 return self._fleet.own(name, args, kwargs)
             return self.call(name, *args, **kwargs)
 

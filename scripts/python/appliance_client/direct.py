@@ -106,7 +106,7 @@ class Direct(Fleet):
         if names and not lists:
             raise RpcError(f"no player could list its modes: {_reasons(answers)}")
         if detail:
-            return {mode: having[mode] for mode in sorted(having)}
+            return {mode: sorted(having[mode]) for mode in sorted(having)}
         return sorted(mode for mode, who in having.items() if len(who) == len(lists))
 
     def earliest_start(self, names: Sequence[str]) -> datetime:
@@ -165,8 +165,8 @@ class Direct(Fleet):
             if isinstance(left, (int, float)):
                 remaining.append(float(left))
         return {
-            "any_running": bool(running),
-            "all_running": bool(entries) and len(running) == len(entries),
+            "running_any": bool(running),
+            "running_all": bool(entries) and len(running) == len(entries),
             "states": states,
             "remaining_min_s": min(remaining, default=None),
             "remaining_max_s": max(remaining, default=None),

@@ -233,9 +233,11 @@ class Start:
 
     def _entry(self, name: str, why: Optional[str]) -> Any:
         answer = self._armed[name]
-        if why is None or not answer.succeeded:
-            return answer.entry(name, AFTER_START_S)
         stop = self._stopped.get(name)
+        # Its start says it was cancelled: that was the stop of this start.
+        cancelled = stop is not None and stop.succeeded and isinstance(answer.error, RemoteError)
+        if why is None or not (answer.succeeded or cancelled):
+            return answer.entry(name, AFTER_START_S)
         if stop is None or stop.succeeded:
             return [False, f"not started: {why}; stopped"]
         failed = complaint(stop.entry(name, STOP_S))
