@@ -452,7 +452,8 @@ class Failing(Rig):
         script = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "scripts" / "python")!r})
-import dealer, datetime
+import dealer, datetime, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in jobs of a shell's background
 d = dealer.Dealer({{"BANKA": {a.url!r}}})
 try:
     d.start(d.earliest_start() + datetime.timedelta(seconds=20))
