@@ -183,6 +183,7 @@ class Observing:
         self.until(lambda: not d.scan_summary()["running_any"])
 
     def test_methods_are_learnt_and_told(self):
+        self.ok(self.d.set_mode("MODE1", force=True))
         a = self.d.players["BANKA"]
         self.assertEqual(a.valon.get_frequency(0), 1500.0)
         self.assertIsInstance(a.roach.read("sys_clkcounter", 4), bytes)
@@ -195,6 +196,8 @@ class Observing:
         with self.assertRaises(AttributeError):
             self.d.nope()
         self.assertEqual(sorted(self.d.why()), BANKS, "a method that is only the players'")
+        shown = self.d.snapshot()["players"]
+        self.assertEqual({name: shown[name]["player_state"]["bank"] for name in shown}, dict.fromkeys(BANKS, "BANKA"))
 
     def test_errors_have_class_and_words(self):
         a = self.d.players["BANKA"]
@@ -407,7 +410,7 @@ class Failing(Rig):
         players = {name: self.player(own) for name in BANKS}
         proxy = self.proxy({name: p.url for name, p in players.items()}, own)
         d = self.prepared({}, proxy.url)
-        kept = self.killed_in_a_start(players, d)
+        self.killed_in_a_start(players, d)
         self.assertIn("BANKC", d.last_start()["failed"])
 
     def test_one_refusal_stops_those_that_took_it_and_only_those(self):
@@ -495,6 +498,21 @@ except KeyboardInterrupt:
         warned = [text for _, text in d.last_warnings() if "does not take data 2 s after the start" in text]
         self.assertEqual([text.split()[0] for text in warned], ["A", "B", "C"], "over after one second")
         self.assertTrue(d.wait_for_scan(timeout_s=30)[0])
+
+    def test_old_players_behind_the_proxy(self):
+        own = self.own()
+        urls = {n: self.old_player("--set-mode-s", "1", "--arm-delay", "1", stack=own).url for n in ("A", "B")}
+        urls["NO"] = self.old_player("--refuse-start", "--set-mode-s", "0", stack=own).url
+        with dealer.Dealer(proxy=self.proxy(urls, own).url, active=["A", "B"]) as d:
+            self.until(lambda: d.get_mode(players=list(urls)) == (True, None))
+            self.ok(d.set_mode("MODE1", players=list(urls)), urls)
+            self.ok(d.set_param(scan_length=0.0), "AB")
+            self.ok(d.start(), "AB")
+            self.assertTrue(d.wait_for_scan(timeout_s=30)[0])
+            result = d.start(players=["A", "NO"])
+            self.assertEqual(result["NO"], [False, "Not enough time to arm ROACH."])
+            self.assertEqual(result["A"], [False, "not started: NO: Not enough time to arm ROACH.; stopped"])
+            self.assertIs(d.scan_status()["A"][0], False)
 
     def test_a_call_that_was_not_sent_is_never_carried_out(self):
         log = self.dir / "zombies.log"

@@ -57,7 +57,9 @@ class Connection:
             self._socket.connect(url)
         except zmq.ZMQError as error:
             self.close()
-            raise NotConnected(f"{url} is no address that can be connected to ({error}); write tcp://host:port") from None
+            raise NotConnected(
+                f"{url} is no address that can be connected to ({error}); write tcp://host:port"
+            ) from None
 
     def close(self) -> None:
         """At once; what was not sent is dropped."""

@@ -156,7 +156,9 @@ class Start:
             self._offsets[name] = look.offset_s
             # Only what is certain counts: a slow round trip proves nothing.
             least = abs(look.offset_s) - look.uncertainty_s
-            text = f"the clock of {name} is {look.offset_s * 1e3:+.1f} ms from ours (+-{look.uncertainty_s * 1e3:.1f} ms)"
+            text = (
+                f"the clock of {name} is {look.offset_s * 1e3:+.1f} ms from ours (+-{look.uncertainty_s * 1e3:.1f} ms)"
+            )
             if least > OFFSET_MAX_S:
                 return self._nobody(f"not started: {text}; set the clocks right (chronyc tracking)")
             if least > OFFSET_WARN_S:
