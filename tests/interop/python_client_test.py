@@ -122,6 +122,12 @@ class Rig(unittest.TestCase):
         self.addCleanup(stack.close)
         return stack
 
+    def until(self, holds, within_s=30):
+        limit = time.monotonic() + within_s
+        while not holds():
+            self.assertLess(time.monotonic(), limit, "it did not come to that")
+            time.sleep(0.02)
+
     def ok(self, result, names=None):
         """Every player has an entry, and none is a failure."""
         self.assertEqual(sorted(result), sorted(names or BANKS), result)
@@ -177,6 +183,7 @@ class Observing:
         self.until(lambda: not d.scan_summary()["running_any"])
 
     def test_methods_are_learnt_and_told(self):
+        self.ok(self.d.set_mode("MODE1", force=True))
         a = self.d.players["BANKA"]
         self.assertEqual(a.valon.get_frequency(0), 1500.0)
         self.assertIsInstance(a.roach.read("sys_clkcounter", 4), bytes)
@@ -189,6 +196,8 @@ class Observing:
         with self.assertRaises(AttributeError):
             self.d.nope()
         self.assertEqual(sorted(self.d.why()), BANKS, "a method that is only the players'")
+        shown = self.d.snapshot()["players"]
+        self.assertEqual({name: shown[name]["player_state"]["bank"] for name in shown}, dict.fromkeys(BANKS, "BANKA"))
 
     def test_errors_have_class_and_words(self):
         a = self.d.players["BANKA"]
@@ -268,12 +277,6 @@ class Observing:
         self.assertEqual(d.clear_switching_states(), dict.fromkeys(BANKS, [True, 0]))
         self.assertEqual(d.add_switching_state(0.01, cal=True), dict.fromkeys(BANKS, [True, 1]))
 
-    def until(self, holds, within_s=30):
-        limit = time.monotonic() + within_s
-        while not holds():
-            self.assertLess(time.monotonic(), limit, "it did not come to that")
-            time.sleep(0.02)
-
 
 class Directly(Observing, Rig):
     @classmethod
@@ -283,6 +286,16 @@ class Directly(Observing, Rig):
 
     def open(self):
         return dealer.Dealer(self.urls)
+
+    def test_a_start_looks_again_when_asked(self):
+        self.ok(self.d.set_mode("MODE1", force=True))
+        self.ok(self.d.set_param(scan_length=20.0))
+        self.ok(self.d.prepare())
+        when = self.d.earliest_start() + timedelta(seconds=1)
+        self.ok(self.d.start(when, verify=True))
+        self.assertGreaterEqual(datetime.now(timezone.utc), when + timedelta(seconds=2))
+        self.assertEqual([text for _, text in self.d.last_warnings() if "take data" in text], [])
+        self.ok(self.d.stop())
 
     def test_startin_is_the_same_second_for_all(self):
         self.ok(self.d.set_mode("MODE1", force=True))
@@ -326,9 +339,11 @@ class ThroughTheProxy(Observing, Rig):
 class Failing(Rig):
     """Players that are down, lost, busy or unwilling."""
 
-    def prepared(self, urls):
-        d = dealer.Dealer(urls)
+    def prepared(self, urls, proxy=None):
+        d = dealer.Dealer(urls) if proxy is None else dealer.Dealer(proxy=proxy)
         self.addCleanup(d.close)
+        if proxy is not None:  # it says [False, ..] until it has connected
+            self.until(lambda: all(isinstance(state, dict) for state in d.player_state().values()))
         for entry in d.set_mode("MODE1").values():
             self.assertIs(entry[0], True, entry)
         d.set_param(scan_length=20.0)
@@ -352,33 +367,51 @@ class Failing(Rig):
             self.assertEqual([entry[0] for entry in refused.values()], [False, False], refused)
             self.assertIn("BANKB", refused["BANKA"][1])
             self.idle(d, ["BANKA"])
+            some = d.start(policy="quorum=1")
+            self.assertIs(some["BANKA"][0], True, some)
+            self.assertIn("left out of the start: it did not answer", some["BANKB"][1])
+            self.assertEqual(d.stop()["BANKA"], [True, "Scan ended"])
             self.assertIsInstance(d.earliest_start(), datetime)
             self.assertIn("BANKB did not say", d.last_warnings()[-1][1])
             with self.assertRaises(dealer.NotConnected):
                 d.players["BANKB"].get_mode()
             self.assertEqual(d.players["BANKB"].bank.methods, {})
 
-    def test_a_player_killed_in_a_start_takes_it_back(self):
-        own = self.own()
-        players = {name: self.player(own) for name in BANKS}
-        d = self.prepared({name: p.url for name, p in players.items()})
+    def killed_in_a_start(self, players, d):
         when = d.earliest_start() + timedelta(seconds=6)
         kept = {}
         starting = threading.Thread(target=lambda: kept.update(d.start(when)))
         starting.start()
-        while not (d.players["BANKC"].player_state()["scan"] or {}).get("start"):
-            self.assertTrue(starting.is_alive(), kept)
+        direct = {name: dealer.Player(name, p.url) for name, p in players.items()}
+        for player in direct.values():
+            self.addCleanup(player.close)
+        self.until(lambda: (direct["BANKC"].player_state()["scan"] or {}).get("start"))
         players["BANKC"].kill()
         starting.join(60)
         self.assertEqual(kept["BANKC"], [False, "Lost connection to server for BANKC."])
-        for name in ("BANKA", "BANKB"):
-            self.assertEqual(
-                kept[name], [False, "not started: BANKC: Lost connection to server for BANKC.; stopped"]
-            )
         self.assertLess(datetime.now(timezone.utc), when, "it is taken back at once, not at its second")
-        self.idle(d, ["BANKA", "BANKB"])
-        self.assertIn("BANKC", d.last_start()["taken_back"])
+        for name in ("BANKA", "BANKB"):
+            self.assertIs(direct[name].scan_status()[0], False, f"{name} scans alone")
+            self.assertIs(kept[name][0], False, kept)
         self.assertEqual(d.get_mode()[1]["BANKC"], [False, "Lost connection to server for BANKC."])
+        return kept
+
+    def test_a_player_killed_in_a_start_takes_it_back(self):
+        own = self.own()
+        players = {name: self.player(own) for name in BANKS}
+        d = self.prepared({name: p.url for name, p in players.items()})
+        kept = self.killed_in_a_start(players, d)
+        text = "not started: BANKC: Lost connection to server for BANKC.; stopped"
+        self.assertEqual([kept["BANKA"], kept["BANKB"]], [[False, text]] * 2)
+        self.assertIn("BANKC", d.last_start()["taken_back"])
+
+    def test_also_through_the_proxy(self):
+        own = self.own()
+        players = {name: self.player(own) for name in BANKS}
+        proxy = self.proxy({name: p.url for name, p in players.items()}, own)
+        d = self.prepared({}, proxy.url)
+        self.killed_in_a_start(players, d)
+        self.assertIn("BANKC", d.last_start()["failed"])
 
     def test_one_refusal_stops_those_that_took_it_and_only_those(self):
         own = self.own()
@@ -416,6 +449,33 @@ class Failing(Rig):
             setting.join()
             self.assertEqual(d.get_mode(), (True, "MODE1"))
 
+    def test_an_interrupted_start_is_taken_back(self):
+        a = self.player(self.own())
+        d = self.prepared({"BANKA": a.url})
+        script = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "scripts" / "python")!r})
+import dealer, datetime, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in jobs of a shell's background
+d = dealer.Dealer({{"BANKA": {a.url!r}}})
+try:
+    d.start(d.earliest_start() + datetime.timedelta(seconds=20))
+except KeyboardInterrupt:
+    print(d.players["BANKA"].player_state()["state"])
+"""
+        observer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+        self.until(lambda: (d.players["BANKA"].player_state()["scan"] or {}).get("start"))
+        observer.send_signal(signal.SIGINT)
+        told, _ = observer.communicate(timeout=30)
+        self.assertEqual(told.decode().strip(), "READY")
+        self.idle(d, ["BANKA"])
+
+    def test_an_address_that_is_none(self):
+        with self.assertRaises(ValueError):
+            dealer.Player("X", "north1:6667")
+        with self.assertRaises(dealer.NotConnected):
+            dealer.Player("X", "tcp://north1").get_mode()
+
     def test_old_players_do_as_they_did(self):
         own = self.own()
         urls = {n: self.old_player("--set-mode-s", "0.1", "--arm-delay", "1", stack=own).url for n in ("A", "B", "C")}
@@ -432,8 +492,27 @@ class Failing(Rig):
         self.assertEqual([entry[0] for entry in started.values()], [True] * 3, started)
         self.assertEqual(len({entry[1] for entry in started.values()}), 1)
         self.assertEqual(d.wait_for_scan(timeout_s=30)[0], True)
-        self.assertEqual(d.startin(4, 1)["A"][0], True, "the second is chosen here")
+        self.assertEqual(d.startin(4, 0)["A"][0], True, "the second is chosen here")
         self.assertTrue(d.wait_for_scan(timeout_s=30)[0])
+        self.assertEqual(d.start(verify=True)["A"][0], True)
+        warned = [text for _, text in d.last_warnings() if "does not take data 2 s after the start" in text]
+        self.assertEqual([text.split()[0] for text in warned], ["A", "B", "C"], "over after one second")
+        self.assertTrue(d.wait_for_scan(timeout_s=30)[0])
+
+    def test_old_players_behind_the_proxy(self):
+        own = self.own()
+        urls = {n: self.old_player("--set-mode-s", "1", "--arm-delay", "1", stack=own).url for n in ("A", "B")}
+        urls["NO"] = self.old_player("--refuse-start", "--set-mode-s", "0", stack=own).url
+        with dealer.Dealer(proxy=self.proxy(urls, own).url, active=["A", "B"]) as d:
+            self.until(lambda: d.get_mode(players=list(urls)) == (True, None))
+            self.ok(d.set_mode("MODE1", players=list(urls)), urls)
+            self.ok(d.set_param(scan_length=0.0), "AB")
+            self.ok(d.start(), "AB")
+            self.assertTrue(d.wait_for_scan(timeout_s=30)[0])
+            result = d.start(players=["A", "NO"])
+            self.assertEqual(result["NO"], [False, "Not enough time to arm ROACH."])
+            self.assertEqual(result["A"], [False, "not started: NO: Not enough time to arm ROACH.; stopped"])
+            self.assertIs(d.scan_status()["A"][0], False)
 
     def test_a_call_that_was_not_sent_is_never_carried_out(self):
         log = self.dir / "zombies.log"
@@ -445,20 +524,19 @@ class Failing(Rig):
             self.assertEqual(d.set_scan_number(666)["OLD"], [False, "Lost connection to server for OLD."])
             again = self.old_player("--port", port, "--set-mode-s", "0", "--log", str(log), stack=self.own())
             self.assertEqual(again.url, first.url)
-            limit = time.monotonic() + 30
-            while d.get_mode() != (True, None):
-                self.assertLess(time.monotonic(), limit)
+            self.until(lambda: d.get_mode() == (True, None))
             seen = log.read_text()
             self.assertIn("bank.get_mode", seen)
             self.assertNotIn("set_scan_number", seen)
 
     def test_the_connection_that_ends_is_noticed_at_once(self):
         old = self.old_player("--set-mode-s", "60", stack=self.own())
-        bank = dealer.Player("OLD", old.url).bank
+        player = dealer.Player("OLD", old.url)
+        self.addCleanup(player.close)
         began = time.monotonic()
         threading.Timer(0.5, old.kill).start()
         with self.assertRaises(dealer.ConnectionLost):
-            bank.set_mode("MODE1")
+            player.set_mode("MODE1")
         self.assertLess(time.monotonic() - began, 20)
 
     def test_the_proxy_tells_of_a_killed_player(self):
@@ -466,12 +544,9 @@ class Failing(Rig):
         players = {name: self.player(own) for name in BANKS}
         proxy = self.proxy({name: p.url for name, p in players.items()}, own)
         with dealer.Dealer(proxy=proxy.url) as d:
-            limit = time.monotonic() + 30
-            while d.get_mode() != (True, None):
-                self.assertLess(time.monotonic(), limit)
+            self.until(lambda: d.get_mode() == (True, None))
             players["BANKB"].kill()
-            while d.get_mode()[1] is None or d.get_mode()[1]["BANKB"] is None:
-                self.assertLess(time.monotonic(), limit)
+            self.until(lambda: d.get_mode()[0] is False)
             lost = [False, "Lost connection to server for BANKB."]
             self.assertEqual(d.prepare()["BANKB"], lost)
             self.ok(d.set_mode("MODE1", players=["BANKA", "BANKC"]), ["BANKA", "BANKC"])

@@ -171,9 +171,7 @@ class Bank:
             raise Exception("starttime must be a datetime or datetime compatible tuple or list.")
         when = ceil_second(datetime(*starttime))
         if when < earliest:
-            raise Exception(
-                "Not enough time to arm ROACH. Start: %s, earliest possible start: %s" % (when, earliest)
-            )
+            raise Exception("Not enough time to arm ROACH. Start: %s, earliest possible start: %s" % (when, earliest))
         # Asleep until it is time to arm: nobody is served meanwhile.
         time.sleep(max(0.0, (when - utc_now()).total_seconds() - EARLY_S))
         self._scanning = True
@@ -267,9 +265,7 @@ class Bank:
 
     def _known(self, name):
         if name not in PARAMS:
-            raise Exception(
-                "No such parameter '%s'. Legal parameters in this mode are: %s" % (name, sorted(PARAMS))
-            )
+            raise Exception("No such parameter '%s'. Legal parameters in this mode are: %s" % (name, sorted(PARAMS)))
 
     def _earliest(self, margin_s):
         now = utc_now()

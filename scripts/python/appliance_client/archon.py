@@ -12,6 +12,7 @@ controllers take part in it.
 """
 
 import asyncio
+import contextlib
 import os
 import pathlib
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import Any, AsyncIterator, Dict, List, Optional, Tuple, Union
 
 from .async_rpc import AsyncLink
 from .controller_status import ControllerStatus
-from .errors import NoReply, RemoteError
+from .errors import ConnectionLost, NoReply, NotConnected, RemoteError
 
 #: How long a call may take, s, unless told otherwise: what the host itself allows its controllers, and a little more.
 READ_S = 10.0
@@ -32,6 +33,8 @@ READOUT_S = 300.0
 FLUSH_S = 60.0
 #: How often it is looked whether an exposure has begun, s.
 LOOK_S = 0.05
+#: An exposure has begun when one of these is set.
+BEGUN = ControllerStatus.EXPOSING | ControllerStatus.READING | ControllerStatus.FETCHING
 
 
 class CommandStatus(Enum):
@@ -306,10 +309,12 @@ class ArchonController:
         limit = count * (exposure_time + READOUT_S + float(options.get("delay_readout", 0)))
         call = self.call("expose", exposure_time, readout=readout, timeout_s=limit, **options)
         task: "asyncio.Task[Dict[str, Any]]" = asyncio.ensure_future(call)
+        # A refusal is quick: until then what the status word shows may be somebody else's exposure.
+        await asyncio.wait([task], timeout=LOOK_S)
         while not task.done():
-            status = await self.update_status()
-            if status & (ControllerStatus.EXPOSING | ControllerStatus.READING | ControllerStatus.FETCHING):
-                return task
+            with contextlib.suppress(NotConnected, ConnectionLost, NoReply):  # the task tells what it means
+                if await self.update_status() & BEGUN:
+                    return task
             await asyncio.wait([task], timeout=LOOK_S)
         if task.exception() is None:
             await self.update_status()

@@ -33,7 +33,13 @@ class AsyncConnection:
         self._events = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         #: The same socket, for looks that do not wait.
         self._seen: Any = zmq.Socket.shadow(self._events.underlying)
-        self._socket.connect(url)
+        try:
+            self._socket.connect(url)
+        except zmq.ZMQError as error:
+            self.close()
+            raise NotConnected(
+                f"{url} is no address that can be connected to ({error}); write tcp://host:port"
+            ) from None
 
     def close(self) -> None:
         """At once; what was not sent is dropped."""

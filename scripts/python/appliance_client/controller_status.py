@@ -35,7 +35,5 @@ class ControllerStatus(IntFlag):
         return bool(self & ERRORED)
 
 
-ACTIVE = (
-    ControllerStatus.EXPOSING | ControllerStatus.READING | ControllerStatus.FETCHING | ControllerStatus.FLUSHING
-)
+ACTIVE = ControllerStatus.EXPOSING | ControllerStatus.READING | ControllerStatus.FETCHING | ControllerStatus.FLUSHING
 ERRORED = ControllerStatus.ERROR | ControllerStatus.POWERBAD

@@ -85,7 +85,9 @@ class Dealer:
         wanted = [names] if isinstance(names, str) else list(names)
         unknown = sorted(name for name in wanted if name not in self._fleet.players)
         if unknown:
-            raise ValueError(f"no such player: {', '.join(unknown)}; there are: {', '.join(self.list_available_players())}")
+            raise ValueError(
+                f"no such player: {', '.join(unknown)}; there are: {', '.join(self.list_available_players())}"
+            )
         return list(dict.fromkeys(wanted))
 
     # ---- calls to each ---------------------------------------------------------------------------------------
@@ -266,7 +268,7 @@ class Dealer:
         return self._fleet.scan_summary(self._named(players))
 
     def snapshot(self) -> Dict[str, Any]:
-        """What is known of every player."""
+        """What is known of every player: ``players`` by name, with ``connected`` and ``player_state``; ``summary``."""
         return self._fleet.snapshot()
 
     def last_warnings(self) -> List[Any]:
@@ -294,7 +296,9 @@ class Dealer:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Dealer of {', '.join(self.list_available_players())}; active: {', '.join(self.list_active_players())}>"
+        return (
+            f"<Dealer of {', '.join(self.list_available_players())}; active: {', '.join(self.list_active_players())}>"
+        )
 
 
 #: Methods of the proxy's own that have no entry for each player.

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from . import wire
-from .errors import RpcError
+from .errors import RemoteError, RpcError
 from .fleet import READ_S, Answer, Fleet, Policy, Tell, deadline_of, runs
 from .player import Player
 
@@ -178,7 +178,14 @@ class Direct(Fleet):
         return {name: a.value if isinstance(a.value, dict) else {} for name, a in answers.items()}
 
     def snapshot(self) -> Dict[str, Any]:
-        return dict(self.entries(list(self.players), "player_state"))
+        names = list(self.players)
+        answers = self.gather(names, lambda p: p.bank.call_within(READ_S, "player_state"))
+        return {
+            "time": _now(),
+            "summary": self.scan_summary(names),
+            "warnings": self.last_warnings(),
+            "players": {name: _shown(name, answer) for name, answer in answers.items()},
+        }
 
     def last_warnings(self) -> List[Any]:
         return list(self._warnings)
@@ -207,6 +214,16 @@ def proposed(answer: Answer) -> Optional[datetime]:
         return wire.utc(value[1]) if isinstance(value, list) and value[0] is True else None
     except (TypeError, ValueError, IndexError):
         return None
+
+
+def _shown(name: str, answer: Answer) -> Dict[str, Any]:
+    """A player in a snapshot; old ones are connected, but have no state to show."""
+    return {
+        "player": name,
+        "connected": answer.error is None or isinstance(answer.error, RemoteError),
+        "why": "" if answer.error is None else str(answer.error),
+        "player_state": answer.value if isinstance(answer.value, dict) else None,
+    }
 
 
 def _reasons(answers: Mapping[str, Answer]) -> str:

@@ -78,7 +78,9 @@ class Proxied(Fleet):
         while True:
             left = longest if until is None else min(longest, until - time.monotonic())
             piece = max(0.1, left)
-            ended, entries = self.ask("wait_for_scan", piece + READ_S, timeout_s=piece, poll=poll_s, players=list(names))
+            ended, entries = self.ask(
+                "wait_for_scan", piece + READ_S, timeout_s=piece, poll=poll_s, players=list(names)
+            )
             if tell is not None:
                 tell(entries)
             over = until is not None and time.monotonic() >= until

@@ -53,7 +53,13 @@ class Connection:
         self._patience_s = CONNECT_S
         self._socket = open_socket(zmq.Context.instance(), url)
         self._events = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._socket.connect(url)
+        try:
+            self._socket.connect(url)
+        except zmq.ZMQError as error:
+            self.close()
+            raise NotConnected(
+                f"{url} is no address that can be connected to ({error}); write tcp://host:port"
+            ) from None
 
     def close(self) -> None:
         """At once; what was not sent is dropped."""

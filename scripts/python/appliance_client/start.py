@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: A player that has not accepted so long before the second will not arm in time.
 ACCEPT_BEFORE_S = 1.5
+#: How long an interrupted start is looked for on players, s.
+GIVE_UP_S = 2.0
 #: How often, s, it is looked whether a player has taken a start that is being taken back.
 LOOK_S = 0.3
 #: How long stopping may take, s.
@@ -154,7 +156,9 @@ class Start:
             self._offsets[name] = look.offset_s
             # Only what is certain counts: a slow round trip proves nothing.
             least = abs(look.offset_s) - look.uncertainty_s
-            text = f"the clock of {name} is {look.offset_s * 1e3:+.1f} ms from ours (+-{look.uncertainty_s * 1e3:.1f} ms)"
+            text = (
+                f"the clock of {name} is {look.offset_s * 1e3:+.1f} ms from ours (+-{look.uncertainty_s * 1e3:.1f} ms)"
+            )
             if least > OFFSET_MAX_S:
                 return self._nobody(f"not started: {text}; set the clocks right (chronyc tracking)")
             if least > OFFSET_WARN_S:
@@ -172,9 +176,9 @@ class Start:
         limit = max(0.0, self._left()) + AFTER_START_S
         numbers = wire.seven(self._start)
         players = [self._fleet.players[name] for name in self._names]
-        answers = one_thread_each(players, lambda p: p.bank.call_within(limit, "start", [numbers]))
         why: Optional[str] = None
         try:
+            answers = one_thread_each(players, lambda p: p.bank.call_within(limit, "start", [numbers]))
             looked = False
             while len(self._armed) < len(self._names):
                 try:
@@ -195,9 +199,17 @@ class Start:
                     self._stop([name])
         except BaseException:
             # Interrupted by its user: a start that nobody waits for must not go on.
-            self._roll_back()
+            self._give_up()
             raise
         return why
+
+    def _give_up(self) -> None:
+        """Takes back what was sent; players that have not read it yet are given a moment to show it."""
+        until = time.monotonic() + GIVE_UP_S
+        self._roll_back()
+        while time.monotonic() < until and any(name not in self._stopped for name in self._ours):
+            time.sleep(LOOK_S)
+            self._roll_back()
 
     def _patience(self, looked: bool, why: Optional[str]) -> Optional[float]:
         """How long to wait for the next answer, s, before something is done without it. All answers have an end."""
