@@ -123,15 +123,15 @@ enum Lost {
 
 struct Connection {
     stream: Stream,
-    session: Box<dyn Session>,
+    session: Box<dyn Session + Send>,
     buffer: Vec<u8>,
 }
 
 impl Connection {
     fn open(target: &Target, until: Mono) -> io::Result<Connection> {
         let now = clock::now();
-        let json = || Box::new(ZmqReq::new(now)) as Box<dyn Session>;
-        let binary = || Box::new(RpcClient::new(&Hello::of("client", ""), now)) as Box<dyn Session>;
+        let json = || Box::new(ZmqReq::new(now)) as Box<dyn Session + Send>;
+        let binary = || Box::new(RpcClient::new(&Hello::of("client", ""), now)) as Box<dyn Session + Send>;
         let left = || time_left(until).map(|left| left.min(CONNECT_TIMEOUT));
         let (stream, session) = match target {
             Target::Json(at) => (Stream::connect_tcp(&at.resolve()?, left)?, json()),

@@ -12,6 +12,7 @@ pub mod fpga;
 pub mod gen_docs;
 pub mod keep;
 pub mod logging;
+pub mod old_names;
 pub mod paint;
 pub mod plan;
 pub mod preflight;
@@ -23,6 +24,7 @@ pub mod sim_archon;
 pub mod sim_daq;
 pub mod sim_packets;
 pub mod sim_roach;
+pub mod status;
 pub mod status_memory;
 pub mod target;
 pub mod usual_target;
@@ -51,6 +53,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
+    /// Show how players, the players of a proxy or CCD controllers are; with --watch on the whole screen
+    Status(status::StatusArgs),
     /// Talk to a node: its methods with completion, help and history; or a script of calls
     Shell(shell::ShellArgs),
     /// The recording program: packets into SDFITS files, as a child of the player
@@ -79,7 +83,13 @@ pub fn main() -> ExitCode {
     if let Err(database) = crate::sys::nss::pin() {
         eprintln!("name service database {database:?} could not be pinned");
     }
-    let cli = Cli::parse();
+    let cli = match old_names::translate(std::env::args_os().collect()) {
+        Ok(words) => Cli::parse_from(words),
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
     if !matches!(cli.command, None | Some(Command::Daq(_) | Command::Sim(_) | Command::Keep(_))) {
         crate::sys::broken_pipe::ends_the_command();
     }
@@ -91,6 +101,7 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Call(args)) => call::run(args),
+        Some(Command::Status(args)) => status::run(args),
         Some(Command::Shell(args)) => shell::run(args),
         Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Check(args)) => check::run(args),

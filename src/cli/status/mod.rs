@@ -1,0 +1,145 @@
+//! `appliance status`: how players, a proxy's players or the controllers of a CCD host are; once, or all the time.
+
+pub mod rows;
+pub mod screen;
+pub mod watch;
+pub mod watcher;
+
+use super::paint::Paint;
+use super::target::Target;
+use super::usual_target::or_usual;
+use crate::config::dibas::Dibas;
+use rows::Look;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use watcher::Watcher;
+
+/// Longest wait for one answer, once and while watching.
+const ONCE: Duration = Duration::from_secs(5);
+const WATCHING: Duration = Duration::from_secs(2);
+
+/// Show how players, the players of a proxy or CCD controllers are: state, countdown, data flow, last error.
+///
+/// Exit status: 0 everybody answered, 1 somebody did not, 2 usage.
+#[derive(clap::Args, Debug)]
+pub struct StatusArgs {
+    /// tcp://host:port (JSON), rpc://host:port or unix:/path (binary) [default: the node of this computer]
+    #[arg(conflicts_with_all = ["bank", "all"])]
+    target: Option<Target>,
+    /// The player of this bank of dibas.conf
+    #[arg(long, value_name = "BANK", conflicts_with = "all")]
+    bank: Option<String>,
+    /// The players of all banks of dibas.conf, each asked itself
+    #[arg(long)]
+    all: bool,
+    /// The site's configuration file [default: $DIBAS_DIR/etc/config/dibas.conf]
+    #[arg(long, value_name = "FILE")]
+    dibas_conf: Option<PathBuf>,
+    /// Stay on the screen, twice a second: arrows or j, k select, Enter shows status keys, q ends
+    #[arg(long)]
+    watch: bool,
+}
+
+/// Runs the command.
+pub fn run(args: StatusArgs) -> ExitCode {
+    match status(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("appliance status: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Did everybody answer?
+fn status(args: &StatusArgs) -> Result<bool, String> {
+    let targets = targets(args)?;
+    let watchers =
+        |timeout| targets.iter().map(|(name, at)| Watcher::new(name, at, timeout)).collect::<Vec<_>>();
+    if args.watch {
+        if !io::stdout().is_terminal() {
+            return Err("--watch needs a terminal; without it the table is printed once".into());
+        }
+        let title = match &targets[..] {
+            [(_, only)] => format!("appliance status {only}"),
+            several => format!("appliance status of {} players", several.len()),
+        };
+        return watch::watch(title, watchers(WATCHING), Paint::of_terminal(true)).map(|()| true);
+    }
+    let looks: Vec<Look> = std::thread::scope(|scope| {
+        let all: Vec<_> = watchers(ONCE).into_iter().map(|mut w| scope.spawn(move || w.look(None))).collect();
+        all.into_iter().map(|look| look.join().expect("looking does not panic")).collect()
+    });
+    let look = watch::merge(looks.iter());
+    println!("{}", screen::table(&look, None));
+    Ok(look.complete)
+}
+
+/// Whom to look at, with the name of each while it does not answer.
+fn targets(args: &StatusArgs) -> Result<Vec<(String, Target)>, String> {
+    if !args.all && args.bank.is_none() {
+        let target = or_usual(args.target.as_ref())?;
+        return Ok(vec![("-".to_owned(), target)]);
+    }
+    let path = match (&args.dibas_conf, std::env::var_os("DIBAS_DIR")) {
+        (Some(path), _) => path.clone(),
+        (None, Some(dir)) => PathBuf::from(dir).join("etc/config/dibas.conf"),
+        (None, None) => {
+            return Err(
+                "--bank and --all need the site's dibas.conf: give --dibas-conf FILE, or set DIBAS_DIR"
+                    .into(),
+            );
+        }
+    };
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let dibas = Dibas::load(&text, &path.display().to_string()).map_err(|f| {
+        format!("{}: it cannot be used; `appliance check` says why ({} findings)", path.display(), f.len())
+    })?;
+    banks(&dibas, args.bank.as_deref())
+}
+
+fn banks(dibas: &Dibas, wanted: Option<&str>) -> Result<Vec<(String, Target)>, String> {
+    let is_wanted = |name: &str| wanted.is_none_or(|w| w.eq_ignore_ascii_case(name));
+    let found: Result<Vec<_>, String> = dibas
+        .banks
+        .iter()
+        .filter(|bank| is_wanted(&bank.name))
+        .map(|bank| {
+            let text = format!("tcp://{}:{}", bank.hpc_host, bank.player_port);
+            let target = text.parse().map_err(|e| format!("{}: {e}", bank.name))?;
+            Ok((bank.name.clone(), target))
+        })
+        .collect();
+    match found? {
+        none if none.is_empty() => {
+            let names: Vec<&str> = dibas.banks.iter().map(|b| b.name.as_str()).collect();
+            Err(format!(
+                "{}: there is no bank {}; there are: {}",
+                dibas.path,
+                wanted.unwrap_or_default(),
+                names.join(", ")
+            ))
+        }
+        found => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn banks_are_found_in_the_sites_file() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/dibas.loopback.conf");
+        let text = std::fs::read_to_string(path).expect("there");
+        let dibas = Dibas::load(&text, "site").expect("sound");
+        assert_eq!(banks(&dibas, None).map(|b| b.len()), Ok(dibas.banks.len()));
+        let one = banks(&dibas, Some("bankb")).expect("there");
+        assert_eq!((one.len(), one[0].0.as_str()), (1, "BANKB"));
+        assert!(one[0].1.to_string().starts_with("tcp://"));
+        assert!(banks(&dibas, Some("NOPE")).is_err_and(|e| e.contains("BANKA")));
+    }
+}

@@ -1,0 +1,320 @@
+//! What a node says of itself as rows of a table: one for each player of a proxy, one for a player, one for each
+//! controller of a CCD host.
+
+use crate::cli::paint::Paint;
+use crate::cli::shell::show::{clean, inline};
+use crate::value::Value;
+
+/// What shows at a glance how it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing to be said.
+    Plain,
+    /// Headings and names.
+    Name,
+    /// At work, and well.
+    Good,
+    /// In between.
+    Busy,
+    /// Needs somebody.
+    Bad,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Player or controller; the key of its detail.
+    pub name: String,
+    /// By the columns of the look.
+    pub cells: Vec<String>,
+    /// Colour of its state.
+    pub tone: Tone,
+    /// What is wrong, whole; empty: nothing is known to be.
+    pub trouble: String,
+}
+
+/// Columns: heading and width; the last one takes what is left.
+pub type Columns = &'static [(&'static str, usize)];
+
+/// Columns of players.
+pub const PLAYERS: Columns = &[
+    ("BANK", 7),
+    ("STATE", 12),
+    ("MODE", 10),
+    ("LEFT", 5),
+    ("NETSTAT", 9),
+    ("DISKSTAT", 9),
+    ("DROPS", 6),
+    ("LEASE", 6),
+    ("LAST ERROR", 8),
+];
+/// Columns of controllers.
+pub const CONTROLLERS: Columns = &[("CONTROLLER", 12), ("STATE", 24), ("EXPOSURE", 10), ("LAST ERROR", 30)];
+
+/// Status keys that the rows of players show.
+pub const KEYS: [&str; 3] = ["NETSTAT", "DISKSTAT", "NDROP"];
+
+/// Stands for what is not known.
+const UNKNOWN: &str = "-";
+
+/// What one look at a target gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// Headings.
+    pub columns: Columns,
+    /// One for each player or controller.
+    pub rows: Vec<Row>,
+    /// What concerns all of them.
+    pub warnings: Vec<String>,
+    /// Name and status keys of the row whose detail was asked for.
+    pub detail: Option<(String, Vec<(String, String)>)>,
+    /// Did everybody answer?
+    pub complete: bool,
+}
+
+impl Look {
+    /// Nobody answers.
+    pub fn silent(columns: Columns, name: &str, why: &str) -> Look {
+        Look {
+            columns,
+            rows: vec![lost(columns, name, why)],
+            warnings: vec![],
+            detail: None,
+            complete: false,
+        }
+    }
+}
+
+/// Nobody answers for this row.
+fn lost(columns: Columns, name: &str, why: &str) -> Row {
+    let why = clean(why);
+    let mut cells = vec![UNKNOWN.to_owned(); columns.len()];
+    cells[0] = name.to_owned();
+    cells[1] = "NO ANSWER".to_owned();
+    cells[columns.len() - 1].clone_from(&why);
+    Row { name: name.to_owned(), cells, tone: Tone::Bad, trouble: why }
+}
+
+/// A player by its `player_state` and its status keys.
+pub fn player(name: &str, state: &Value, keys: Option<&Value>) -> Row {
+    let state_name = text(state, "state").unwrap_or_else(|| "UNKNOWN".into());
+    let trouble = trouble(state);
+    let key = |k: &str| keys.and_then(|keys| text(keys, k)).unwrap_or_else(|| UNKNOWN.into());
+    let left = match state_name.as_str() {
+        "SCANNING" => state.get("scan").and_then(|scan| text(scan, "remaining_s")).map(|s| format!("{s} s")),
+        "STARTING" => until_start(state).map(|s| format!("T-{s}")),
+        _ => None,
+    };
+    let cells = vec![
+        name.to_owned(),
+        state_name.clone(),
+        text(state, "mode").unwrap_or_else(|| UNKNOWN.into()),
+        left.unwrap_or_else(|| UNKNOWN.into()),
+        key("NETSTAT"),
+        key("DISKSTAT"),
+        key("NDROP"),
+        lease(state),
+        if trouble.is_empty() { UNKNOWN.into() } else { trouble.clone() },
+    ];
+    let tone = match state_name.as_str() {
+        _ if !trouble.is_empty() => Tone::Bad,
+        "READY" | "SCANNING" | "MONITORING" => Tone::Good,
+        "NO_MODE" => Tone::Plain,
+        _ => Tone::Busy,
+    };
+    Row { name: name.to_owned(), cells, tone, trouble }
+}
+
+/// A player of the reference, of which less is known.
+pub fn reference(name: &str, mode: &Value, scan: &Value, keys: &Value) -> Row {
+    let running = matches!(scan, Value::List(l) if l.first() == Some(&Value::Bool(true)));
+    let state = match (running, mode.as_str()) {
+        (true, _) => "SCANNING",
+        (false, Some(_)) => "READY",
+        (false, None) => "NO_MODE",
+    };
+    let mode = mode.as_str().map_or(Value::Null, Value::from);
+    let left = keys.get("SCANREM").cloned().unwrap_or_default();
+    let scan = Value::Map(vec![("remaining_s".into(), left)]);
+    let state =
+        Value::Map(vec![("state".into(), state.into()), ("mode".into(), mode), ("scan".into(), scan)]);
+    player(name, &state, Some(keys))
+}
+
+/// The players of a proxy by `dealer.snapshot` and `dealer.get_status`.
+pub fn players(snapshot: &Value, keys: &Value) -> Vec<Row> {
+    let Some(Value::Map(players)) = snapshot.get("players") else { return Vec::new() };
+    let one = |(name, seat): &(String, Value)| {
+        if seat.get("connected") != Some(&Value::Bool(true)) {
+            return lost(PLAYERS, name, &text(seat, "why").unwrap_or_else(|| "not connected".into()));
+        }
+        let state = seat.get("player_state").cloned().unwrap_or_default();
+        let mut row = player(name, &state, keys.get(name));
+        let more = ["needs_setup", "uncertain"].into_iter().filter_map(|k| text(seat, k));
+        let stale = seat.get("stale") == Some(&Value::Bool(true));
+        let more: Vec<String> = more.chain(stale.then(|| "its state is old".to_owned())).collect();
+        if !more.is_empty() {
+            row.tone = Tone::Bad;
+            row.trouble = more
+                .into_iter()
+                .chain((!row.trouble.is_empty()).then(|| row.trouble.clone()))
+                .collect::<Vec<_>>()
+                .join("; ");
+            row.cells[PLAYERS.len() - 1].clone_from(&row.trouble);
+        }
+        row
+    };
+    players.iter().map(one).collect()
+}
+
+/// The controllers of a CCD host by `archon.status` and `archon.alarms`.
+pub fn controllers(status: &Value, alarms: &Value) -> Vec<Row> {
+    let Value::Map(controllers) = status else { return Vec::new() };
+    let one = |(name, said): &(String, Value)| {
+        let words = match said.get("status_names") {
+            Some(Value::List(names)) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>(),
+            _ => return lost(CONTROLLERS, name, &inline(said, Paint::PLAIN)),
+        };
+        let on = match alarms.get(name) {
+            Some(Value::List(alarms)) => {
+                alarms.iter().filter_map(|a| text(a, "text").or(text(a, "name"))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let trouble = on.join("; ");
+        let bad = !trouble.is_empty() || words.iter().any(|w| w.contains("BAD") || w.contains("ERROR"));
+        let tone = match bad {
+            true => Tone::Bad,
+            false if words.contains(&"IDLE") => Tone::Good,
+            false => Tone::Busy,
+        };
+        let cells = vec![
+            name.clone(),
+            clean(&words.join(" ")),
+            text(said, "last_exposure_no").filter(|n| n != "-1").unwrap_or_else(|| UNKNOWN.into()),
+            if trouble.is_empty() { UNKNOWN.into() } else { trouble.clone() },
+        ];
+        Row { name: name.clone(), cells, tone, trouble }
+    };
+    controllers.iter().map(one).collect()
+}
+
+/// Status keys as texts, sorted.
+pub fn keys(status: &Value) -> Vec<(String, String)> {
+    let Value::Map(members) = status else { return Vec::new() };
+    let mut keys: Vec<_> = members.iter().map(|(k, v)| (clean(k), inline(v, Paint::PLAIN))).collect();
+    keys.sort();
+    keys
+}
+
+/// Texts of a list.
+pub fn texts(list: Option<&Value>) -> Vec<String> {
+    match list {
+        Some(Value::List(items)) => items.iter().map(|v| inline(v, Paint::PLAIN)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The last error, else what speaks against an observation now.
+fn trouble(state: &Value) -> String {
+    let first = |key: &str| texts(state.get(key)).into_iter().next();
+    text(state, "last_error").or_else(|| first("wrong")).or_else(|| first("warnings")).unwrap_or_default()
+}
+
+/// Seconds until the second a scan shall begin, by the player's own clock.
+fn until_start(state: &Value) -> Option<i64> {
+    let Some(Value::Int(now_ns)) = state.get("utc_ns") else { return None };
+    let start: jiff::civil::DateTime = state.get("scan")?.get("start")?.as_str()?.parse().ok()?;
+    let start = start.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    Some((start.as_second() - now_ns / 1_000_000_000).max(0))
+}
+
+/// Who has the right to change things, of a player that gives it to one client at a time.
+fn lease(state: &Value) -> String {
+    match state.get("lease") {
+        None => UNKNOWN.into(),
+        Some(Value::Null) => "free".into(),
+        Some(lease @ Value::Map(_)) => ["holder", "who", "client"]
+            .into_iter()
+            .find_map(|k| text(lease, k))
+            .unwrap_or_else(|| "free".into()),
+        Some(other) => inline(other, Paint::PLAIN),
+    }
+}
+
+/// A member that says something.
+fn text(of: &Value, key: &str) -> Option<String> {
+    of.get(key).filter(|v| **v != Value::Null).map(|v| inline(v, Paint::PLAIN)).filter(|t| !t.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::json;
+
+    fn value(text: &str) -> Value {
+        json::read(text.as_bytes()).expect("JSON")
+    }
+
+    #[test]
+    fn a_player_in_one_row() {
+        let state = value(
+            r#"{"state": "SCANNING", "mode": "MODE1", "scan": {"remaining_s": 12}, "last_error": null, "wrong": []}"#,
+        );
+        let keys = value(r#"{"NETSTAT": "receiving", "DISKSTAT": "writing", "NDROP": "3"}"#);
+        let row = player("BANKA", &state, Some(&keys));
+        assert_eq!(row.cells, ["BANKA", "SCANNING", "MODE1", "12 s", "receiving", "writing", "3", "-", "-"]);
+        assert_eq!((row.cells.len(), row.tone), (PLAYERS.len(), Tone::Good));
+        // 2026-11-21 17:05:09 UTC
+        let state = value(
+            r#"{"state": "STARTING", "utc_ns": 1795280709670427039, "scan": {"start": "2026-11-21 17:05:20"}}"#,
+        );
+        assert_eq!(player("BANKA", &state, None).cells[3], "T-11");
+        let row = player("BANKA", &value(r#"{"state": "READY", "last_error": "12:00 UTC: no disk"}"#), None);
+        assert_eq!((row.tone, row.trouble.as_str()), (Tone::Bad, "12:00 UTC: no disk"));
+        assert_eq!(row.cells[2..8], ["-"; 6]);
+    }
+
+    #[test]
+    fn players_that_are_lost_or_need_somebody_say_so() {
+        let snapshot = value(
+            r#"{"players": {
+                "BANKA": {"connected": true, "stale": false, "player_state": {"state": "READY", "mode": "MODE1", "lease": {"holder": "alice"}}},
+                "BANKB": {"connected": true, "stale": true, "needs_setup": "it had MODE1", "player_state": {"state": "NO_MODE"}},
+                "BANKC": {"connected": false, "why": "Connection refused", "player_state": null}}}"#,
+        );
+        let keys =
+            value(r#"{"BANKA": {"NETSTAT": "waiting"}, "BANKB": {}, "BANKC": [false, "Lost connection"]}"#);
+        let rows = players(&snapshot, &keys);
+        let column = |n: usize| rows.iter().map(|r| r.cells[n].as_str()).collect::<Vec<_>>();
+        assert_eq!(column(1), ["READY", "NO_MODE", "NO ANSWER"]);
+        assert_eq!(column(4), ["waiting", "-", "-"]);
+        assert_eq!(column(7), ["alice", "-", "-"]);
+        assert_eq!(column(8), ["-", "it had MODE1; its state is old", "Connection refused"]);
+        assert_eq!(rows[2].tone, Tone::Bad);
+    }
+
+    #[test]
+    fn the_reference_is_understood_as_far_as_it_tells() {
+        let row = reference(
+            "BANKA",
+            &"MODE1".into(),
+            &value(r#"[true, "NETSTAT=receiving", "DISKSTAT=waiting"]"#),
+            &value(r#"{"NETSTAT": "receiving", "SCANREM": "7"}"#),
+        );
+        assert_eq!(row.cells[1..5], ["SCANNING", "MODE1", "7 s", "receiving"]);
+    }
+
+    #[test]
+    fn controllers_have_columns_of_their_own() {
+        let status = value(
+            r#"{"sp1": {"status_names": ["IDLE", "POWERON"], "last_exposure_no": 41}, "sp2": {"status_names": ["EXPOSING"], "last_exposure_no": -1}, "sp3": [false, "gone"]}"#,
+        );
+        let alarms = value(r#"{"sp1": [], "sp2": [{"name": "temperature", "text": "CCD too warm"}]}"#);
+        let rows = controllers(&status, &alarms);
+        assert_eq!(rows[0].cells, ["sp1", "IDLE POWERON", "41", "-"]);
+        assert_eq!((rows[1].tone, rows[1].trouble.as_str()), (Tone::Bad, "CCD too warm"));
+        assert_eq!(rows[2].cells[1], "NO ANSWER");
+        assert!(rows.iter().all(|r| r.cells.len() == CONTROLLERS.len()));
+    }
+}
