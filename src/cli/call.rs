@@ -44,7 +44,8 @@ fn parse_method(text: &str) -> Result<Method, String> {
     }
 }
 
-fn parse_seconds(text: &str) -> Result<f64, String> {
+/// A time to wait, as an option gives it.
+pub(super) fn parse_seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|s: &f64| *s > 0.0 && *s <= 86_400.0);
     seconds.ok_or_else(|| "give seconds, more than 0 and at most 86400".into())
 }

@@ -12,12 +12,16 @@ use crate::sys::stream::Stream;
 use crate::units::Mono;
 use crate::value::Value;
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a call may take when nobody says otherwise: `set_mode` can take minutes.
 pub const TIMEOUT: Duration = Duration::from_secs(180);
 /// How long connecting may take, if the call has that long.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that can be told to give up looks so often whether it was.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Bytes taken from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -29,12 +33,13 @@ pub struct Client {
     target: Target,
     timeout: Duration,
     connection: Option<Connection>,
+    give_up: Option<Arc<AtomicBool>>,
 }
 
 impl Client {
     /// Connects. `timeout` bounds this and each later call.
     pub fn connect(target: &Target, timeout: Duration) -> Result<Client, CallError> {
-        let mut client = Client { target: target.clone(), timeout, connection: None };
+        let mut client = Client { target: target.clone(), timeout, connection: None, give_up: None };
         client.connection = Some(client.open(clock::mono() + timeout)?);
         Ok(client)
     }
@@ -42,6 +47,11 @@ impl Client {
     /// Bounds the calls to come.
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
+    }
+
+    /// A call ends with the family `Timeout` when this is set: the user does not want to wait any longer.
+    pub fn give_up_when(&mut self, set: Arc<AtomicBool>) {
+        self.give_up = Some(set);
     }
 
     /// One call. Failures of the connection have the families `Environment`, `Peer` and `Timeout`.
@@ -71,7 +81,7 @@ impl Client {
             None => self.open(until)?,
         };
         let call = Call { interface: interface.to_owned(), method: method.to_owned(), args, kwargs };
-        match connection.call(call, until, hear) {
+        match connection.call(call, until, self.give_up.as_deref(), hear) {
             Ok(outcome) => {
                 self.connection = Some(connection);
                 outcome
@@ -80,6 +90,12 @@ impl Client {
                 Family::Timeout,
                 format!("no answer to {interface}.{method} within {:?}", self.timeout),
             )),
+            Err(Lost::GivenUp) => {
+                let text = format!(
+                    "no longer waiting for the answer to {interface}.{method}, which may still be at work"
+                );
+                Err(self.error(Family::Timeout, text))
+            }
             Err(Lost::Closed(reason)) => {
                 Err(self.error(Family::Peer, format!("connection closed: {reason}")))
             }
@@ -100,6 +116,7 @@ impl Client {
 /// Why there is no answer.
 enum Lost {
     Timeout,
+    GivenUp,
     Closed(String),
     Io(io::Error),
 }
@@ -125,13 +142,22 @@ impl Connection {
     }
 
     /// The inner outcome is the server's.
-    fn call(&mut self, call: Call, until: Mono, hear: Hear<'_>) -> Result<Outcome, Lost> {
+    fn call(
+        &mut self,
+        call: Call,
+        until: Mono,
+        give_up: Option<&AtomicBool>,
+        hear: Hear<'_>,
+    ) -> Result<Outcome, Lost> {
         let wanted = self.session.call(call, clock::now());
         loop {
             if let Some(outcome) = self.drain(wanted, until, hear)? {
                 return Ok(outcome);
             }
-            self.wait(until)?;
+            if give_up.is_some_and(|set| set.load(Ordering::Relaxed)) {
+                return Err(Lost::GivenUp);
+            }
+            self.wait(until, give_up.map(|_| LOOK_EVERY))?;
             self.session.tick(clock::now());
         }
     }
@@ -155,9 +181,10 @@ impl Connection {
         Ok(answer)
     }
 
-    /// Waits for bytes until the call's end or the session's own deadline, whichever is first.
-    fn wait(&mut self, until: Mono) -> Result<(), Lost> {
+    /// Waits for bytes until the call's end, the session's own deadline or the next look, whichever is first.
+    fn wait(&mut self, until: Mono, at_most: Option<Duration>) -> Result<(), Lost> {
         let left = time_left(until).ok_or(Lost::Timeout)?;
+        let left = at_most.map_or(left, |most| left.min(most));
         let until_tick = self.session.deadline().map(|at| time_left(at).unwrap_or(Duration::from_millis(1)));
         self.stream.set_timeouts(until_tick.map_or(left, |t| t.min(left))).map_err(Lost::Io)?;
         match self.stream.read(&mut self.buffer) {

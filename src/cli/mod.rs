@@ -12,8 +12,11 @@ pub mod fpga;
 pub mod gen_docs;
 pub mod keep;
 pub mod logging;
+pub mod paint;
 pub mod plan;
 pub mod preflight;
+pub mod remote_table;
+pub mod shell;
 pub mod shm;
 pub mod sim;
 pub mod sim_archon;
@@ -22,6 +25,7 @@ pub mod sim_packets;
 pub mod sim_roach;
 pub mod status_memory;
 pub mod target;
+pub mod usual_target;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -47,6 +51,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Make one call and print the result as JSON
     Call(call::CallArgs),
+    /// Talk to a node: its methods with completion, help and history; or a script of calls
+    Shell(shell::ShellArgs),
     /// The recording program: packets into SDFITS files, as a child of the player
     Daq(daq::DaqArgs),
     /// Say what is wrong or odd in configuration files, line by line
@@ -85,6 +91,7 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Call(args)) => call::run(args),
+        Some(Command::Shell(args)) => shell::run(args),
         Some(Command::Daq(args)) => daq::run(args),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Plan(args)) => plan::run(args),

@@ -6,9 +6,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Prepared for a scan.
+/// Prepared for a scan, which is started whatever room there is: the disk may fill while it runs.
 fn prepared() -> Rig {
-    let rig = Rig::start();
+    prepared_with(&["player.require_space=false"])
+}
+
+fn prepared_with(settings: &[&str]) -> Rig {
+    let rig = Rig::start_with(settings);
     rig.set_mode();
     rig.done("prepare", vec![]);
     rig
@@ -112,4 +116,16 @@ fn a_disk_that_gets_room_again_during_a_scan_is_written_again() {
     rig.await_key("DISKSTAT", "writing");
     scan_ends_with_a_complaint(&rig);
     assert_eq!(rig.files(".fits").len(), 1, "the rest of the scan");
+}
+
+#[test]
+fn a_scan_that_does_not_fit_is_refused_before_it_starts() {
+    let rig = prepared_with(&[]);
+    let data = rig.data();
+    let Some(_small) = Small::mount(&data) else { return };
+    fill(&data.join("filler"));
+    let refusal = rig.refused("start", vec![]);
+    assert!(refusal.contains("require_space"), "it says what to do: {refusal}");
+    rig.await_state("READY");
+    assert!(rig.files(".fits").is_empty());
 }

@@ -88,6 +88,11 @@ pub type Pending = JoinHandle<Outcome>;
 impl Rig {
     /// Everything runs, the board is connected, no mode is set.
     pub fn start() -> Rig {
+        Rig::start_with(&[])
+    }
+
+    /// The same with settings beside or instead of the usual ones.
+    pub fn start_with(settings: &[&str]) -> Rig {
         let dir = tempfile::tempdir().expect("a directory");
         let (letter, roach_port, data_port) = (Letter::take(), free_port(), free_port());
         std::fs::create_dir(dir.path().join("data")).expect("created");
@@ -96,7 +101,9 @@ impl Rig {
         std::fs::write(dir.path().join("dibas.conf"), dibas_conf(letter.0, roach_port, data_port))
             .expect("written");
         let roach = start_roach(dir.path(), roach_port);
-        let (player, address) = start_player(&mut player_command(dir.path(), letter.0), dir.path());
+        let mut command = player_command(dir.path(), letter.0);
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        let (player, address) = start_player(&mut command, dir.path());
         let rig = Rig { dir, letter, roach_port, data_port, roach, player, address };
         rig.await_board();
         // The synthesizer is set up as soon as the board is there; a call that changes something waits for it.
