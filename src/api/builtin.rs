@@ -28,6 +28,21 @@ const fn query(name: &'static str, doc: &'static str, args: &'static [Arg], repl
     }
 }
 
+/// A method of leases: it changes who may change things, waits for no turn, and is refused to read-only clients.
+const fn lease(name: &'static str, doc: &'static str, args: &'static [Arg], reply: &'static str) -> Method {
+    Method { class: Class::Write, effect: Effect::Configure, urgent: true, ..query(name, doc, args, reply) }
+}
+
+const SECONDS: Arg = Arg {
+    name: "seconds",
+    kind: Kind::Number,
+    unit: "s",
+    default: None,
+    doc: "how long from now, 1 to 86400",
+};
+
+const TOKEN: Arg = Arg { name: "token", kind: Kind::Str, unit: "", default: None, doc: "as acquire gave it" };
+
 /// The methods of `rpc`.
 pub const METHODS: &[Method] = &[
     query("interfaces", "Names the interfaces of this process.", &[], "list of names"),
@@ -43,6 +58,56 @@ pub const METHODS: &[Method] = &[
             doc: "an interface, or a method as interface.method",
         }],
         "list of descriptions, or one description",
+    ),
+    query(
+        "clients",
+        "Lists who is connected: address, name the client gave itself, whether it may change things, since when, and \
+         its last call.",
+        &[],
+        "list of {address, who, may_write, subscribed, since, last_call, last_call_at}, times in UTC",
+    ),
+    query(
+        "lease",
+        "Tells who has control of this node, or null. The token is its holder's own.",
+        &[],
+        "{who, purpose, until} or null",
+    ),
+    lease(
+        "acquire",
+        "Takes control of this node for a while, so that clients do not change things between each other's steps. \
+         Refused while another client has control. Calls on this connection are then made under the lease, and so \
+         are requests elsewhere that carry its token. Whom it keeps out is the site's choice (listen.lease); reads and \
+         stop are always allowed. It ends by release or when its time is over, not with the connection.",
+        &[
+            Arg {
+                name: "who",
+                kind: Kind::Str,
+                unit: "",
+                default: None,
+                doc: "your name for others to see, at most 64 characters",
+            },
+            SECONDS,
+            Arg {
+                name: "purpose",
+                kind: Kind::Str,
+                unit: "",
+                default: Some("''"),
+                doc: "what for, at most 200 characters",
+            },
+        ],
+        "{token, who, until, seconds}",
+    ),
+    lease(
+        "renew",
+        "Sets how long a lease lasts from now on, and binds this connection to it.",
+        &[TOKEN, SECONDS],
+        "{token, who, until, seconds}",
+    ),
+    lease(
+        "release",
+        "Gives control back before its time is over.",
+        &[TOKEN],
+        "false if it had ended already",
     ),
 ];
 

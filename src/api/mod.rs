@@ -11,6 +11,7 @@ pub mod keys;
 pub mod remote;
 pub mod table;
 
+use crate::units::Mono;
 use crate::value::Value;
 
 /// How a call is scheduled.
@@ -111,6 +112,17 @@ pub struct Call {
     pub args: Vec<Value>,
     /// Keyword arguments.
     pub kwargs: Vec<(String, Value)>,
+}
+
+/// What a client may say beside a call: in whose name, under which lease, until when it must have begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The name the client gives itself; empty if it gave none.
+    pub who: String,
+    /// The token of a lease (`rpc.acquire`); empty if it sent none.
+    pub lease: String,
+    /// Not to be carried out if it could not begin by then.
+    pub begin_by: Option<Mono>,
 }
 
 /// Python class names that clients match on.

@@ -81,6 +81,21 @@ pub struct Listen {
     pub read_only: Vec<String>,
     /// Execute writes whose client has gone, as the reference does.
     pub execute_abandoned: bool,
+    /// Whom a control lease (`rpc.acquire`) binds.
+    pub lease: LeaseRule,
+}
+
+/// Whom a control lease (`rpc.acquire`) binds. Reads and `stop` are always allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaseRule {
+    /// Clients that use leases themselves; old clients know nothing of them and go on as ever.
+    #[default]
+    Cooperative,
+    /// Everybody: while one client has control, no other changes anything.
+    Binding,
+    /// Everybody, and nothing is changed without a lease.
+    Required,
 }
 
 /// Which DAQ program records.
@@ -313,6 +328,7 @@ const TEXT_TABLES: &[&str] = &["resolve.", "dealer.players.", "dealer.proxy_port
 const TEXT_KEYS: &[&str] = &[
     "role",
     "listen.json",
+    "listen.lease",
     "player.bank",
     "player.dibas_conf",
     "player.dibas_dir",
@@ -521,6 +537,7 @@ mod tests {
             "player.fpga=serial",
             "shm.stale_lock_s=nan",
             "listen.json=here",
+            "listen.lease=strict",
             "role=king",
             "player.rate_divisor=many",
             "player.data_buffers=remove",

@@ -68,6 +68,8 @@ pub struct Dealer {
     orphans: Vec<(Index, String)>,
     /// Authoritative once it was set here; players that come back are told.
     scan_number: Option<i64>,
+    /// Who has control of the proxy, to be shown.
+    control: Value,
     out: VecDeque<Output>,
 }
 
@@ -86,6 +88,7 @@ impl Dealer {
             journal: Journal::default(),
             orphans: Vec::new(),
             scan_number: None,
+            control: Value::Null,
             out: VecDeque::new(),
         }
     }
@@ -138,6 +141,12 @@ impl Dealer {
     /// Drain to `None` after every other call.
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    /// Who has control of the proxy (null: nobody), to be shown in `dealer.snapshot`.
+    pub fn set_control(&mut self, held: Value) {
+        self.control = held;
+        self.out.push_back(Output::Changed);
     }
 
     /// The players.

@@ -9,9 +9,9 @@
 //! A write starts only when its entry is in the record and the role is idle. A write whose client has
 //! gone is dropped (the client has been told it failed), except urgent ones.
 
-use crate::api::{Class, Method, Outcome, Ticket};
+use crate::api::{Class, Method, Outcome, Terms, Ticket};
 use crate::reactor::ConnId;
-use crate::units::Now;
+use crate::units::{Mono, Now};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Writes waiting for their turn, over all clients; more are refused.
@@ -28,6 +28,8 @@ pub struct OpenCall<C> {
     pub method: &'static Method,
     /// When.
     pub arrived: Now,
+    /// In whose name, under which lease, until when to begin.
+    pub terms: Terms,
     /// Not yet handed to the role.
     pending: Option<C>,
     recorded: bool,
@@ -64,6 +66,7 @@ impl<C> Calls<C> {
         seq: u64,
         method: &'static Method,
         call: C,
+        terms: Terms,
         now: Now,
     ) -> Option<Ticket> {
         let queued = method.class != Class::Read && !method.urgent;
@@ -73,7 +76,8 @@ impl<C> Calls<C> {
         self.next += 1;
         let ticket = Ticket(self.next);
         let recorded = method.class == Class::Read;
-        let entry = OpenCall { conn: Some(conn), seq, method, arrived: now, pending: Some(call), recorded };
+        let pending = Some(call);
+        let entry = OpenCall { conn: Some(conn), seq, method, arrived: now, terms, pending, recorded };
         self.open.insert(ticket, entry);
         if queued {
             self.queue.push_back(ticket);
@@ -111,6 +115,28 @@ impl<C> Calls<C> {
             return Some(Turn::Drop(ticket));
         }
         call.pending.take().map(|c| Turn::Start(ticket, c))
+    }
+
+    /// Calls that still wait for their turn, and whose callers did not want to wait so long: they have none any more.
+    pub fn too_late(&mut self, now: Now) -> Vec<Ticket> {
+        let late: Vec<Ticket> = self.waiting().filter(|(_, by)| *by <= now.mono).map(|(t, _)| t).collect();
+        self.queue.retain(|ticket| !late.contains(ticket));
+        late
+    }
+
+    /// When to look for [`Calls::too_late`].
+    pub fn deadline(&self) -> Option<Mono> {
+        self.waiting().map(|(_, by)| by).min()
+    }
+
+    /// What is in the queue and must begin by then.
+    fn waiting(&self) -> impl Iterator<Item = (Ticket, Mono)> {
+        self.queue.iter().filter_map(|ticket| Some((*ticket, self.open.get(ticket)?.terms.begin_by?)))
+    }
+
+    /// On what terms an open call was made.
+    pub fn terms(&self, ticket: Ticket) -> Option<&Terms> {
+        self.open.get(&ticket).map(|c| &c.terms)
     }
 
     /// The answer has come: the call is closed.
@@ -175,7 +201,7 @@ mod tests {
         BANK.iter().find(|m| m.name == name).expect("in the table")
     }
     fn admit(calls: &mut Calls<PlayerCall>, conn: u64, name: &str, call: PlayerCall) -> Ticket {
-        calls.admit(ConnId(conn), 1, method(name), call, Now::default()).expect("room")
+        calls.admit(ConnId(conn), 1, method(name), call, Terms::default(), Now::default()).expect("room")
     }
 
     #[test]
@@ -229,7 +255,29 @@ mod tests {
         for _ in 0..QUEUE_MAX {
             admit(&mut calls, 1, "prepare", PlayerCall::Prepare);
         }
-        assert!(calls.admit(ConnId(1), 1, method("prepare"), PlayerCall::Prepare, Now::default()).is_none());
-        assert!(calls.admit(ConnId(1), 1, method("get_mode"), PlayerCall::GetMode, Now::default()).is_some());
+        let mut more = |name, call| {
+            calls.admit(ConnId(1), 1, method(name), call, Terms::default(), Now::default()).is_some()
+        };
+        assert!(!more("prepare", PlayerCall::Prepare));
+        assert!(more("get_mode", PlayerCall::GetMode));
+    }
+
+    #[test]
+    fn who_does_not_want_to_wait_so_long_loses_the_turn() {
+        let at = |s: u64| Now { mono: Mono(s * 1_000_000_000), ..Now::default() };
+        let mut calls = Calls::new(false);
+        let mut by = |s| {
+            let terms = Terms { begin_by: Some(at(s).mono), ..Terms::default() };
+            let prepare = PlayerCall::Prepare;
+            let ticket = calls.admit(ConnId(1), s, method("prepare"), prepare, terms, at(0)).expect("room");
+            calls.recorded(ticket);
+            ticket
+        };
+        let (begun, late, patient) = (by(5), by(3), by(9));
+        assert_eq!(calls.deadline(), Some(at(3).mono));
+        assert_eq!(calls.next_turn(), Some(Turn::Start(begun, PlayerCall::Prepare)));
+        assert_eq!(calls.too_late(at(6)), [late], "what has begun is not late");
+        assert_eq!(calls.next_turn(), Some(Turn::Start(patient, PlayerCall::Prepare)));
+        assert_eq!(calls.deadline(), None);
     }
 }

@@ -7,12 +7,14 @@
 use super::access::{Access, Right};
 use super::calls::{self, Calls, Turn};
 use super::faces::{FaceEvent, Faces, Port};
+use super::leases::Leases;
 use super::recorder::{Recorder, Waiting};
 use super::timers::Timers;
 use super::work::{self, Announce, Done, Job};
 use crate::api::bind::{Bound, bind};
 use crate::api::table::Table;
-use crate::api::{Call, CallError, Class, Method, Outcome, Ticket, builtin};
+use crate::api::{Call, CallError, Class, Method, Outcome, Terms, Ticket, builtin};
+use crate::config::settings::LeaseRule;
 use crate::proto::rpc_frame::Hello;
 use crate::reactor::{ConnId, Effect, Effects, Event, TimerKey, When};
 use crate::record::{self, RecordFile};
@@ -20,8 +22,14 @@ use crate::units::Now;
 use crate::value::Value;
 use std::collections::VecDeque;
 
+mod control;
+
 /// The timer of the record; a role's own keys are others.
 const RECORD: TimerKey = TimerKey(0);
+/// The end of a lease.
+const LEASE: TimerKey = TimerKey(0x40);
+/// Calls that must begin by a time of their own.
+const BEGIN: TimerKey = TimerKey(0x41);
 
 /// Ports, rights and record of a node.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +40,8 @@ pub struct DeskConfig {
     pub access: Access,
     /// Execute writes whose client has gone.
     pub execute_abandoned: bool,
+    /// Whom a control lease binds.
+    pub lease: LeaseRule,
     /// The append-only record, if kept.
     pub record: Option<RecordFile>,
     /// Whom to tell the bound addresses.
@@ -69,6 +79,9 @@ pub struct Desk<C, O> {
     recorder: Recorder<O>,
     record: Option<RecordFile>,
     record_failing: bool,
+    leases: Leases,
+    /// Who has control has changed, and neither role nor subscribers know.
+    lease_changed: bool,
     announce: Option<Announce>,
     /// Calls that need no turn, and cancellations.
     asks: VecDeque<Ask<C>>,
@@ -88,6 +101,8 @@ impl<C, O> Desk<C, O> {
             trade,
             record: config.record,
             record_failing: false,
+            leases: Leases::new(config.lease),
+            lease_changed: false,
             announce: config.announce,
             asks: VecDeque::new(),
             turn: None,
@@ -132,6 +147,8 @@ impl<C, O> Desk<C, O> {
             }
             Event::Closed { conn, .. } if self.faces.closed(conn, fx) => self.calls.forget(conn),
             Event::Timer { key: RECORD } => self.record_late(now),
+            Event::Timer { key: LEASE } => self.lease_due(now, fx),
+            Event::Timer { key: BEGIN } => self.begin_due(now, fx),
             Event::Timer { key } => match self.faces.timer(key, now) {
                 Some(conn) => self.drain_face(conn, now, fx),
                 None => return Some(event),
@@ -165,6 +182,11 @@ impl<C, O> Desk<C, O> {
         loop {
             match self.calls.next_turn()? {
                 Turn::Start(ticket, call) => {
+                    // Control may have gone to somebody else while it waited.
+                    if let Err(refused) = self.still_admitted(ticket, now) {
+                        self.reply(ticket, Err(refused), now, fx);
+                        continue;
+                    }
                     self.turn = Some(ticket);
                     return Some(Ask::Call(ticket, call));
                 }
@@ -209,10 +231,14 @@ impl<C, O> Desk<C, O> {
         }
     }
 
-    /// Who placed an open call, while the connection lasts.
+    /// Who placed an open call, while the connection lasts: its address, and the name it gave itself.
     pub fn client_of(&self, ticket: Ticket) -> Option<String> {
-        let (peer, _) = self.faces.peer(self.calls.conn(ticket)?)?;
-        Some(peer.to_owned())
+        self.faces.title(self.calls.conn(ticket)?)
+    }
+
+    /// The name the client of an open call gave itself; empty if it gave none.
+    pub fn who_of(&self, ticket: Ticket) -> &str {
+        self.calls.terms(ticket).map_or("", |terms| &terms.who)
     }
 
     /// The methods; those of remote nodes come and go.
@@ -313,9 +339,11 @@ impl<C, O> Desk<C, O> {
         }
     }
 
-    /// Sets the desk's timer; last thing after an event.
+    /// Sets the desk's timers; last thing after an event.
     pub fn settle<J>(&mut self, fx: &mut Effects<Job<J>>) {
         self.timers.want(RECORD, self.recorder.deadline().map(When::Mono), fx);
+        self.timers.want(LEASE, self.leases.deadline().map(When::Mono), fx);
+        self.timers.want(BEGIN, self.calls.deadline().map(When::Mono), fx);
     }
 
     // ------------------------------------------------------------------ calls
@@ -328,8 +356,9 @@ impl<C, O> Desk<C, O> {
                 self.faces.reply(conn, seq, Ok(methods), now);
             }
             FaceEvent::Cancel { conn, seq } => self.cancel(conn, seq),
-            FaceEvent::Call { conn, seq, call } => {
-                if let Err(error) = self.admit(conn, seq, call, now, fx) {
+            FaceEvent::Call { conn, seq, call, terms } => {
+                self.faces.called(conn, format!("{}.{}", call.interface, call.method), now);
+                if let Err(error) = self.admit(conn, seq, call, terms, now, fx) {
                     self.faces.reply(conn, seq, Err(error), now);
                 }
             }
@@ -341,6 +370,7 @@ impl<C, O> Desk<C, O> {
         conn: ConnId,
         seq: u64,
         call: Call,
+        terms: Terms,
         now: Now,
         fx: &mut Effects<Job<J>>,
     ) -> Result<(), CallError> {
@@ -359,12 +389,13 @@ impl<C, O> Desk<C, O> {
         let bound = bound?;
         let entry = asked.filter(|_| method.class != Class::Read).map(|call| (peer.to_owned(), call));
         if method.interface == builtin::INTERFACE {
-            let outcome = builtin::answer(&self.trade.table, method, &bound);
+            let outcome = self.answer_builtin(conn, method, &bound, &terms, now, fx);
             self.faces.reply(conn, seq, outcome, now);
             return Ok(());
         }
+        self.leases.admit(method, lease_of(&terms), now)?;
         let call = (self.trade.understand)(method, bound)?;
-        let ticket = self.calls.admit(conn, seq, method, call, now).ok_or_else(|| self.busy())?;
+        let ticket = self.calls.admit(conn, seq, method, call, terms, now).ok_or_else(|| self.busy())?;
         match entry {
             Some((peer, call)) => self.enter_call(ticket, &peer, call, now, fx),
             None => self.ask_at_once(ticket),
@@ -379,13 +410,15 @@ impl<C, O> Desk<C, O> {
     }
 
     fn enter_call<J>(&mut self, ticket: Ticket, peer: &str, call: Call, now: Now, fx: &mut Effects<Job<J>>) {
-        let fields = vec![
+        let who = Some(self.who_of(ticket)).filter(|who| !who.is_empty()).map(Value::from);
+        let mut fields = vec![
             ("id".into(), Value::Int(ticket.0 as i64)),
             ("peer".into(), peer.into()),
             ("method".into(), Value::Str(format!("{}.{}", call.interface, call.method))),
             ("args".into(), record::shortened(&Value::List(call.args))),
             ("kwargs".into(), record::shortened(&Value::Map(call.kwargs))),
         ];
+        fields.extend(who.map(|who| ("who".to_owned(), who)));
         if !self.enter("call", fields, Some(Waiting::Call(ticket)), now, fx) {
             self.no_longer_waiting(Waiting::Call(ticket));
         }
@@ -418,6 +451,11 @@ impl<C, O> Desk<C, O> {
             }
         }
     }
+}
+
+/// The lease a call is made under.
+fn lease_of(terms: &Terms) -> Option<&str> {
+    Some(terms.lease.as_str()).filter(|token| !token.is_empty())
 }
 
 /// Is an argument that not every method has given as true?

@@ -3,7 +3,7 @@
 //! A face turns bytes into calls and outcomes into bytes; it knows neither roles nor their state.
 
 use super::access::{Access, Right, peer_name};
-use crate::api::Outcome;
+use crate::api::{Outcome, Terms};
 use crate::proto::rpc_frame::Hello;
 use crate::reactor::{Address, ConnId, Effects, Peer, Tag, TimerKey, When};
 use crate::session::rpc_server::RpcServer;
@@ -57,6 +57,13 @@ struct Connection {
     /// What `bank` means on the port it came in.
     player: Option<String>,
     subscribed: bool,
+    since: Now,
+    /// The name the client gave itself last; empty if it gave none.
+    who: String,
+    /// The lease it holds, or held: calls that name none are made under it.
+    lease: Option<String>,
+    /// What it called last, and when.
+    last: Option<(String, Now)>,
     /// When the timer that is set is due.
     timer: Option<Mono>,
 }
@@ -70,6 +77,41 @@ impl Connection {
             }
             _ => interface,
         }
+    }
+
+    /// `tcp://127.0.0.1:50122`, or `ann (tcp://127.0.0.1:50122)`.
+    fn title(&self) -> String {
+        match self.who.as_str() {
+            "" => self.name.clone(),
+            who => format!("{who} ({})", self.name),
+        }
+    }
+
+    /// A client need not say its name with every call, nor its lease on the connection that acquired it.
+    fn complete(&mut self, mut terms: Terms) -> Terms {
+        if !terms.who.is_empty() {
+            self.who.clone_from(&terms.who);
+        }
+        terms.who.clone_from(&self.who);
+        if terms.lease.is_empty() {
+            terms.lease = self.lease.clone().unwrap_or_default();
+        }
+        terms
+    }
+
+    /// One line of `rpc.clients`.
+    fn describe(&self) -> Value {
+        let time = |now: &Now| Value::Str(now.utc.to_string());
+        let last = self.last.as_ref();
+        Value::Map(vec![
+            ("address".into(), self.name.as_str().into()),
+            ("who".into(), self.who.as_str().into()),
+            ("may_write".into(), (self.right == Right::Write).into()),
+            ("subscribed".into(), self.subscribed.into()),
+            ("since".into(), time(&self.since)),
+            ("last_call".into(), last.map_or(Value::Null, |(method, _)| method.as_str().into())),
+            ("last_call_at".into(), last.map_or(Value::Null, |(_, at)| time(at))),
+        ])
     }
 
     /// Sees to it that a timer is due by the session's deadline. Every message puts that deadline off: a timer
@@ -94,6 +136,8 @@ pub enum FaceEvent {
         seq: u64,
         /// The call.
         call: crate::api::Call,
+        /// What the client says beside it, and what it said before.
+        terms: Terms,
     },
     /// Somebody asks for the methods of an interface.
     ListMethods {
@@ -168,7 +212,18 @@ impl Faces {
         };
         self.connections.insert(
             conn,
-            Connection { session, name, right, player: port.player.clone(), subscribed: false, timer: None },
+            Connection {
+                session,
+                name,
+                right,
+                player: port.player.clone(),
+                subscribed: false,
+                since: now,
+                who: String::new(),
+                lease: None,
+                last: None,
+                timer: None,
+            },
         );
     }
 
@@ -224,6 +279,30 @@ impl Faces {
         self.connections.get(&conn).map(|c| (c.name.as_str(), c.right))
     }
 
+    /// A peer with the name it gave itself.
+    pub fn title(&self, conn: ConnId) -> Option<String> {
+        self.connections.get(&conn).map(Connection::title)
+    }
+
+    /// What a client calls, for [`Faces::clients`].
+    pub fn called(&mut self, conn: ConnId, method: String, now: Now) {
+        if let Some(c) = self.connections.get_mut(&conn) {
+            c.last = Some((method, now));
+        }
+    }
+
+    /// From now on the calls of this connection are made under this lease, or none.
+    pub fn bind_lease(&mut self, conn: ConnId, token: Option<String>) {
+        if let Some(c) = self.connections.get_mut(&conn) {
+            c.lease = token;
+        }
+    }
+
+    /// Everybody who is connected.
+    pub fn clients(&self) -> Value {
+        Value::List(self.connections.values().map(Connection::describe).collect())
+    }
+
     /// A state change for all subscribers; returns whom it went to.
     pub fn publish(&mut self, topic: &str, body: impl FnOnce() -> Value, now: Now) -> Vec<ConnId> {
         let subscribers: Vec<ConnId> =
@@ -247,9 +326,10 @@ impl Faces {
         while let Some(output) = c.session.poll() {
             match output {
                 ServerOutput::Send(bytes) => fx.send(conn, bytes),
-                ServerOutput::Call { seq, mut call } => {
+                ServerOutput::Call { seq, mut call, terms } => {
                     call.interface = c.meant(call.interface);
-                    events.push(FaceEvent::Call { conn, seq, call });
+                    let terms = c.complete(terms);
+                    events.push(FaceEvent::Call { conn, seq, call, terms });
                 }
                 ServerOutput::ListMethods { seq, interface } => {
                     let interface = c.meant(interface);
@@ -259,7 +339,7 @@ impl Faces {
                 ServerOutput::Subscribe { .. } => c.subscribed = true,
                 ServerOutput::PauseReading(paused) => fx.push(Effect::PauseReading { conn, paused }),
                 ServerOutput::Close(why) => {
-                    log::info!("closing {}: {why}", c.name);
+                    log::info!("closing {}: {why}", c.title());
                     fx.push(Effect::Close { conn });
                 }
             }

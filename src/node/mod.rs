@@ -16,6 +16,7 @@ pub mod calls;
 pub mod dealer;
 pub mod desk;
 pub mod faces;
+pub mod leases;
 pub mod player;
 pub mod recorder;
 pub mod timers;

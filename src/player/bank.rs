@@ -108,6 +108,8 @@ pub struct Player {
     /// The link came back and the board has not been looked at since.
     probe_due: bool,
     last_error: Option<(Utc, String)>,
+    /// Who has control, to be shown.
+    control: Value,
     next_watchdog: Option<Mono>,
     after_stop: Option<(Mono, Mono)>,
     last_scan: Option<Value>,
@@ -186,6 +188,7 @@ impl Player {
             stale: false,
             probe_due: false,
             last_error: None,
+            control: Value::Null,
             next_watchdog: None,
             after_stop: None,
             last_scan: None,
@@ -317,6 +320,12 @@ impl Player {
         };
         let utc = [utc, schedule_due].into_iter().flatten().min();
         Deadlines { mono: mono.into_iter().flatten().min(), utc }
+    }
+
+    /// Who has control of the node (null: nobody), to be shown in `player_state`.
+    pub fn set_control(&mut self, held: Value) {
+        self.control = held;
+        self.outputs.push_back(Output::Changed);
     }
 
     /// A job, or a call that changes the board, is at work: further writes have to wait. Not while shutting down: they are refused then.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! request  {"name": "bank", "proc": "get_status", "args": [], "kwargs": {}}
+//!          and, if the client likes, "who": "ann", "lease": "...", "deadline_ms": 5000
 //! reply    any value, or {"EXCEPTION": ["KeyError", "'nope'", ["bank.nope: 'nope'"]]}
 //! ```
 //!
@@ -15,6 +16,8 @@ use crate::value::Value;
 pub const EXCEPTION: &str = "EXCEPTION";
 /// The method every interface answers.
 pub const LIST_METHODS: &str = "list_methods";
+/// Characters of `who` and `lease`.
+pub const EXTRA_MAX: usize = 64;
 /// Trace lines kept from a peer's error.
 const LINES_MAX: usize = 10;
 
@@ -36,7 +39,20 @@ pub enum Request {
         args: Vec<Value>,
         /// Keyword arguments, each name once.
         kwargs: Vec<(String, Value)>,
+        /// What else the client says.
+        extras: Extras,
     },
+}
+
+/// Keys of a request that clients of the reference do not send and its server ignores.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// The client's name for itself, at most [`EXTRA_MAX`] printable characters; empty if not sent.
+    pub who: String,
+    /// The token of a lease; empty if not sent.
+    pub lease: String,
+    /// The call is dropped if it cannot begin within so many milliseconds; 0: not sent.
+    pub deadline_ms: u32,
 }
 
 /// An error as it travels.
@@ -97,7 +113,34 @@ pub fn read_request(body: &[u8]) -> Result<Request, Fault> {
         Some(Value::Map(kwargs)) => kwargs,
         Some(other) => return Err(wrong_type("kwargs", "object", &other)),
     };
-    Ok(Request::Call { name: text_or_repr(name), proc, args, kwargs })
+    let extras = Extras {
+        who: extra_text("who", take("who"))?,
+        lease: extra_text("lease", take("lease"))?,
+        deadline_ms: deadline(take("deadline_ms"))?,
+    };
+    Ok(Request::Call { name: text_or_repr(name), proc, args, kwargs, extras })
+}
+
+fn extra_text(key: &str, value: Option<Value>) -> Result<String, Fault> {
+    match value {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::Str(s)) if s.chars().count() <= EXTRA_MAX && !s.chars().any(char::is_control) => Ok(s),
+        Some(_) => {
+            let text = format!("'{key}' must be a string of at most {EXTRA_MAX} printable characters");
+            Err(Fault::request("ValueError", text))
+        }
+    }
+}
+
+fn deadline(value: Option<Value>) -> Result<u32, Fault> {
+    let number = match value {
+        None | Some(Value::Null) => return Ok(0),
+        Some(Value::Int(ms)) => u32::try_from(ms).ok(),
+        Some(Value::Float(ms)) if (0.0..=f64::from(u32::MAX)).contains(&ms) => Some(ms as u32),
+        Some(_) => None,
+    };
+    let text = format!("'deadline_ms' must be a number of milliseconds, 0 to {}", u32::MAX);
+    number.ok_or_else(|| Fault::request("ValueError", text))
 }
 
 fn missing(key: &str) -> Fault {

@@ -13,7 +13,7 @@ pub mod zmq_rep;
 pub mod zmq_req;
 pub mod zmtp_link;
 
-use crate::api::{Call, Outcome};
+use crate::api::{Call, Outcome, Terms};
 use crate::units::{Mono, Now};
 
 /// What a serving session (JSON over ZMTP, binary RPC) asks of its owner.
@@ -27,6 +27,8 @@ pub enum ServerOutput {
         seq: u64,
         /// The call.
         call: Call,
+        /// What the client says beside it.
+        terms: Terms,
     },
     /// `list_methods` of an interface; answer with [`Server::reply`].
     ListMethods {

@@ -8,8 +8,8 @@
 
 use super::rpc_link::{Fault, Incoming, RpcLink};
 use super::{Server, ServerOutput};
-use crate::api::{Call, CallError, ErrorClass, Family, Outcome, builtin};
-use crate::proto::json_rpc::LIST_METHODS;
+use crate::api::{Call, CallError, ErrorClass, Family, Outcome, Terms, builtin};
+use crate::proto::json_rpc::{EXTRA_MAX, LIST_METHODS};
 use crate::proto::rpc_frame::{ErrorBody, EventBody, Hello, Kind, REPLY_MAX, REQUEST_MAX, RequestBody, body};
 use crate::units::{Mono, Now};
 use crate::value::Value;
@@ -132,7 +132,9 @@ impl RpcServer {
         self.orders.push_back(if method == LIST_METHODS {
             ServerOutput::ListMethods { seq, interface }
         } else {
-            ServerOutput::Call { seq, call: Call { interface, method, args, kwargs } }
+            let who = self.peer().node.chars().filter(|c| !c.is_control()).take(EXTRA_MAX).collect();
+            let terms = Terms { who, lease: String::new(), begin_by: by.map(|(by, _)| by) };
+            ServerOutput::Call { seq, call: Call { interface, method, args, kwargs }, terms }
         });
         Ok(())
     }

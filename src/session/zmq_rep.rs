@@ -11,12 +11,13 @@
 use super::zmtp_link::{Ignored, Link};
 use super::{Server, ServerOutput};
 use crate::api::error::python_repr;
-use crate::api::{Call, CallError, Outcome};
-use crate::proto::json_rpc::{self, Fault, LIST_METHODS, Request};
+use crate::api::{Call, CallError, Outcome, Terms};
+use crate::proto::json_rpc::{self, Extras, Fault, LIST_METHODS, Request};
 use crate::proto::zmtp::{Message, Side};
 use crate::units::{Mono, Now};
 use crate::value::Value;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Bytes of one request.
 pub const REQUEST_MAX: usize = 1 << 20;
@@ -30,6 +31,7 @@ pub const QUEUE_MAX: usize = 16;
 struct Slot {
     prefix: Vec<u8>,
     work: Result<Request, Fault>,
+    arrived: Mono,
 }
 
 /// The request whose answer is due.
@@ -78,12 +80,12 @@ impl ZmqRep {
     /// Starts what can start, reads what there is room for, says whether to go on reading.
     fn pump(&mut self, now: Mono) {
         loop {
-            self.start_next();
+            self.start_next(now);
             if self.queue.len() >= QUEUE_MAX {
                 break;
             }
             let Some(message) = self.link.next_message(now) else { break };
-            self.queue.extend(slot(message));
+            self.queue.extend(slot(message, now));
         }
         let full = self.queue.len() >= QUEUE_MAX;
         if full != self.paused {
@@ -98,9 +100,9 @@ impl ZmqRep {
         }
     }
 
-    fn start_next(&mut self) {
+    fn start_next(&mut self, now: Mono) {
         while self.running.is_none()
-            && let Some(Slot { prefix, work }) = self.queue.pop_front()
+            && let Some(Slot { prefix, work, arrived }) = self.queue.pop_front()
         {
             let seq = self.next_seq;
             let (place, order) = match work {
@@ -111,10 +113,19 @@ impl ZmqRep {
                 Ok(Request::ListMethods { name }) => {
                     (format!("{name}.{LIST_METHODS}"), ServerOutput::ListMethods { seq, interface: name })
                 }
-                Ok(Request::Call { name, proc, args, kwargs }) => {
+                Ok(Request::Call { name, proc, args, kwargs, extras }) => {
                     let place = format!("{name}.{proc}");
+                    let terms = terms_of(extras, arrived);
+                    if terms.begin_by.is_some_and(|by| now >= by) {
+                        self.send(
+                            &prefix,
+                            &Err(fault_of(CallError::too_late(&printable(&place)), &place)),
+                            &place,
+                        );
+                        continue;
+                    }
                     let call = Call { interface: name, method: proc, args, kwargs };
-                    (place, ServerOutput::Call { seq, call })
+                    (place, ServerOutput::Call { seq, call, terms })
                 }
             };
             self.next_seq += 1;
@@ -133,15 +144,21 @@ impl ZmqRep {
     }
 }
 
-fn slot(message: Message) -> Option<Slot> {
+fn slot(message: Message, arrived: Mono) -> Option<Slot> {
     match message {
-        Message::Body { prefix, body } => Some(Slot { prefix, work: json_rpc::read_request(&body) }),
+        Message::Body { prefix, body } => Some(Slot { prefix, work: json_rpc::read_request(&body), arrived }),
         Message::Parts { prefix, parts } => {
             let text = format!("expected one body frame, got {parts}");
-            Some(Slot { prefix, work: Err(Fault::new("ValueError", "request", text)) })
+            Some(Slot { prefix, work: Err(Fault::new("ValueError", "request", text)), arrived })
         }
         Message::Dropped => None,
     }
+}
+
+fn terms_of(extras: Extras, arrived: Mono) -> Terms {
+    let Extras { who, lease, deadline_ms } = extras;
+    let begin_by = (deadline_ms > 0).then(|| arrived + Duration::from_millis(u64::from(deadline_ms)));
+    Terms { who, lease, begin_by }
 }
 
 fn fault_of(error: CallError, place: &str) -> Fault {
@@ -183,6 +200,8 @@ impl Server for ZmqRep {
     }
 }
 
+#[cfg(test)]
+mod older;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]

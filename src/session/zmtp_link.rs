@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   Greeting --64 bytes--> Ready --READY--> Open --anything wrong--> Closed
-//!                handshake deadline          PING/PONG, messages
+//!      \           handshake deadline          PING/PONG, messages
+//!       `--12 bytes--> Identity --frame--> Open           a peer of ZMTP 2.0: no commands
 //! ```
 //!
 //! Messages are parsed when they are asked for ([`Link::next_message`]), so that an owner whose queue is full
@@ -11,8 +12,8 @@
 use super::liveness::{GONE_AFTER, HANDSHAKE, Liveness, Pace, Verdict};
 use crate::proto::inbox::Inbox;
 use crate::proto::zmtp::{
-    self, Command, CommandError, Envelope, EnvelopeError, GreetingError, Header, Message, Side, command,
-    frame, greeting,
+    self, Command, CommandError, Envelope, EnvelopeError, Greeting, GreetingError, Header, Message, Side,
+    command, frame, greeting,
 };
 use crate::units::Mono;
 use std::time::Duration;
@@ -42,6 +43,9 @@ pub enum Fault {
         /// Allowed.
         limit: u64,
     },
+    /// A ZMTP 2.0 peer began with something else than its identity.
+    #[error("peer of ZMTP 2.0 did not begin with an identity of at most {} bytes", command::IDENTITY_MAX)]
+    NotIdentity,
     /// Something else came first.
     #[error("peer did not begin with READY")]
     NotReady,
@@ -65,7 +69,11 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Greeting,
-    Ready { minor: u8 },
+    Ready {
+        minor: u8,
+    },
+    /// ZMTP 2.0.
+    Identity,
     Open,
     Closed,
 }
@@ -95,6 +103,8 @@ pub struct Link {
     handshake_by: Mono,
     liveness: Liveness,
     pace: Pace,
+    /// ZMTP 3: there are commands.
+    commands: bool,
     ignored: Ignored,
     fault: Option<Fault>,
 }
@@ -113,6 +123,7 @@ impl Link {
             handshake_by: now + HANDSHAKE,
             liveness: Liveness::new(now, false),
             pace: Pace::default(),
+            commands: true,
             ignored: Ignored::default(),
             fault: None,
         };
@@ -182,7 +193,7 @@ impl Link {
     /// Deadlines and heartbeats.
     pub fn tick(&mut self, now: Mono) {
         match self.phase {
-            Phase::Greeting | Phase::Ready { .. } if now >= self.handshake_by => {
+            Phase::Greeting | Phase::Ready { .. } | Phase::Identity if now >= self.handshake_by => {
                 self.close(Fault::HandshakeTimeout)
             }
             Phase::Open => match self.liveness.check(now) {
@@ -197,7 +208,7 @@ impl Link {
     /// When to tick at the latest.
     pub fn deadline(&self) -> Option<Mono> {
         match self.phase {
-            Phase::Greeting | Phase::Ready { .. } => Some(self.handshake_by),
+            Phase::Greeting | Phase::Ready { .. } | Phase::Identity => Some(self.handshake_by),
             Phase::Open => self.liveness.deadline(),
             Phase::Closed => None,
         }
@@ -214,6 +225,7 @@ impl Link {
         match self.phase {
             Phase::Greeting => self.step_greeting(),
             Phase::Ready { minor } => self.step_ready(minor, now),
+            Phase::Identity => self.step_identity(now),
             Phase::Open => self.step_frame(),
             Phase::Closed => Ok(Step::Starved),
         }
@@ -223,16 +235,49 @@ impl Link {
         let read = greeting::read(self.inbox.waiting())?;
         self.advance_greeting();
         let Some(peer) = read else { return Ok(Step::Starved) };
-        self.inbox.consume(greeting::LEN);
-        self.out.extend_from_slice(&self.side.ready());
-        self.phase = Phase::Ready { minor: peer.minor };
+        self.inbox.consume(peer.wire_len());
+        match peer {
+            Greeting::Three { minor } => {
+                self.out.extend_from_slice(&self.side.ready());
+                self.phase = Phase::Ready { minor };
+            }
+            Greeting::Two { revision, .. } if self.side == Side::Req => {
+                return Err(GreetingError::Version2(revision).into());
+            }
+            Greeting::Two { socket_type, .. } if !greeting::v2_accepts(socket_type) => {
+                return Err(Fault::SocketType(format!("number {socket_type}")));
+            }
+            Greeting::Two { .. } => {
+                self.out.extend_from_slice(&greeting::V2_ANSWER);
+                self.commands = false;
+                self.phase = Phase::Identity;
+            }
+        }
         Ok(Step::More)
     }
 
     fn advance_greeting(&mut self) {
-        let may = greeting::may_send(self.inbox.waiting().len()).max(self.greeting_sent);
+        let may = greeting::may_send(self.inbox.waiting()).max(self.greeting_sent);
         self.out.extend_from_slice(&greeting::ours()[self.greeting_sent..may]);
         self.greeting_sent = may;
+    }
+
+    /// The name a ZMTP 2.0 peer gives itself; nothing is done with it.
+    fn step_identity(&mut self, now: Mono) -> Result<Step, Fault> {
+        let Some(head) = Header::read(self.inbox.waiting()).map(Header::without_commands) else {
+            return Ok(Step::Starved);
+        };
+        if head.more || head.body_len > command::IDENTITY_MAX as u64 {
+            return Err(Fault::NotIdentity);
+        }
+        let Some(body) = body_of(self.inbox.waiting(), head, command::IDENTITY_MAX as u64)? else {
+            return Ok(Step::Starved);
+        };
+        let consumed = head.head_len + body.len();
+        self.inbox.consume(consumed);
+        self.liveness = Liveness::paced(now, false, self.pace);
+        self.phase = Phase::Open;
+        Ok(Step::More)
     }
 
     fn step_ready(&mut self, minor: u8, now: Mono) -> Result<Step, Fault> {
@@ -260,6 +305,7 @@ impl Link {
 
     fn step_frame(&mut self) -> Result<Step, Fault> {
         let Some(head) = Header::read(self.inbox.waiting()) else { return Ok(Step::Starved) };
+        let head = if self.commands { head } else { head.without_commands() };
         let Some(body) = body_of(self.inbox.waiting(), head, self.limit as u64)? else {
             return Ok(Step::Starved);
         };

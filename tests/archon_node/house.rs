@@ -95,6 +95,7 @@ fn config(dir: &Path) -> ArchonNodeConfig {
             ports: vec![port],
             access: Access::default(),
             execute_abandoned: false,
+            lease: Default::default(),
             record: Some(RecordFile { path: dir.join("record.jsonl"), max_bytes: 1 << 20, keep: 1 }),
             announce: None,
         },

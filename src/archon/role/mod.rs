@@ -80,6 +80,8 @@ struct Running {
 pub struct Archon {
     cx: Context,
     tasks: BTreeMap<TaskId, Running>,
+    /// Who has control, to be shown.
+    control: Value,
     next_task: u64,
     /// Asked to end; by then it does.
     ending: Option<Mono>,
@@ -96,6 +98,7 @@ impl Archon {
         let mut role = Archon {
             cx: Context::new(config, now),
             tasks: BTreeMap::new(),
+            control: Value::Null,
             next_task: 0,
             ending: None,
             powering_off: false,
@@ -189,6 +192,12 @@ impl Archon {
         self.settle(now);
     }
 
+    /// Who has control of the node (null: nobody), to be shown in `archon.state`.
+    pub fn set_control(&mut self, held: Value) {
+        self.control = held;
+        self.cx.outputs.push_back(Output::Changed);
+    }
+
     /// What the role is doing, waiting for, since when, and what is wrong.
     pub fn describe(&self, now: Now) -> Value {
         let controllers = self.cx.controllers.iter().zip(&self.cx.config.controllers);
@@ -206,6 +215,7 @@ impl Archon {
             ("last_exposure_no".into(), Value::Int(self.cx.last_exposure)),
             ("exposures".into(), Value::List(self.cx.verdicts.iter().cloned().collect())),
             ("simulated".into(), Value::Bool(self.cx.config.simulated)),
+            ("lease".into(), self.control.clone()),
             ("ending".into(), Value::Bool(self.cx.ending)),
             ("controllers".into(), Value::Map(controllers.collect())),
         ])

@@ -16,14 +16,16 @@ fn serve(mut stream: impl Read + Write, mut session: impl Server) {
             match output {
                 ServerOutput::Send(bytes) => stream.write_all(&bytes).expect("the client reads"),
                 ServerOutput::Call { call, .. } if call.method == "silent" => {}
-                ServerOutput::Call { seq, call } if call.method == "fail" => {
+                ServerOutput::Call { seq, call, .. } if call.method == "fail" => {
                     session.reply(seq, Err(CallError::key_error("x")), clock::now());
                 }
-                ServerOutput::Call { seq, call } if call.method == "telling" => {
+                ServerOutput::Call { seq, call, .. } if call.method == "telling" => {
                     session.publish("progress", &Value::Int(7), clock::now());
                     session.reply(seq, Ok(Value::Null), clock::now());
                 }
-                ServerOutput::Call { seq, call } => session.reply(seq, Ok(call.method.into()), clock::now()),
+                ServerOutput::Call { seq, call, .. } => {
+                    session.reply(seq, Ok(call.method.into()), clock::now())
+                }
                 _ => {}
             }
         }

@@ -119,6 +119,7 @@ fn desk(
             own_uid: nix::unistd::Uid::effective().as_raw(),
         },
         execute_abandoned: settings.listen.execute_abandoned,
+        lease: settings.listen.lease,
         record: Some(record_file(settings, private)),
         announce: args.ready_fd.map(Announce::Fd).or(args.announce.then_some(Announce::Stdout)),
     })

@@ -158,6 +158,7 @@ impl Dealer {
             ("scan_number".to_owned(), self.scan_number.map_or(Value::Null, Value::Int)),
             ("summary".to_owned(), self.scan_summary(&all)),
             ("warnings".to_owned(), self.notices.warnings()),
+            ("lease".to_owned(), self.control.clone()),
             ("players".to_owned(), Value::Map(all.into_iter().map(one).collect())),
         ])
     }

@@ -111,6 +111,10 @@ impl ArchonNode {
 
     /// Gives the role one call at a time: what it orders first goes out first.
     fn pump_desk(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
+        if let Some(held) = self.desk.control_news(now, fx) {
+            self.role.set_control(held);
+            return true;
+        }
         let input = match self.desk.next(self.role.idle(), now, fx) {
             None => return false,
             Some(Ask::Call(ticket, call)) => Input::Call { ticket, call },

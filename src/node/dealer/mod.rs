@@ -104,9 +104,15 @@ impl DealerNode {
 
     /// The role puts writes in order itself, player by player: it takes every call at once.
     fn pump_desk(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
+        if let Some(held) = self.desk.control_news(now, fx) {
+            self.role.set_control(held);
+            return true;
+        }
         let input = match self.desk.next(true, now, fx) {
             None => return false,
-            Some(Ask::Call(ticket, call)) => Input::Call { ticket, call, who: String::new() },
+            Some(Ask::Call(ticket, call)) => {
+                Input::Call { ticket, call, who: self.desk.who_of(ticket).to_owned() }
+            }
             Some(Ask::Cancel(ticket)) => Input::Cancel { ticket },
         };
         self.role.handle(input, now);

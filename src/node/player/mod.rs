@@ -221,6 +221,10 @@ impl PlayerNode {
 
     /// Gives the player one call at a time: what it orders first goes out first.
     fn pump_desk(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
+        if let Some(held) = self.desk.control_news(now, fx) {
+            self.player.set_control(held);
+            return true;
+        }
         let input = match self.desk.next(!self.player.is_busy(), now, fx) {
             None => return false,
             Some(Ask::Call(ticket, call)) => {

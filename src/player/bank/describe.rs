@@ -56,6 +56,7 @@ impl Player {
             ("roach".into(), text(&link)),
             ("warnings".into(), Value::List(self.flow_warnings())),
             ("clock".into(), self.clock.to_value(now.mono)),
+            ("lease".into(), self.control.clone()),
             ("status_memory".into(), text(&self.config.status_memory)),
             (
                 "last_error".into(),

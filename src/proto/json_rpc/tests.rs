@@ -15,7 +15,13 @@ fn class(body: &str) -> String {
 
 #[test]
 fn key_order_and_separators_vary() {
-    let want = Request::Call { name: "bank".into(), proc: "get_mode".into(), args: vec![], kwargs: vec![] };
+    let want = Request::Call {
+        name: "bank".into(),
+        proc: "get_mode".into(),
+        args: vec![],
+        kwargs: vec![],
+        extras: Extras::default(),
+    };
     for body in [
         r#"{"args":[],"proc":"get_mode","name":"bank","kwargs":{}}"#,
         r#" {"name": "bank", "proc": "get_mode", "args": [], "kwargs": {}, "extra": 1}
@@ -126,7 +132,7 @@ proptest! {
     fn requests_round_trip(args in proptest::collection::vec(any_value(), 0..4), v in any_value()) {
         let kwargs = vec![("k".to_owned(), v)];
         let body = write_request("a", "p", &args, &kwargs).expect("finite");
-        let want = Request::Call { name: "a".into(), proc: "p".into(), args, kwargs };
+        let want = Request::Call { name: "a".into(), proc: "p".into(), args, kwargs, extras: Extras::default() };
         prop_assert_eq!(read_request(&body), Ok(want));
     }
 
@@ -134,5 +140,33 @@ proptest! {
     fn any_bytes_decode_or_fault(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = read_request(&bytes);
         let _ = read_reply(&bytes);
+    }
+}
+
+#[test]
+fn what_a_client_says_beside_a_call() {
+    let extras =
+        |keys: &str| match read_request(format!(r#"{{"name": "a", "proc": "p", {keys}}}"#).as_bytes()) {
+            Ok(Request::Call { extras, .. }) => Ok(extras),
+            Ok(other) => panic!("{other:?}"),
+            Err(fault) => Err(fault.message),
+        };
+    let want = Extras { who: "ann".into(), lease: "1f.2".into(), deadline_ms: 1500 };
+    assert_eq!(extras(r#""who": "ann", "lease": "1f.2", "deadline_ms": 1500"#), Ok(want));
+    assert_eq!(
+        extras(r#""who": null, "lease": null, "deadline_ms": null, "other": 1"#),
+        Ok(Extras::default())
+    );
+    let long = format!(r#""who": "{}""#, "x".repeat(EXTRA_MAX + 1));
+    for (bad, key) in [
+        (r#""who": 1"#, "'who'"),
+        (r#""who": "a\nb""#, "'who'"),
+        (&long, "'who'"),
+        (r#""lease": []"#, "'lease'"),
+        (r#""deadline_ms": -1"#, "'deadline_ms'"),
+        (r#""deadline_ms": "soon""#, "'deadline_ms'"),
+    ] {
+        let error = extras(bad).expect_err(bad);
+        assert!(error.starts_with(key), "{error}");
     }
 }

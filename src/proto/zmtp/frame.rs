@@ -39,6 +39,13 @@ impl Header {
     }
 }
 
+impl Header {
+    /// As ZMTP 2.0 means it: the bit of commands is one of the reserved.
+    pub fn without_commands(self) -> Header {
+        Header { command: false, reserved: self.reserved || self.command, ..self }
+    }
+}
+
 /// Appends a frame of a message; short form up to 255 bytes, as libzmq does.
 pub fn push(out: &mut Vec<u8>, more: bool, body: &[u8]) {
     push_head(out, if more { MORE } else { 0 }, body.len());

@@ -1,7 +1,8 @@
 //! The first 64 bytes of each side: version and mechanism.
 //!
 //! libzmq sends it in three pieces (10, 1, 53 bytes), each after a look at the peer's, so that it can
-//! step down to an older protocol. [`may_send`] does the same.
+//! step down to an older protocol. [`may_send`] does the same. A peer of ZMTP 2.0 (libzmq 3.x) says no more than a
+//! revision and a socket type after the signature, and is answered in kind ([`V2_ANSWER`]).
 
 /// Length of a greeting.
 pub const LEN: usize = 64;
@@ -11,6 +12,14 @@ pub const MINOR: u8 = 1;
 const SIGNATURE_LEN: usize = 10;
 const MAJOR_AT: usize = 10;
 const MECHANISM: std::ops::Range<usize> = 12..32;
+
+/// Length of the greeting of a ZMTP 2.0 peer: signature, revision, socket type.
+pub const V2_LEN: usize = 12;
+/// What a serving side says to a ZMTP 2.0 peer after [`V2_LEN`] - 1 bytes: socket type REP, an empty identity.
+pub const V2_ANSWER: [u8; 3] = [4, 0, 0];
+// Socket types of ZMTP 2.0 are numbers; these may talk to a REP socket.
+const V2_REQ: u8 = 3;
+const V2_DEALER: u8 = 5;
 
 /// Our greeting.
 pub const fn ours() -> [u8; LEN] {
@@ -27,32 +36,60 @@ pub const fn ours() -> [u8; LEN] {
     bytes
 }
 
-/// How many bytes of our greeting may be out after `received` bytes of the peer's.
-pub const fn may_send(received: usize) -> usize {
-    match received {
-        0..10 => SIGNATURE_LEN,
-        10 => SIGNATURE_LEN + 1,
-        _ => LEN,
+/// How many bytes of our greeting may be out when `received` has come from the peer: an old one gets no more than
+/// the revision.
+pub fn may_send(received: &[u8]) -> usize {
+    match received.get(MAJOR_AT) {
+        Some(major) if *major >= 3 => LEN,
+        None if received.len() < SIGNATURE_LEN => SIGNATURE_LEN,
+        _ => SIGNATURE_LEN + 1,
     }
 }
 
 /// What the peer said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Greeting {
-    /// Minor version of ZMTP 3: 0 has no heartbeats of its own, but answers them.
-    pub minor: u8,
+pub enum Greeting {
+    /// ZMTP 3: READY follows.
+    Three {
+        /// Minor version: 0 has no heartbeats of its own, but answers them.
+        minor: u8,
+    },
+    /// ZMTP 2.0: an identity frame follows; there are no commands.
+    Two {
+        /// 1 or 2.
+        revision: u8,
+        /// `REQ` is 3, `DEALER` is 5.
+        socket_type: u8,
+    },
+}
+
+impl Greeting {
+    /// Its length on the wire.
+    pub const fn wire_len(self) -> usize {
+        match self {
+            Greeting::Three { .. } => LEN,
+            Greeting::Two { .. } => V2_LEN,
+        }
+    }
+}
+
+/// May a ZMTP 2.0 peer of this socket type talk to a REP socket?
+pub fn v2_accepts(socket_type: u8) -> bool {
+    matches!(socket_type, V2_REQ | V2_DEALER)
 }
 
 /// Why the peer cannot be spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GreetingError {
     /// Byte 0 is not FF: ZMTP 1.0 (libzmq 2.x), HTTP, anything.
-    #[error("peer does not speak ZMTP 3 (first byte {0:#04x}); a ZeroMQ client needs libzmq 4.0 or later")]
+    #[error(
+        "peer does not speak ZMTP 2 or 3 (first byte {0:#04x}); a ZeroMQ client needs libzmq 3.2 or later"
+    )]
     NotZmtp(u8),
-    /// Byte 9 has bit 0 clear: a long ZMTP 1.0 frame.
-    #[error("peer speaks ZMTP 1.0 (libzmq 2.x); update it to libzmq 4.0 or later")]
+    /// Byte 9 has bit 0 clear (a long ZMTP 1.0 frame), or revision 0.
+    #[error("peer speaks ZMTP 1.0 (libzmq 2.x); update it to libzmq 3.2 or later")]
     Version1,
-    /// Revision 0, 1 or 2.
+    /// Revision 1 or 2, where only ZMTP 3 will do: a server we call.
     #[error("peer speaks ZMTP 2.0 (revision {0}, libzmq 3.x); update it to libzmq 4.0 or later")]
     Version2(u8),
     /// PLAIN, CURVE, ...
@@ -82,8 +119,13 @@ pub fn read(bytes: &[u8]) -> Result<Option<Greeting>, GreetingError> {
     if bytes.get(9).is_some_and(|b| b & 1 == 0) {
         return Err(GreetingError::Version1);
     }
-    if let Some(old) = bytes.get(MAJOR_AT).filter(|major| **major < 3) {
-        return Err(GreetingError::Version2(*old));
+    match (bytes.get(MAJOR_AT), bytes.get(MAJOR_AT + 1)) {
+        (Some(0), _) => return Err(GreetingError::Version1),
+        (Some(1 | 2), None) => return Ok(None),
+        (Some(&revision @ (1 | 2)), Some(&socket_type)) => {
+            return Ok(Some(Greeting::Two { revision, socket_type }));
+        }
+        _ => {}
     }
     let Some(bytes) = bytes.first_chunk::<LEN>() else { return Ok(None) };
     if bytes[MECHANISM] != ours()[MECHANISM] {
@@ -91,7 +133,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<Greeting>, GreetingError> {
         name.copy_from_slice(&bytes[MECHANISM]);
         return Err(GreetingError::Mechanism(Mechanism(name)));
     }
-    Ok(Some(Greeting { minor: bytes[11] }))
+    Ok(Some(Greeting::Three { minor: bytes[11] }))
 }
 
 #[cfg(test)]
@@ -110,7 +152,7 @@ mod tests {
         for n in 0..LEN {
             assert_eq!(read(&ours()[..n]), Ok(None));
         }
-        assert_eq!(read(&ours()), Ok(Some(Greeting { minor: 1 })));
+        assert_eq!(read(&ours()), Ok(Some(Greeting::Three { minor: 1 })));
     }
 
     #[test]
@@ -121,7 +163,7 @@ mod tests {
         g[10] = 4; // a later major is treated as 3
         g[32] = 1; // as-server
         g[33..].fill(0xAA); // filler
-        assert_eq!(read(&g), Ok(Some(Greeting { minor: 1 })));
+        assert_eq!(read(&g), Ok(Some(Greeting::Three { minor: 1 })));
     }
 
     #[test]
@@ -130,14 +172,26 @@ mod tests {
         let mut g = ours();
         g[9] = 0x7E;
         assert_eq!(read(&g[..10]), Err(GreetingError::Version1));
-        for old in 0..3 {
-            let mut g = ours();
-            g[10] = old;
-            assert_eq!(read(&g[..11]), Err(GreetingError::Version2(old)));
-        }
+        let mut g = ours();
+        g[10] = 0;
+        assert_eq!(read(&g[..11]), Err(GreetingError::Version1));
         let mut g = ours();
         g[12..16].copy_from_slice(b"null");
         let error = read(&g).expect_err("case counts");
         assert!(error.to_string().contains("'null'"), "{error}");
+    }
+
+    #[test]
+    fn a_peer_of_zmtp_2_is_known_by_its_revision_and_hears_no_more_than_ours() {
+        for revision in [1, 2] {
+            let bytes = [&ours()[..10], &[revision, 3]].concat();
+            for n in 0..bytes.len() {
+                assert_eq!(read(&bytes[..n]), Ok(None), "{n}");
+            }
+            assert_eq!(read(&bytes), Ok(Some(Greeting::Two { revision, socket_type: 3 })));
+            assert_eq!([9, 10, 11, 12].map(|n| may_send(&bytes[..n])), [10, 11, 11, 11]);
+        }
+        assert_eq!([9, 10, 11, 64].map(|n| may_send(&ours()[..n])), [10, 11, 64, 64]);
+        assert_eq!([3, 5, 4, 6, 1].map(v2_accepts), [true, true, false, false, false]);
     }
 }

@@ -1,12 +1,13 @@
-//! ZMTP 3.x with the NULL mechanism, as much of it as REQ and REP need.
+//! ZMTP 3.x with the NULL mechanism, and ZMTP 2.0 for a serving side, as much of it as REQ and REP need.
 //!
 //! ```text
 //!  greeting (64 bytes) | READY command | { command | frame | frame .. }
 //!                                         PING/PONG   address.. "" body   = one message
 //! ```
 //!
-//! Source: RFC 23 and RFC 37 as libzmq 4.1 - 4.3.5 was observed to speak them. Not here: ZMTP 2.0 and
-//! 1.0 (recognised and refused by [`greeting`]), security, the handshake's order and deadlines (a session).
+//! Source: RFC 23 and RFC 37 as libzmq 4.1 - 4.3.5 was observed to speak them, and RFC 15 as it steps down to it: a
+//! greeting of 12 bytes, an identity frame in place of READY, the same frames without commands. Not here: ZMTP 1.0
+//! (recognised and refused by [`greeting`]), security, the handshake's order and deadlines (a session).
 
 pub mod command;
 pub mod envelope;

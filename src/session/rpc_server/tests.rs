@@ -56,6 +56,11 @@ fn open() -> RpcServer {
     s
 }
 
+fn asked(seq: u64, call: Call) -> ServerOutput {
+    let terms = Terms { who: "x".into(), ..Terms::default() };
+    ServerOutput::Call { seq, call, terms }
+}
+
 fn assert_closed(orders: &[ServerOutput]) {
     assert!(matches!(orders.last(), Some(ServerOutput::Close(_))), "{orders:?}");
 }
@@ -67,8 +72,8 @@ fn replies_leave_in_the_order_they_are_given() {
     assert_eq!(
         orders,
         [
-            ServerOutput::Call { seq: 1, call: call("a") },
-            ServerOutput::Call { seq: 2, call: call("b") },
+            asked(1, call("a")),
+            asked(2, call("b")),
             ServerOutput::ListMethods { seq: 3, interface: "bank".into() },
         ]
     );
@@ -217,7 +222,7 @@ fn settle(client: &mut RpcClient, server: &mut RpcServer) -> Vec<ClientOutput> {
             quiet = false;
             match output {
                 ServerOutput::Send(bytes) => client.receive(&bytes, at(0)),
-                ServerOutput::Call { seq, call } => calls.push((seq, call)),
+                ServerOutput::Call { seq, call, .. } => calls.push((seq, call)),
                 ServerOutput::Cancel { seq } => {
                     server.reply(seq, Err(CallError::exception("cancelled")), at(0))
                 }

@@ -16,7 +16,7 @@ fn captured_answer(output: &ServerOutput) -> Option<(u64, Outcome)> {
             Some((*seq, Ok(Value::List(vec![text("Interface error"), text("'nope'")]))))
         }
         ServerOutput::ListMethods { seq, .. } => Some((*seq, Ok(Value::List(vec![])))),
-        ServerOutput::Call { seq, call } => {
+        ServerOutput::Call { seq, call, .. } => {
             let outcome = match call.method.as_str() {
                 "get_mode" => Ok(Value::Null),
                 "earliest_start" => {

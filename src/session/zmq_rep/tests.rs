@@ -71,10 +71,15 @@ fn get_mode() -> Call {
 /// The session still serves: the next request arrives and its answer leaves.
 fn assert_serves(s: &mut ZmqRep) {
     let orders = give(s, &request(GET)).orders;
-    let [ServerOutput::Call { seq, call }] = &orders[..] else { panic!("{orders:?}") };
+    let [ServerOutput::Call { seq, call, .. }] = &orders[..] else { panic!("{orders:?}") };
     assert_eq!(*call, get_mode());
     s.reply(*seq, Ok(Value::Null), at(0));
     assert_eq!(drain(s).sent, b"\x01\x00\x00\x04null");
+}
+
+fn asked(seq: u64, call: Call) -> ServerOutput {
+    let terms = Terms::default();
+    ServerOutput::Call { seq, call, terms }
 }
 
 fn assert_closed(done: &Done) -> &str {
@@ -126,11 +131,10 @@ fn http_at_the_greeting_closes_at_once() {
 }
 
 #[test]
-fn older_zmtp_is_named() {
-    let mut s = ZmqRep::new(at(0));
-    assert!(assert_closed(&give(&mut s, b"\xFF\0\0\0\0\0\0\0\x01\x7F\x01\x03\0\0")).contains("ZMTP 2.0"));
-    let mut s = ZmqRep::new(at(0));
-    assert!(assert_closed(&give(&mut s, b"\x01\0")).contains("ZMTP"));
+fn zmtp_1_is_named() {
+    for bytes in [&b"\x01\0"[..], b"\xFF\0\0\0\0\0\0\0\x01\x7E", b"\xFF\0\0\0\0\0\0\0\x01\x7F\0"] {
+        assert!(assert_closed(&give(&mut ZmqRep::new(at(0)), bytes)).contains("libzmq 3.2 or later"));
+    }
 }
 
 #[test]
@@ -185,7 +189,7 @@ fn flags_of_ready() {
 fn message_in_the_segment_of_the_greeting_is_served() {
     let mut s = ZmqRep::new(at(0));
     let done = give(&mut s, &[&greeting::ours()[..], READY_REQ, &request(GET)].concat());
-    assert_eq!(done.orders, [ServerOutput::Call { seq: 1, call: get_mode() }]);
+    assert_eq!(done.orders, [asked(1, get_mode())]);
 }
 
 // ---- heartbeats ----
@@ -200,7 +204,7 @@ fn ping_is_answered_while_a_call_runs_and_between_frames() {
     drain(&mut s);
     assert_eq!(give(&mut s, b"\x01\x00\x04\x07\x04PING\x00\x00").sent, b"\x04\x05\x04PONG");
     let done = give(&mut s, &message(&[GET.as_bytes()]));
-    assert_eq!(done.orders, [ServerOutput::Call { seq: 2, call: get_mode() }]);
+    assert_eq!(done.orders, [asked(2, get_mode())]);
 }
 
 #[test]
@@ -322,7 +326,7 @@ fn undecodable_requests_are_answered_in_order() {
     s.reply(1, Ok(Value::Null), at(0));
     let done = drain(&mut s);
     assert!(done.sent.starts_with(b"\x01\x00\x00\x04null\x01\x00"));
-    assert_eq!(done.orders, [ServerOutput::Call { seq: 2, call: get_mode() }]);
+    assert_eq!(done.orders, [asked(2, get_mode())]);
 }
 
 #[test]
@@ -337,10 +341,7 @@ fn errors_are_exceptions() {
 fn a_full_queue_stops_reading_and_keeps_what_has_arrived() {
     let mut s = open();
     let done = give(&mut s, &request(GET).repeat(40));
-    assert_eq!(
-        done.orders,
-        [ServerOutput::Call { seq: 1, call: get_mode() }, ServerOutput::PauseReading(true)]
-    );
+    assert_eq!(done.orders, [asked(1, get_mode()), ServerOutput::PauseReading(true)]);
     assert_eq!(s.deadline(), None, "silence is our doing now");
     let mut resumed = 0;
     for seq in 1..=40 {
@@ -354,7 +355,7 @@ fn a_full_queue_stops_reading_and_keeps_what_has_arrived() {
 }
 
 fn assert_serves_as(s: &mut ZmqRep, seq: u64) {
-    assert_eq!(give(s, &request(GET)).orders, [ServerOutput::Call { seq, call: get_mode() }]);
+    assert_eq!(give(s, &request(GET)).orders, [asked(seq, get_mode())]);
 }
 
 #[test]
@@ -374,4 +375,26 @@ proptest! {
         let mut s = open();
         give(&mut s, &bytes);
     }
+}
+
+#[test]
+fn a_request_says_in_whose_name_and_until_when() {
+    let mut s = open();
+    let asks = |more: &str| request(&GET.replace("}}", &format!("}}, {more}}}")));
+    let orders = give(&mut s, &asks(r#""who": "ann", "lease": "1f.2", "deadline_ms": 1500"#)).orders;
+    let terms = Terms {
+        who: "ann".into(),
+        lease: "1f.2".into(),
+        begin_by: Some(at(0).mono + Duration::from_millis(1500)),
+    };
+    assert_eq!(orders, [ServerOutput::Call { seq: 1, call: get_mode(), terms }]);
+    // Two behind it on the same connection: for the first it is too late when its turn comes.
+    assert_eq!(
+        give(&mut s, &[asks(r#""deadline_ms": 999"#), asks(r#""deadline_ms": 1001"#)].concat()),
+        Done::default()
+    );
+    s.reply(1, Ok(Value::Null), at(1));
+    let done = drain(&mut s);
+    assert!(String::from_utf8_lossy(&done.sent).contains("bank.get_mode could not begin within"), "{done:?}");
+    assert!(matches!(&done.orders[..], [ServerOutput::Call { seq: 2, .. }]), "{done:?}");
 }

@@ -26,10 +26,10 @@ fn settle(client: &mut ZmqReq, server: &mut ZmqRep) -> Vec<ClientOutput> {
             quiet = false;
             match output {
                 ServerOutput::Send(bytes) => client.receive(&bytes, now),
-                ServerOutput::Call { seq, call } if call.method == "fail" => {
+                ServerOutput::Call { seq, call, .. } if call.method == "fail" => {
                     server.reply(seq, Err(CallError::exception("no")), now);
                 }
-                ServerOutput::Call { seq, call } => server.reply(seq, Ok(call.method.into()), now),
+                ServerOutput::Call { seq, call, .. } => server.reply(seq, Ok(call.method.into()), now),
                 ServerOutput::ListMethods { seq, interface } => server.reply(seq, Ok(interface.into()), now),
                 other => panic!("{other:?}"),
             }

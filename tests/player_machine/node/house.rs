@@ -3,6 +3,7 @@
 use crate::world::{BEGIN, builtin_config, dibas, good_clock};
 use appliance::api::{Call, Outcome};
 use appliance::config::dibas::{Bank, Dibas};
+use appliance::config::settings::LeaseRule;
 use appliance::fpga::katcp::KatcpFpgaConfig;
 use appliance::node::access::Access;
 use appliance::node::faces::{Port, Protocol};
@@ -70,6 +71,7 @@ pub struct Plan {
     pub dibas: Dibas,
     pub access: Access,
     pub execute_abandoned: bool,
+    pub lease: LeaseRule,
     pub status: bool,
     pub board: bool,
     /// The board's host has to be looked up.
@@ -87,6 +89,7 @@ impl Default for Plan {
             dibas: dibas(),
             access: Access::default(),
             execute_abandoned: false,
+            lease: LeaseRule::default(),
             status: true,
             board: false,
             board_host: "127.0.0.1",
@@ -121,6 +124,7 @@ impl House {
                 ports: vec![port(false), port(true)],
                 access: plan.access.clone(),
                 execute_abandoned: plan.execute_abandoned,
+                lease: plan.lease,
                 record: Some(RecordFile { path: "record.jsonl".into(), max_bytes: 1 << 20, keep: 1 }),
                 announce: None,
             },

@@ -3,4 +3,5 @@
 mod calls;
 mod faults;
 mod house;
+mod leases;
 mod mapped;

@@ -1,0 +1,130 @@
+//! The desk's part in control leases and callers' deadlines: what `rpc` says and does about them, who is told, and
+//! what is entered in the record.
+
+use super::{BEGIN, Desk, LEASE, lease_of};
+use crate::api::bind::Bound;
+use crate::api::{CallError, Method, Outcome, Terms, Ticket, builtin};
+use crate::node::leases::Lease;
+use crate::node::work::Job;
+use crate::reactor::{ConnId, Effects};
+use crate::units::Now;
+use crate::value::Value;
+
+/// Topic of the event that tells who has control, or null.
+const TOPIC: &str = "lease";
+
+impl<C, O> Desk<C, O> {
+    /// Who has control has changed since this was asked last: for the role to show. Subscribers are told.
+    pub fn control_news<J>(&mut self, now: Now, fx: &mut Effects<Job<J>>) -> Option<Value> {
+        if !std::mem::take(&mut self.lease_changed) {
+            return None;
+        }
+        let held = self.leases.describe(now);
+        self.publish(TOPIC, || held.clone(), now, fx);
+        Some(held)
+    }
+
+    /// A method of `rpc`.
+    pub(super) fn answer_builtin<J>(
+        &mut self,
+        conn: ConnId,
+        method: &Method,
+        bound: &Bound,
+        terms: &Terms,
+        now: Now,
+        fx: &mut Effects<Job<J>>,
+    ) -> Outcome {
+        let token = || bound.text("token").unwrap_or_default();
+        let seconds = || bound.number("seconds").unwrap_or_default();
+        self.forget_ended(now, fx);
+        match method.name {
+            "clients" => Ok(self.faces.clients()),
+            "lease" => Ok(self.leases.describe(now)),
+            "acquire" => {
+                let who = bound.text("who").unwrap_or_default();
+                let purpose = bound.text("purpose").unwrap_or_default();
+                let lease = self.leases.acquire(who, seconds(), purpose, lease_of(terms), now)?;
+                self.given(conn, "acquired", &lease, now, fx)
+            }
+            "renew" => {
+                let lease = self.leases.renew(token(), seconds(), now)?;
+                self.given(conn, "renewed", &lease, now, fx)
+            }
+            "release" => {
+                let released = self.leases.release(token(), now);
+                if lease_of(terms) == Some(token()) {
+                    self.faces.bind_lease(conn, None);
+                }
+                if let Some(lease) = &released {
+                    self.lease_note(Some(conn), "released", lease, now, fx);
+                }
+                Ok(Value::Bool(released.is_some()))
+            }
+            _ => builtin::answer(&self.trade.table, method, bound),
+        }
+    }
+
+    /// The connection has the lease from now on.
+    fn given<J>(
+        &mut self,
+        conn: ConnId,
+        what: &str,
+        lease: &Lease,
+        now: Now,
+        fx: &mut Effects<Job<J>>,
+    ) -> Outcome {
+        self.faces.bind_lease(conn, Some(lease.token.clone()));
+        self.lease_note(Some(conn), what, lease, now, fx);
+        Ok(lease.granted(now))
+    }
+
+    /// Into log and record; role and subscribers are told when everything has settled.
+    fn lease_note<J>(
+        &mut self,
+        conn: Option<ConnId>,
+        what: &str,
+        lease: &Lease,
+        now: Now,
+        fx: &mut Effects<Job<J>>,
+    ) {
+        self.lease_changed = true;
+        let peer =
+            conn.and_then(|conn| self.faces.peer(conn)).map_or(String::new(), |(peer, _)| peer.to_owned());
+        let by = if peer.is_empty() { String::new() } else { format!(" by {peer}") };
+        log::info!("control: {what}{by}; {}", lease.in_words(now));
+        let mut fields = vec![("what".to_owned(), Value::from(what))];
+        fields.extend(lease.public(now));
+        fields.push(("peer".to_owned(), peer.into()));
+        self.enter("lease", fields, None, now, fx);
+    }
+
+    fn forget_ended<J>(&mut self, now: Now, fx: &mut Effects<Job<J>>) {
+        if let Some(lease) = self.leases.expire(now) {
+            self.lease_note(None, "ended", &lease, now, fx);
+        }
+    }
+
+    /// The timer of the lease.
+    pub(super) fn lease_due<J>(&mut self, now: Now, fx: &mut Effects<Job<J>>) {
+        self.timers.fired(LEASE);
+        self.forget_ended(now, fx);
+    }
+
+    /// The timer of calls that must begin by a time of their own.
+    pub(super) fn begin_due<J>(&mut self, now: Now, fx: &mut Effects<Job<J>>) {
+        self.timers.fired(BEGIN);
+        for ticket in self.calls.too_late(now) {
+            let Some(method) = self.calls.method(ticket) else { continue };
+            let error = CallError::too_late(&format!("{}.{}", method.interface, method.name));
+            self.reply(ticket, Err(error), now, fx);
+        }
+    }
+
+    /// A write whose turn has come: may it still be called under the lease it came with?
+    pub(super) fn still_admitted(&self, ticket: Ticket, now: Now) -> Result<(), CallError> {
+        match (self.calls.method(ticket), self.calls.terms(ticket)) {
+            (Some(method), Some(terms)) => self.leases.admit(method, lease_of(terms), now),
+            _ => Ok(()),
+        }
+    }
+}
