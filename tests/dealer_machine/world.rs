@@ -378,7 +378,7 @@ impl World {
         let taken = self.players[player].take(&call, self.now);
         let p = &mut self.players[player];
         let life = p.life;
-        let slow = match taken {
+        match taken {
             Taken::Now(outcome) => {
                 if method == "stop"
                     && let Some((wire, id)) = p.arming.take()
@@ -397,16 +397,16 @@ impl World {
                 let slow = self.fault(player, &method, Moment::Taken) == Some(Kindness::Slow);
                 let after = MODE_TAKES + if slow { ms(2500) } else { Duration::ZERO };
                 self.at(after, Happening::ModeSet { player, life, wire, id, mode });
-                slow
             }
             Taken::Arming(start) => {
                 p.busy = p.kind == Kind::Reference;
                 p.arming = Some((wire, id));
                 let left = start.nanos_since(p.utc(self.now)) - ARM_BEFORE.as_nanos() as i64;
                 self.at(Duration::from_nanos(left.max(0) as u64), Happening::Arm { player, life, start });
-                self.fault(player, &method, Moment::Taken) == Some(Kindness::Slow)
+                // It answers when it has armed: there is nothing to be slow with.
+                self.fault(player, &method, Moment::Taken);
             }
-        };
+        }
 
         self.tell_state(player);
     }
