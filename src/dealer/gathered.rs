@@ -31,6 +31,12 @@ impl Gathered {
         }
     }
 
+    /// This one is not waited for any longer.
+    pub fn leave_out(&mut self, player: Index) {
+        self.wanted.retain(|p| *p != player);
+        self.answers.remove(&player);
+    }
+
     /// Replaces what a player is said to have answered.
     pub fn put(&mut self, player: Index, answer: Answer) {
         self.answers.insert(player, answer);

@@ -13,7 +13,7 @@
 use super::messages::{AskId, Kind, Lane, LinkEvent, RemoteMethod};
 use crate::api::{Call, Outcome, builtin};
 use crate::proto::rpc_frame::Hello;
-use crate::session::client::{Client, ClientOutput};
+use crate::session::client::{Client, ClientOutput, connection_lost};
 use crate::session::rpc_client::RpcClient;
 use crate::session::zmq_req::ZmqReq;
 use crate::units::{Mono, Now};
@@ -27,6 +27,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const LEARN_WITHIN: Duration = Duration::from_secs(5);
 /// Time between two looks at a player.
 const POLL_EVERY: Duration = Duration::from_secs(1);
+/// The same while a write is on its way over JSON: what it does is seen in the player's state only.
+const POLL_BUSY: Duration = Duration::from_millis(250);
 /// A player of ours that leaves a look unanswered for so long is gone.
 const SILENT: Duration = Duration::from_secs(3);
 /// Between two attempts.
@@ -175,6 +177,9 @@ impl PlayerLink {
             return;
         }
         queue.push_back((Purpose::Ask(id), call, within));
+        if wire == WireId::Work {
+            self.next_look = self.next_look.min(now.mono + POLL_BUSY);
+        }
         self.feed(now);
     }
 
@@ -294,12 +299,17 @@ impl PlayerLink {
             }
             None if now.mono >= self.next_look => {
                 self.looking_since = Some(now.mono);
-                self.next_look = now.mono + POLL_EVERY;
+                self.next_look = now.mono + self.look_every(kind);
                 let method = if kind == Kind::Ours { "player_state" } else { "get_mode" };
                 self.look(method, now);
             }
             _ => {}
         }
+    }
+
+    fn look_every(&self, kind: Kind) -> Duration {
+        let busy = !self.wires[WireId::Work as usize].sent.is_empty();
+        if busy && kind == Kind::Ours { POLL_BUSY } else { POLL_EVERY }
     }
 
     fn look(&mut self, method: &str, now: Now) {
@@ -425,28 +435,52 @@ impl PlayerLink {
     fn drain(&mut self, now: Now) {
         for wire in [WireId::Look, WireId::Work] {
             loop {
-                let w = &mut self.wires[wire as usize];
-                let Some(output) = w.session.as_mut().and_then(|s| s.poll()) else { break };
-                match output {
-                    ClientOutput::Send(bytes) => self.out.push_back(LinkOutput::Send { wire, bytes }),
-                    ClientOutput::Reply { seq, outcome } => {
-                        if let Some(purpose) = w.sent.remove(&seq) {
-                            self.answered(purpose, outcome, now);
-                            self.feed(now);
-                        }
-                    }
-                    ClientOutput::Event { topic, body, .. } if topic == "player_state" => {
-                        self.out.push_back(LinkOutput::Event(LinkEvent::State(body)));
-                    }
-                    ClientOutput::Open | ClientOutput::Event { .. } => {}
-                    ClientOutput::Close(why) => {
+                let outputs = self.spoken(wire);
+                if outputs.is_empty() {
+                    break;
+                }
+                for output in outputs {
+                    if let ClientOutput::Close(why) = output {
                         self.part(&why, now);
                         return;
                     }
+                    self.heard(wire, output, now);
                 }
             }
         }
         self.known(now);
+    }
+
+    /// What a session has to say. One that ends answers everything that is open with the loss of the connection; here
+    /// that is no answer of the player: the role is told of the loss instead.
+    fn spoken(&mut self, wire: WireId) -> Vec<ClientOutput> {
+        let Some(session) = &mut self.wires[wire as usize].session else { return Vec::new() };
+        let mut all: Vec<ClientOutput> = std::iter::from_fn(|| session.poll()).collect();
+        let why = all.iter().find_map(|o| match o {
+            ClientOutput::Close(why) => Some(why.clone()),
+            _ => None,
+        });
+        if let Some(why) = why {
+            let lost = Err(connection_lost(&why));
+            all.retain(|o| !matches!(o, ClientOutput::Reply { outcome, .. } if *outcome == lost));
+        }
+        all
+    }
+
+    fn heard(&mut self, wire: WireId, output: ClientOutput, now: Now) {
+        match output {
+            ClientOutput::Send(bytes) => self.out.push_back(LinkOutput::Send { wire, bytes }),
+            ClientOutput::Reply { seq, outcome } => {
+                if let Some(purpose) = self.wires[wire as usize].sent.remove(&seq) {
+                    self.answered(purpose, outcome, now);
+                    self.feed(now);
+                }
+            }
+            ClientOutput::Event { topic, body, .. } if topic == "player_state" => {
+                self.out.push_back(LinkOutput::Event(LinkEvent::State(body)));
+            }
+            ClientOutput::Open | ClientOutput::Event { .. } | ClientOutput::Close(_) => {}
+        }
     }
 
     fn answered(&mut self, purpose: Purpose, outcome: Outcome, now: Now) {

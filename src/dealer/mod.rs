@@ -22,6 +22,7 @@ pub mod messages;
 pub mod methods;
 pub mod mode;
 pub mod notices;
+pub mod orphans;
 pub mod procedure;
 pub mod role;
 pub mod roster;

@@ -108,6 +108,10 @@ impl SetMode {
         }
         match self.master {
             None => ask_all(&self.players, OTHERS, &self.call(), Lane::Write, self.within),
+            // Boards of the others are not touched for a master that will not come.
+            Some(master) if unheard(self.would.of(master)) || !view.roster.seat(master).is_up() => {
+                self.ask_master()
+            }
             Some(_) => self.silence(view),
         }
     }

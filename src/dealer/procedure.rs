@@ -5,7 +5,7 @@ use super::messages::{Index, Lane};
 use super::roster::Roster;
 use super::rules::Rules;
 use crate::api::{Call, Outcome};
-use crate::units::{Mono, Now};
+use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use std::time::Duration;
 
@@ -52,8 +52,6 @@ pub enum Action {
     },
     /// Tell me when this time has come; replaces an earlier wish.
     Wake(Mono),
-    /// Progress, for subscribers.
-    Progress(Value),
     /// The answer to the client. Once.
     Reply(Outcome),
     /// The players may be written to by others from now on, although I go on looking.
@@ -62,12 +60,12 @@ pub enum Action {
     Warn(String),
     /// What this start came to: kept for `last_start`.
     LastStart(Value),
-    /// If this player turns out to run the scan that begins then, stop it.
+    /// If this player turns out to run the scan of this second, stop it.
     Orphan {
         /// Who.
         player: Index,
-        /// Start of the scan as players print it.
-        start: String,
+        /// Start of the scan.
+        start: Utc,
     },
     /// A scan has begun with these players; it goes into the journal when it has ended.
     Journal {

@@ -6,6 +6,7 @@ use super::journal::Journal;
 use super::messages::{AskId, Index, Input, Kind, Lane, LinkEvent, Output};
 use super::methods::DealerCall;
 use super::notices::Notices;
+use super::orphans::Orphans;
 use super::procedure::{Action, Event, Procedure, Round, View};
 use super::roster::Roster;
 use super::rules::Rules;
@@ -20,8 +21,6 @@ mod calls;
 
 /// Asks of the role itself, for nobody's call.
 const NOBODY: u64 = 0;
-/// Players that may turn out to run a scan that was taken back.
-const ORPHANS_MAX: usize = 256;
 /// How long stopping such a scan may take.
 const ORPHAN_STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -65,7 +64,7 @@ pub struct Dealer {
     told: VecDeque<(u64, Told)>,
     notices: Notices,
     journal: Journal,
-    orphans: Vec<(Index, String)>,
+    orphans: Orphans,
     /// Authoritative once it was set here; players that come back are told.
     scan_number: Option<i64>,
     /// Who has control of the proxy, to be shown.
@@ -86,7 +85,7 @@ impl Dealer {
             told: VecDeque::new(),
             notices: Notices::default(),
             journal: Journal::default(),
-            orphans: Vec::new(),
+            orphans: Orphans::default(),
             scan_number: None,
             control: Value::Null,
             out: VecDeque::new(),
@@ -164,6 +163,7 @@ impl Dealer {
             }
             LinkEvent::Down(why) => {
                 self.roster.seat_mut(player).told(LinkEvent::Down(why.clone()), now);
+                self.orphans.lost(player);
                 let lost = Err(Failure::Lost(why));
                 for open in self.asks.lost(player) {
                     self.note_failure(player, &lost, now);
@@ -225,27 +225,11 @@ impl Dealer {
 
     /// A scan that was taken back while this player could not be reached.
     fn look_for_orphan(&mut self, player: Index, now: Now) {
-        if !self.orphans.iter().any(|(p, _)| *p == player) {
-            return;
-        }
         let seat = self.roster.seat(player);
-        let scanning = matches!(seat.state_name(), Some("STARTING" | "SCANNING"));
-        let start = seat
-            .state
-            .as_ref()
-            .and_then(|(s, _)| s.get("scan")?.get("start")?.as_str())
-            .unwrap_or_default()
-            .to_owned();
-        // A reference player does not say which scan it runs.
-        let silent = start.is_empty();
-        let mine = |o: &(Index, String)| o.0 == player && (silent || o.1 == start);
-        if scanning && self.orphans.iter().any(mine) {
+        if self.orphans.seen(player, seat, now) {
             let text = format!("{} still had the start that was taken back; it is stopped", seat.name);
             self.notices.warn(now.utc, text);
-            self.orphans.retain(|o| o.0 != player);
             self.ask_for_nobody(player, super::procedure::bank("stop", Vec::new()), ORPHAN_STOP_WITHIN, now);
-        } else if seat.is_up() && matches!(seat.state_name(), Some("READY" | "NO_MODE")) {
-            self.orphans.retain(|o| o.0 != player);
         }
     }
 
@@ -319,7 +303,6 @@ impl Dealer {
                     running.wake = Some(at);
                 }
             }
-            Action::Progress(_) => {}
             Action::Reply(outcome) => {
                 let Some(running) = self.running.get_mut(&id).filter(|r| !r.replied) else { return };
                 running.replied = true;
@@ -329,12 +312,7 @@ impl Dealer {
             Action::TurnOver => self.turns.done(id),
             Action::Warn(text) => self.notices.warn(now.utc, text),
             Action::LastStart(what) => self.notices.started(what),
-            Action::Orphan { player, start } => {
-                if self.orphans.len() >= ORPHANS_MAX {
-                    self.orphans.remove(0);
-                }
-                self.orphans.push((player, start));
-            }
+            Action::Orphan { player, start } => self.orphans.add(player, start),
             Action::Journal { players, begun } => {
                 for line in self.journal.begin(players, begun, &self.roster, now) {
                     self.out.push_back(Output::Journal(line));
@@ -371,6 +349,10 @@ impl Dealer {
             return;
         }
         let asker = Asker { procedure, round, deadline: now.mono + within, within };
+        if call.method == "start" && call.interface == "bank" {
+            let start = call.args.first().and_then(super::start::utc_of);
+            self.orphans.begins(player, start, seat.kind() == Some(Kind::Ours));
+        }
         match self.asks.place(player, call.clone(), lane, asker, now.mono) {
             Placed::New(id) => self.out.push_back(Output::Ask { player, id, call, lane, within }),
             Placed::Shared => {}

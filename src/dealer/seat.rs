@@ -137,6 +137,12 @@ impl Seat {
         self.field("state")
     }
 
+    /// The second of the scan it runs or is about to, as it prints it; a player of the reference does not say.
+    pub fn scan_start(&self) -> Option<&str> {
+        let (state, _) = self.state.as_ref()?;
+        state.get("scan")?.get("start")?.as_str()
+    }
+
     /// A text of its state.
     pub fn field(&self, key: &str) -> Option<&str> {
         self.state.as_ref().and_then(|(state, _)| state.get(key)).and_then(Value::as_str)

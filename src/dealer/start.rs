@@ -86,16 +86,16 @@ impl Start {
             return refuse(Err(CallError::exception("no player is active: add_active_player")));
         }
         if let Some(text) = self.missing_master(view) {
-            return refuse(Ok(self.nobody(view, &text)));
+            return refuse(self.nobody(view, &text));
         }
         if let Some(result) = self.running_already(view) {
-            return refuse(Ok(result));
+            return refuse(result);
         }
         let mut actions = Vec::new();
         if view.rules.health != HealthGate::Off {
             let ill = health::complaints(&self.players, view);
             if !ill.is_empty() && view.rules.health == HealthGate::Refuse {
-                return refuse(Ok(self.nobody(view, &format!("not started: {}", ill.join("; ")))));
+                return refuse(self.nobody(view, &format!("not started: {}", ill.join("; "))));
             }
             actions.extend(ill.into_iter().map(Action::Warn));
         }
@@ -120,24 +120,35 @@ impl Start {
     }
 
     /// A scan goes on, or is about to begin: nothing is sent, so that it is not disturbed.
-    fn running_already(&self, view: &View<'_>) -> Option<Value> {
-        let runs = |p: &Index| matches!(view.roster.seat(*p).state_name(), Some("STARTING" | "SCANNING"));
+    fn running_already(&self, view: &View<'_>) -> Option<Outcome> {
+        let runs = |p: &Index| {
+            let seat = view.roster.seat(*p);
+            seat.is_up() && matches!(seat.state_name(), Some("STARTING" | "SCANNING"))
+        };
         let running: Vec<Index> = self.players.iter().copied().filter(runs).collect();
         if running.is_empty() {
             return None;
         }
         let others = format!("not started: {} is scanning already", view.roster.names(&running).join(", "));
-        let one = |p: &Index| {
-            let text = if running.contains(p) { "Scan already started." } else { others.as_str() };
-            (view.roster.name(*p).to_owned(), Value::verdict(false, text))
-        };
-        Some(Value::Map(self.players.iter().map(one).collect()))
+        let text = |p: &Index| if running.contains(p) { "Scan already started." } else { others.as_str() };
+        Some(self.outcome(view, |p| text(&p)))
     }
 
     /// The same entry for everybody: nothing was sent.
-    fn nobody(&self, view: &View<'_>, why: &str) -> Value {
-        let one = |p: &Index| (view.roster.name(*p).to_owned(), Value::verdict(false, why));
-        Value::Map(self.players.iter().map(one).collect())
+    fn nobody(&self, view: &View<'_>, why: &str) -> Outcome {
+        self.outcome(view, |_| why)
+    }
+
+    /// The result when nothing was sent, as the policy has it.
+    fn outcome<'t>(&self, view: &View<'_>, why: impl Fn(Index) -> &'t str) -> Outcome {
+        let mut all = self.dropped.clone();
+        for player in &self.players {
+            all.put(*player, Ok(Value::verdict(false, why(*player))));
+        }
+        match self.policy {
+            Policy::Strict => self.policy.outcome(&all, view),
+            _ => Ok(all.result(view.roster)),
+        }
     }
 
     fn choose(&mut self, view: &View<'_>) -> Vec<Action> {
@@ -159,7 +170,7 @@ impl Start {
                 silent.iter().map(|(p, why)| format!("{} {why}", view.roster.name(*p))).collect();
             let text = text.join("; ");
             if !quorum {
-                return refuse(Ok(self.nobody(view, &format!("not started: {text}"))));
+                return refuse(self.nobody(view, &format!("not started: {text}")));
             }
             for (player, why) in silent {
                 self.dropped.put(player, Err(Failure::NotAsked(format!("left out of the start: it {why}"))));
@@ -167,11 +178,11 @@ impl Start {
             }
             actions.push(Action::Warn(format!("started without: {text}")));
             if let Some(text) = self.missing_master(view) {
-                return refuse(Ok(self.nobody(view, &text)));
+                return refuse(self.nobody(view, &text));
             }
         }
         let Some(earliest) = earliest else {
-            return refuse(Ok(self.nobody(view, "not started: no player said when it could")));
+            return refuse(self.nobody(view, "not started: no player said when it could"));
         };
         self.start = self.asked.map_or(earliest, Utc::ceil_second);
         if self.start < earliest {
@@ -183,7 +194,7 @@ impl Start {
             return refuse(Ok(Value::verdict(false, text)));
         }
         match self.clocks(view) {
-            Err(text) => return refuse(Ok(self.nobody(view, &text))),
+            Err(text) => return refuse(self.nobody(view, &text)),
             Ok(warnings) => actions.extend(warnings.into_iter().map(Action::Warn)),
         }
         actions.extend(self.arm(view.now));
@@ -227,7 +238,11 @@ impl Start {
         match self.phase {
             Phase::Arm if !succeeded(answer) => {
                 let name = view.roster.name(player);
-                self.roll_back(format!("{name}: {}", complaint(name, answer)), view)
+                let why = complaint(name, answer);
+                match self.spares(&[player], view) {
+                    true => self.leave_out(&[player], &why, view),
+                    false => self.roll_back(format!("{name}: {why}"), view),
+                }
             }
             Phase::RollBack { .. } => {
                 let mut actions = if succeeded(answer) { self.stop(&[player]) } else { Vec::new() };
@@ -259,8 +274,34 @@ impl Start {
         if late.is_empty() {
             return Vec::new();
         }
+        if self.spares(&late, view) {
+            return self.leave_out(&late, "it had not accepted 1.5 s before the second", view);
+        }
         let names = view.roster.names(&late).join(", ");
         self.roll_back(format!("{names}: the start was not accepted 1.5 s before the second"), view)
+    }
+
+    /// Can the others take data without these? With a quorum, and if nobody needs one of them to be armed.
+    fn spares(&self, without: &[Index], view: &View<'_>) -> bool {
+        let Policy::Quorum(n) = self.policy else { return false };
+        let left: Vec<Index> = self.players.iter().copied().filter(|p| !without.contains(p)).collect();
+        let armed_by = |p: &Index| view.rules.master_of(view.roster.seat(*p).mode()?);
+        left.len() >= n.max(1) && left.iter().filter_map(armed_by).all(|m| left.contains(&m))
+    }
+
+    /// The start goes on without these; one that turns out to have it is stopped.
+    fn leave_out(&mut self, players: &[Index], why: &str, view: &View<'_>) -> Vec<Action> {
+        let names = view.roster.names(players).join(", ");
+        let mut actions = vec![Action::Warn(format!("started without {names}: {why}"))];
+        for player in players {
+            let text = format!("left out of the start: {why}");
+            self.dropped.put(*player, Err(Failure::NotAsked(text)));
+            self.arms.leave_out(*player);
+            self.players.retain(|p| p != player);
+            actions.push(Action::Orphan { player: *player, start: self.start });
+        }
+        actions.extend(self.look(view));
+        actions
     }
 
     /// Stops everybody who has this start. Those who have not said yet are stopped when they do.
@@ -273,8 +314,8 @@ impl Start {
         };
         let running: Vec<Index> = self.players.iter().copied().filter(has_it).collect();
         let mut actions = self.stop(&running);
-        let unknown = self.players.iter().filter(|p| !matches!(self.arms.of(**p), Some(Ok(_))));
-        actions.extend(unknown.map(|p| Action::Orphan { player: *p, start: start.clone() }));
+        let unknown = self.players.iter().filter(|p| may_have_it(self.arms.of(**p)));
+        actions.extend(unknown.map(|p| Action::Orphan { player: *p, start: self.start }));
         let more = self.look(view);
         actions.extend(more);
         actions
@@ -308,7 +349,7 @@ impl Start {
         vec![
             Action::LastStart(self.describe(view, Some(why))),
             Action::Warn(format!("the start was taken back: {why}")),
-            Action::Reply(Ok(self.result(view))),
+            Action::Reply(self.result(view)),
             Action::End,
         ]
     }
@@ -318,7 +359,7 @@ impl Start {
         let at = mono_of(self.start, view.now, VERIFY_AFTER.as_nanos() as i64);
         vec![
             Action::LastStart(self.describe(view, None)),
-            Action::Reply(Ok(self.result(view))),
+            Action::Reply(self.result(view)),
             Action::Journal { players: self.players.clone(), begun: self.describe(view, None) },
             Action::TurnOver,
             Action::Wake(at),
@@ -346,12 +387,15 @@ impl Start {
     }
 
     /// One entry for everybody that was asked for, also for those who were left out.
-    fn result(&self, view: &View<'_>) -> Value {
+    fn result(&self, view: &View<'_>) -> Outcome {
         let mut all = self.dropped.clone();
         for (player, answer) in self.arms.iter() {
             all.put(player, answer.clone());
         }
-        all.result(view.roster)
+        match self.policy {
+            Policy::Strict => self.policy.outcome(&all, view),
+            _ => Ok(all.result(view.roster)),
+        }
     }
 
     fn describe(&self, view: &View<'_>, failed: Option<&str>) -> Value {
@@ -396,12 +440,17 @@ impl Procedure for Start {
             Event::Answer { player, round: ARM, answer } => self.armed(player, answer, view),
             Event::Answer { player, answer, .. } => {
                 self.stops.take(player, answer.clone());
-                self.look(view)
+                let mut actions = Vec::new();
+                if !succeeded(answer) {
+                    actions.push(Action::Orphan { player, start: self.start });
+                }
+                actions.extend(self.look(view));
+                actions
             }
             Event::Wake if self.phase == Phase::Arm => self.late(view),
             Event::Wake if self.phase == Phase::Verify => self.verify(view),
             Event::Cancel if self.phase == Phase::Query => {
-                refuse(Ok(self.nobody(view, "not started: cancelled")))
+                refuse(self.nobody(view, "not started: cancelled"))
             }
             Event::Cancel if self.phase == Phase::Arm => {
                 self.roll_back("cancelled by the client".into(), view)
@@ -469,8 +518,12 @@ pub fn seven(at: Utc) -> Value {
 }
 
 fn scan_start<'a>(player: Index, view: &View<'a>) -> Option<&'a str> {
-    let (state, _) = view.roster.seat(player).state.as_ref()?;
-    state.get("scan")?.get("start")?.as_str()
+    view.roster.seat(player).scan_start()
+}
+
+/// It was asked to start and has not said that it does not.
+fn may_have_it(answer: Option<&Answer>) -> bool {
+    matches!(answer, None | Some(Err(Failure::Lost(_) | Failure::Late(_))))
 }
 
 fn until(start: Utc, now: Now) -> Duration {

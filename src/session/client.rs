@@ -61,6 +61,6 @@ pub(super) fn too_many_calls() -> CallError {
     CallError::exception(format!("{CALLS_MAX} calls wait on this connection already"))
 }
 
-pub(super) fn connection_lost(reason: &str) -> CallError {
+pub(crate) fn connection_lost(reason: &str) -> CallError {
     CallError::new(ErrorClass::Exception, Family::Peer, format!("connection lost: {reason}"))
 }

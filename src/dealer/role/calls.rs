@@ -26,7 +26,7 @@ const JUDGED: &[&str] = &["set_param", "set_params"];
 impl Dealer {
     pub(super) fn call(&mut self, ticket: Ticket, call: DealerCall, who: &str, now: Now) {
         let outcome = match call {
-            DealerCall::Pass { player, call, class } => self.pass(ticket, player, call, class, who),
+            DealerCall::Pass { player, call, class } => self.pass(ticket, player, call, class, who, now),
             DealerCall::Own(what, pick) => self.own(ticket, what, &pick, who, now),
         };
         match outcome {
@@ -130,6 +130,7 @@ impl Dealer {
         call: Call,
         class: Class,
         who: &str,
+        now: Now,
     ) -> Result<Option<Value>, CallError> {
         let player = match player {
             Some(name) => self.roster.find(&name).ok_or_else(|| CallError::key_error(&name))?,
@@ -143,7 +144,7 @@ impl Dealer {
             Class::Write => (Lane::Write, PASS_WRITE_WITHIN),
             Class::Job => (Lane::Write, PASS_JOB_WITHIN),
         };
-        let limit = if call.method == "start" { start_limit(&call) } else { limit };
+        let limit = if call.method == "start" { start_limit(&call, now) } else { limit };
         let one = Fanout::new(vec![player], call, lane, limit, Policy::BestEffort).shaped(alone);
         self.run(ticket, vec![player], Box::new(one), class != Class::Read && !urgent);
         Ok(None)
@@ -214,11 +215,9 @@ fn start_time(at: &Value) -> Result<Option<Utc>, CallError> {
 }
 
 /// A start far in the future answers when it has armed.
-fn start_limit(call: &Call) -> Duration {
-    match call.args.first() {
-        Some(at) if *at != Value::Null => Duration::from_secs(86_400),
-        _ => PASS_JOB_WITHIN,
-    }
+fn start_limit(call: &Call, now: Now) -> Duration {
+    let left = call.args.first().and_then(utc_of).map_or(0, |at| at.nanos_since(now.utc).max(0));
+    PASS_JOB_WITHIN + Duration::from_nanos(left.unsigned_abs())
 }
 
 // ---------------------------------------------------------------------- results of other shapes

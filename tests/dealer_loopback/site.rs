@@ -1,0 +1,241 @@
+//! The site of `config/dibas.loopback.conf` behind one dealer proxy.
+
+use super::processes::{PATIENCE, Process, appliance, wait_for};
+use appliance::cli::client::Client;
+use appliance::shm::{clean, keys};
+use appliance::value::Value;
+use nix::sys::signal::Signal;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(150);
+
+struct Bank {
+    name: String,
+    process: Process,
+    json: String,
+}
+
+/// Board, players and proxy of one test.
+pub struct Site {
+    dir: tempfile::TempDir,
+    banks: Vec<Bank>,
+    _board: Process,
+    _proxy: Process,
+    /// Where the proxy answers.
+    pub json: String,
+}
+
+impl Site {
+    /// All are up, and the proxy knows them.
+    pub fn new(names: &[&str]) -> Site {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut command = appliance();
+        command.args(["sim", "roach", "--announce", "--port", "0"]);
+        let board = Process::start(&mut command, &dir.path().join("roach.log"));
+        let address = board.ready().expect("the simulated board comes up");
+        let port = address.trim().rsplit(':').next().expect("a port").to_owned();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/dibas.loopback.conf");
+        let text = std::fs::read_to_string(shipped).expect("shipped");
+        let text = text.replace("katcp_port = 7147", &format!("katcp_port = {port}"));
+        std::fs::write(dir.path().join("dibas.conf"), text).expect("written");
+        for new in ["data", "run"] {
+            std::fs::create_dir(dir.path().join(new)).expect("created");
+        }
+        std::fs::write(dir.path().join("keyfile"), "").expect("written");
+        let banks: Vec<Bank> =
+            names.iter().map(|name| start_bank(dir.path(), name, "tcp://127.0.0.1:0")).collect();
+        let mut command = appliance();
+        command
+            .args(["--role", "dealer-proxy", "--announce"])
+            .env("RUNTIME_DIRECTORY", dir.path().join("run"));
+        set(&mut command, "listen.json", "tcp://127.0.0.1:0");
+        set(&mut command, "record.dir", &dir.path().join("record-proxy").display().to_string());
+        set(&mut command, "dealer.dibas_conf", &dir.path().join("dibas.conf").display().to_string());
+        for bank in &banks {
+            set(&mut command, &format!("dealer.players.{}", bank.name), &bank.json);
+        }
+        let log = dir.path().join("proxy.log");
+        let proxy = Process::start(&mut command, &log);
+        let words = proxy.ready().unwrap_or_else(|e| {
+            panic!("{e}; its log:\n{}", std::fs::read_to_string(&log).unwrap_or_default())
+        });
+        let json = address_of(&words);
+        let site = Site { dir, banks, _board: board, _proxy: proxy, json };
+        site.await_all_up(PATIENCE);
+        wait_for("the board is connected", PATIENCE, || {
+            let state = site.player_state("BANKA");
+            (state.get("roach").and_then(Value::as_str) == Some("connected")).then_some(())
+        });
+        site
+    }
+
+    fn client(&self) -> Client {
+        client(&self.json)
+    }
+
+    /// A call of `dealer` that must not be an error.
+    pub fn done(&self, method: &str, args: Vec<Value>) -> Value {
+        done(&mut self.client(), method, args)
+    }
+
+    /// Parameters for all.
+    pub fn set_param(&self, name: &str, value: Value) {
+        let kwargs = vec![(name.to_owned(), value)];
+        let reply = self.client().call("dealer", "set_param", vec![], kwargs).expect("a result");
+        let Value::Map(entries) = &reply else { panic!("an object: {reply}") };
+        assert!(!entries.iter().any(|(_, e)| is_no(e)), "{reply}");
+    }
+
+    /// A call on a thread of its own.
+    pub fn later(&self, method: &'static str, args: Vec<Value>) -> JoinHandle<Value> {
+        let json = self.json.clone();
+        std::thread::spawn(move || done(&mut client(&json), method, args))
+    }
+
+    fn player(&self, name: &str) -> Value {
+        let shown = self.done("snapshot", vec![]);
+        shown.get("players").and_then(|p| p.get(name)).cloned().expect("a player of the proxy")
+    }
+
+    fn player_state(&self, name: &str) -> Value {
+        self.player(name).get("player_state").cloned().unwrap_or(Value::Null)
+    }
+
+    /// The second of the scan a player runs or is about to; empty for none.
+    pub fn scan_start(&self, name: &str) -> String {
+        let state = self.player_state(name);
+        let start = state.get("scan").and_then(|s| s.get("start")).and_then(Value::as_str);
+        start.unwrap_or_default().to_owned()
+    }
+
+    pub fn nobody_runs(&self) -> bool {
+        self.banks.iter().all(|b| {
+            let shown = self.player(&b.name);
+            let state = shown.get("player_state").and_then(|s| s.get("state")).and_then(Value::as_str);
+            shown.get("stale") == Some(&Value::Bool(false)) && matches!(state, Some("READY" | "NO_MODE"))
+        })
+    }
+
+    pub fn await_all_up(&self, within: Duration) {
+        wait_for("all players are connected and known", within, || {
+            let up = |b: &Bank| {
+                let shown = self.player(&b.name);
+                shown.get("connected") == Some(&Value::Bool(true))
+                    && shown.get("stale") == Some(&Value::Bool(false))
+            };
+            self.banks.iter().all(up).then_some(())
+        });
+    }
+
+    fn bank(&mut self, name: &str) -> &mut Bank {
+        self.banks.iter_mut().find(|b| b.name == name).expect("a bank of the site")
+    }
+
+    pub fn kill(&mut self, name: &str) {
+        self.bank(name).process.kill();
+    }
+
+    pub fn signal(&mut self, name: &str, signal: Signal) {
+        self.bank(name).process.signal(signal);
+    }
+
+    /// Again, where it was.
+    pub fn restart(&mut self, name: &str) {
+        let dir = self.dir.path().to_owned();
+        let bank = self.bank(name);
+        *bank = start_bank(&dir, name, &bank.json.clone());
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        for bank in &self.banks {
+            if std::thread::panicking() {
+                let log = self.dir.path().join(format!("{}.log", bank.name));
+                println!("---- log of {}:\n{}", bank.name, std::fs::read_to_string(log).unwrap_or_default());
+            }
+            bank.process.signal(Signal::SIGCONT);
+            bank.process.signal(Signal::SIGTERM);
+        }
+        if std::thread::panicking() {
+            let log = self.dir.path().join("proxy.log");
+            println!("---- log of the proxy:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+        }
+        for bank in &mut self.banks {
+            bank.process.exit();
+            let instance = bank.name.as_bytes()[4] - b'A';
+            if let Ok(location) =
+                keys::status_location(Some(&self.dir.path().join("keyfile")), instance, &|_| None)
+            {
+                let _ = clean(&location, true);
+            }
+        }
+    }
+}
+
+fn start_bank(dir: &Path, name: &str, json: &str) -> Bank {
+    let mut command = appliance();
+    command.args(["--role", "player", "--announce"]).env("RUNTIME_DIRECTORY", dir.join("run"));
+    let path = |name: &str| dir.join(name).display().to_string();
+    for (key, value) in [
+        ("player.bank", name.to_owned()),
+        ("player.dibas_conf", path("dibas.conf")),
+        ("player.data_root", path("data")),
+        ("player.daq", "simulated".to_owned()),
+        ("player.keep", "false".to_owned()),
+        ("player.require_clock", "false".to_owned()),
+        ("shm.keyfile", path("keyfile")),
+        ("record.dir", path(&format!("record-{name}"))),
+        ("listen.json", json.to_owned()),
+    ] {
+        set(&mut command, key, &value);
+    }
+    let log = dir.join(format!("{name}.log"));
+    let process = Process::start(&mut command, &log);
+    let words = process.ready().unwrap_or_else(|e| {
+        panic!("{name}: {e}; its log:\n{}", std::fs::read_to_string(&log).unwrap_or_default())
+    });
+    Bank { name: name.to_owned(), process, json: address_of(&words) }
+}
+
+fn set(command: &mut Command, key: &str, value: &str) {
+    command.arg("--set").arg(format!("{key}={value}"));
+}
+
+fn address_of(words: &str) -> String {
+    let found = words.split_whitespace().find_map(|w| w.strip_prefix("json="));
+    found.expect("a JSON port").to_owned()
+}
+
+fn client(json: &str) -> Client {
+    Client::connect(&json.parse().expect("an address"), ANSWER_WITHIN).expect("the proxy listens")
+}
+
+fn done(client: &mut Client, method: &str, args: Vec<Value>) -> Value {
+    client.call("dealer", method, args, vec![]).unwrap_or_else(|e| panic!("{method}: {}", e.message))
+}
+
+/// `[true, ..]`
+pub fn is_yes(value: &Value) -> bool {
+    matches!(value, Value::List(items) if items.first() == Some(&Value::Bool(true)))
+}
+
+/// `[false, ..]`
+pub fn is_no(value: &Value) -> bool {
+    matches!(value, Value::List(items) if items.first() == Some(&Value::Bool(false)))
+}
+
+/// The Python with pyzmq, or `None` after saying that this part is skipped.
+pub fn python() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    let python = std::env::var_os("APPLIANCE_PYTHON").map_or(own, PathBuf::from);
+    let found = Command::new(&python).args(["-c", "import zmq"]).stderr(Stdio::null()).status();
+    if found.is_ok_and(|status| status.success()) {
+        return Some(python);
+    }
+    println!("SKIPPED: {} has no pyzmq; run scripts/test, or set APPLIANCE_PYTHON", python.display());
+    None
+}

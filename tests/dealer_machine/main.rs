@@ -1,0 +1,16 @@
+//! The role of the dealer proxy on a virtual clock, over players that are state machines of this test: no socket, no
+//! process, no sleep.
+//!
+//! - [`world`]: the dealer, the time between it and its players, and what can go wrong there;
+//! - [`player`]: one player, ours or one like the reference's;
+//! - `calls`, `starts`, `modes`: one behaviour a test;
+//! - `link`: the link to one player against serving sessions;
+//! - `matrix`: every fault at every step of a start and of a mode change, alone and in twos, and a judge.
+
+mod calls;
+mod link;
+mod matrix;
+mod modes;
+mod player;
+mod starts;
+mod world;
