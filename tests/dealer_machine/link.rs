@@ -157,7 +157,7 @@ impl Pair {
             moved = true;
             match output {
                 ServerOutput::Send(bytes) => self.link.received(wire, &bytes, self.now),
-                ServerOutput::Call { seq, call } => {
+                ServerOutput::Call { seq, call, .. } => {
                     let answer = self.answer(&call);
                     self.took.push((wire, call));
                     if let (Some(outcome), Some(server)) = (answer, &mut self.wires[wire as usize]) {
