@@ -3,8 +3,9 @@
 
 use crate::api::docs::methods_md;
 use crate::api::keys::{KeyGroup, keys_md};
+use crate::api::table::Table;
 use crate::config::docs::config_md;
-use crate::{archon, daq, player};
+use crate::{archon, daq, dealer, player};
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::fs;
@@ -48,10 +49,14 @@ fn methods() -> String {
     let of_one = archon::methods::table(&["NAME".to_owned()]);
     let names = of_one.of_interface("archon.NAME").unwrap_or_default().iter();
     let names: Vec<String> = names.map(|m| format!("`{}`", m.name)).collect();
+    let of_dealer = Table::new(&[dealer::methods::OWN]).expect("a unit test writes this document");
     format!(
-        "{}\n## `archon.NAME`\n\nOne interface for each controller of `archon.yml`, with the methods of `archon` that concern a \
+        "{}\nBesides, `dealer` has every method of `bank`, with the same arguments and three more: `players` (names or groups; \
+         absent: the active ones), `deadline_s`, and `policy` (`all`, `strict`, `quorum=N`, `best_effort`). The reply is an object with one \
+         entry for each player: its own reply, or `[false, text]`. A player's interfaces `bank`, `bank.roach` and `bank.valon` are at the \
+         proxy under its name: `BANKA`, `BANKA.roach`, `BANKA.valon`.\n\n## `archon.NAME`\n\nOne interface for each controller of `archon.yml`, with the methods of `archon` that concern a \
          controller, without their argument `controller`: {}.\n",
-        methods_md(&[&player::methods::table(), &archon]),
+        methods_md(&[&player::methods::table(), &archon, &of_dealer]),
         names.join(", ")
     )
 }

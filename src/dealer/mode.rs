@@ -146,7 +146,7 @@ impl SetMode {
 
     fn master_answered(&mut self, player: Index, answer: &Answer, view: &View<'_>) -> Vec<Action> {
         self.answers.take(player, answer.clone());
-        if !succeeded(answer) && self.policy != Policy::BestEffort {
+        if !succeeded(answer) && !self.is_set_already(answer) && self.policy != Policy::BestEffort {
             let name = view.roster.name(player).to_owned();
             let text =
                 format!("not done: {name}, which programs the board, failed: {}", complaint(&name, answer));
@@ -160,6 +160,12 @@ impl SetMode {
             return self.finish(view);
         }
         ask_all(&others, OTHERS, &self.call(), Lane::Write, self.within)
+    }
+
+    /// The master has this mode and keeps it: that is a no, but nothing that keeps the others from it.
+    fn is_set_already(&self, answer: &Answer) -> bool {
+        let words = format!("Mode {} is already set!", self.mode);
+        answer.is_ok() && complaint("", answer).starts_with(&words)
     }
 
     fn nobody(&mut self, text: &str, view: &View<'_>) -> Vec<Action> {

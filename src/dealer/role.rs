@@ -268,7 +268,7 @@ impl Dealer {
         loop {
             if let Some((id, told)) = self.told.pop_front() {
                 self.tell(id, &told, now);
-            } else if let Some((id, waiting)) = self.turns.next() {
+            } else if let Some((id, waiting)) = self.turns.begin_next() {
                 self.start(id, waiting);
             } else {
                 return;

@@ -41,7 +41,7 @@ impl<T> Turns<T> {
     }
 
     /// The first that may begin now.
-    pub fn next(&mut self) -> Option<(u64, T)> {
+    pub fn begin_next(&mut self) -> Option<(u64, T)> {
         let mut taken: Vec<Index> = Vec::new();
         for place in &mut self.places {
             let free = place.players.iter().all(|p| !taken.contains(p));
@@ -81,13 +81,13 @@ mod tests {
         turns.queue(2, set(&[1, 2]), "b").expect("room");
         turns.queue(3, set(&[2]), "c").expect("room");
         turns.queue(4, set(&[3]), "d").expect("room");
-        assert_eq!(turns.next(), Some((1, "a")));
-        assert_eq!(turns.next(), Some((4, "d")), "3 waits for 2, which came first");
-        assert_eq!(turns.next(), None);
+        assert_eq!(turns.begin_next(), Some((1, "a")));
+        assert_eq!(turns.begin_next(), Some((4, "d")), "3 waits for 2, which came first");
+        assert_eq!(turns.begin_next(), None);
         turns.done(1);
-        assert_eq!(turns.next(), Some((2, "b")));
+        assert_eq!(turns.begin_next(), Some((2, "b")));
         turns.done(2);
-        assert_eq!(turns.next(), Some((3, "c")));
+        assert_eq!(turns.begin_next(), Some((3, "c")));
     }
 
     proptest! {
@@ -103,7 +103,7 @@ mod tests {
             let mut running: Vec<u64> = Vec::new();
             let mut begun: Vec<u64> = Vec::new();
             for end in ends {
-                while let Some((id, ())) = turns.next() {
+                while let Some((id, ())) = turns.begin_next() {
                     for other in &running {
                         let common = sets[id as usize].iter().any(|p| sets[*other as usize].contains(p));
                         prop_assert!(!common, "{id} runs beside {other}");

@@ -8,7 +8,7 @@ mod site;
 
 use appliance::value::Value;
 use nix::sys::signal::Signal;
-use processes::{appliance, wait_for};
+use processes::{Process, appliance, wait_for};
 use site::{Site, is_yes, python};
 use std::process::Command;
 use std::time::Duration;
@@ -131,4 +131,45 @@ fn strike(site: &mut Site, blow: Blow, phase: Phase) {
         site.done("stop", vec![]);
     }
     wait_for(&format!("{story}: nobody scans"), BACK_WITHIN, || site.nobody_runs().then_some(()));
+}
+
+/// A player of the old kind, asleep while it works; `None` without a Python.
+fn old_player(log: &tempfile::TempDir, more: &[&str]) -> Option<(Process, String)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/reference_player.py");
+    let mut command = Command::new(python()?);
+    command.arg(script).args(more);
+    let process = Process::start(&mut command, &log.path().join("old.log"));
+    let address = process.ready().expect("it comes up").trim().to_owned();
+    Some((process, address))
+}
+
+#[test]
+fn two_of_ours_and_one_of_the_old_kind_are_one_instrument() {
+    let log = tempfile::tempdir().expect("a directory");
+    let Some((_old, address)) = old_player(&log, &[]) else { return };
+    let site = Site::with(&BANKS[..2], &[("BANKC", &address)]);
+    site.done("set_mode", vec![MODE.into()]);
+    site.set_param("scan_length", Value::Float(30.0));
+    site.done("prepare", vec![]);
+    let reply = site.done("start", vec![]);
+    let Value::Map(entries) = &reply else { panic!("{reply}") };
+    assert!(entries.iter().all(|(_, e)| is_yes(e)), "{reply}");
+    let texts: Vec<String> = entries.iter().map(|(_, e)| e.to_string()).collect();
+    assert!(texts.iter().all(|t| *t == texts[0]), "the same second: {texts:?}");
+    let stopped = site.done("stop", vec![]);
+    let Value::Map(entries) = &stopped else { panic!("{stopped}") };
+    assert!(entries.len() == 3 && entries.iter().all(|(_, e)| is_yes(e)), "{stopped}");
+    assert!(is_yes(&site.done("wait_for_scan", vec![])));
+}
+
+#[test]
+fn an_old_player_that_refuses_keeps_ours_from_scanning() {
+    let log = tempfile::tempdir().expect("a directory");
+    let Some((_old, address)) = old_player(&log, &["--refuse-start"]) else { return };
+    let site = Site::with(&BANKS[..2], &[("BANKC", &address)]);
+    site.done("set_mode", vec![MODE.into()]);
+    let reply = site.done("start", vec![]);
+    let Value::Map(entries) = &reply else { panic!("{reply}") };
+    assert!(entries.len() == 3 && !entries.iter().any(|(_, e)| is_yes(e)), "{reply}");
+    wait_for("nobody scans", BACK_WITHIN, || site.nobody_runs().then_some(()));
 }

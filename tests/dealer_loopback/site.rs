@@ -22,6 +22,8 @@ struct Bank {
 pub struct Site {
     dir: tempfile::TempDir,
     banks: Vec<Bank>,
+    /// Of all players, also of those that are not ours.
+    names: Vec<String>,
     _board: Process,
     _proxy: Process,
     /// Where the proxy answers.
@@ -31,6 +33,11 @@ pub struct Site {
 impl Site {
     /// All are up, and the proxy knows them.
     pub fn new(names: &[&str]) -> Site {
+        Site::with(names, &[])
+    }
+
+    /// With players that others have started: name and address.
+    pub fn with(names: &[&str], others: &[(&str, &str)]) -> Site {
         let dir = tempfile::tempdir().expect("a directory");
         let mut command = appliance();
         command.args(["sim", "roach", "--announce", "--port", "0"]);
@@ -57,13 +64,18 @@ impl Site {
         for bank in &banks {
             set(&mut command, &format!("dealer.players.{}", bank.name), &bank.json);
         }
+        for (name, json) in others {
+            set(&mut command, &format!("dealer.players.{name}"), json);
+        }
+        let names =
+            names.iter().chain(others.iter().map(|(name, _)| name)).map(|n| (*n).to_owned()).collect();
         let log = dir.path().join("proxy.log");
         let proxy = Process::start(&mut command, &log);
         let words = proxy.ready().unwrap_or_else(|e| {
             panic!("{e}; its log:\n{}", std::fs::read_to_string(&log).unwrap_or_default())
         });
         let json = address_of(&words);
-        let site = Site { dir, banks, _board: board, _proxy: proxy, json };
+        let site = Site { dir, banks, names, _board: board, _proxy: proxy, json };
         site.await_all_up(PATIENCE);
         wait_for("the board is connected", PATIENCE, || {
             let state = site.player_state("BANKA");
@@ -112,8 +124,8 @@ impl Site {
     }
 
     pub fn nobody_runs(&self) -> bool {
-        self.banks.iter().all(|b| {
-            let shown = self.player(&b.name);
+        self.names.iter().all(|name| {
+            let shown = self.player(name);
             let state = shown.get("player_state").and_then(|s| s.get("state")).and_then(Value::as_str);
             shown.get("stale") == Some(&Value::Bool(false)) && matches!(state, Some("READY" | "NO_MODE"))
         })
@@ -121,12 +133,12 @@ impl Site {
 
     pub fn await_all_up(&self, within: Duration) {
         wait_for("all players are connected and known", within, || {
-            let up = |b: &Bank| {
-                let shown = self.player(&b.name);
+            let up = |name: &String| {
+                let shown = self.player(name);
                 shown.get("connected") == Some(&Value::Bool(true))
                     && shown.get("stale") == Some(&Value::Bool(false))
             };
-            self.banks.iter().all(up).then_some(())
+            self.names.iter().all(up).then_some(())
         });
     }
 

@@ -152,7 +152,7 @@ fn a_reference_player_that_gave_no_answer_is_uncertain_until_it_says_what_it_doe
     let mut w = World::new(&[Kind::Ours, Kind::Reference], Some("HBW"), Rules::default());
     w.faults.push(Fault { player: 1, method: "set_mode", moment: Moment::Taken, kind: Kindness::Slow });
     let pick = Pick { deadline: Some(ms(1000)), ..Pick::default() };
-    let ticket = w.call_with(What::SetMode(vec!["HBW".into()]), pick);
+    let ticket = w.call_with(What::SetMode(vec!["LBW".into()]), pick);
     let reply = w.answer(ticket, ms(3000)).expect("a result");
     assert!(!is_yes(&entries(&reply)[1].1), "{reply}");
     let health = w.done(What::Health).to_string();

@@ -66,3 +66,15 @@ fn one_that_would_refuse_keeps_all_from_it() {
     assert_eq!(text_of(&entries(&reply)[0].1), "not done: BANKC would refuse it");
     assert!(w.players.iter().all(|p| p.mode.as_deref() == Some("HBW")));
 }
+
+#[test]
+fn a_master_that_has_the_mode_already_does_not_keep_it_from_one_that_was_restarted() {
+    let mut w = World::new(&[Kind::Ours; 3], Some("CODD"), codd());
+    w.strike(2, Kindness::Restarted);
+    w.run(ms(3000));
+    let reply = w.done(set("CODD"));
+    let all = entries(&reply);
+    assert!(text_of(&all[0].1).starts_with("Mode CODD is already set!"), "{reply}");
+    assert!(is_yes(&all[2].1), "{reply}");
+    assert!(w.players.iter().all(|p| p.mode.as_deref() == Some("CODD")));
+}

@@ -130,6 +130,9 @@ impl Player {
             }
             "set_mode" => match call.args.first().and_then(Value::as_str) {
                 Some(_) if matches!(self.doing, Doing::Starting(_) | Doing::Scanning(_)) => no("scanning"),
+                Some(mode) if self.mode.as_deref() == Some(mode) && call.args.len() < 3 => {
+                    no(&format!("Mode {mode} is already set! Use 'force=True' to force."))
+                }
                 Some(mode) => {
                     self.doing = Doing::SettingMode;
                     Taken::Mode(mode.to_owned())

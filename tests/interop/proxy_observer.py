@@ -35,7 +35,7 @@ def main():
     assert players == sorted(players)
     methods = [name for name, _ in call("list_methods")]
     assert {"set_mode", "start", "wait_for_scan", "snapshot"} <= set(methods), methods
-    every("set_mode", mode)
+    every("set_mode", mode, False, True)
     assert call("get_mode") == [True, mode]
     every("set_param", scan_length=30.0)
     every("prepare")
