@@ -1,6 +1,7 @@
 //! The player as an old Python Dealer sees it: real pyzmq, three interfaces, a scan from `set_mode`
 //! to its own end, status read by a second client while `start` waits, `stop` from a third.
-//! What is checked is in `tests/interop/dealer_session.py`; here the player is started and ended.
+//! What is checked is in `tests/interop/dealer_session.py`, and for two that want control in `lease_fight.py`; here
+//! the player is started and ended.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -39,7 +40,7 @@ struct Player {
 }
 
 impl Player {
-    fn start(dibas_conf: &Path, dir: &Path) -> Player {
+    fn start(dibas_conf: &Path, dir: &Path, more: &[&str]) -> Player {
         let log = dir.join("player.log");
         let set = |key: &str, value: &Path| format!("{key}={}", value.display());
         let mut process = Command::new(env!("CARGO_BIN_EXE_appliance"))
@@ -56,6 +57,7 @@ impl Player {
             .args(["--set", "player.rate_divisor=16"])
             .args(["--set", &set("player.dibas_conf", dibas_conf), "--set", &set("player.data_root", dir)])
             .args(["--set", &set("record.dir", dir)])
+            .args(more.iter().flat_map(|setting| ["--set", setting]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log).expect("a log"))
@@ -110,13 +112,15 @@ impl Drop for Player {
     }
 }
 
-fn a_dealer_session_on(dibas_conf: &Path) {
+/// Runs a script of `tests/interop` against a player with these settings.
+fn run(script: &str, arguments: &[&str], dibas_conf: &Path, settings: &[&str]) {
     let Some(python) = python() else { return };
     let dir = tempfile::tempdir().expect("a directory");
-    let player = Player::start(dibas_conf, dir.path());
+    let player = Player::start(dibas_conf, dir.path(), settings);
     let session = Command::new(python)
-        .arg(root().join("tests/interop/dealer_session.py"))
-        .args([&player.address(), "--mode", "MODE1"])
+        .arg(root().join("tests/interop").join(script))
+        .arg(player.address())
+        .args(arguments)
         .output()
         .expect("Python runs");
     let seen = String::from_utf8_lossy(&session.stdout);
@@ -124,6 +128,16 @@ fn a_dealer_session_on(dibas_conf: &Path) {
     let trouble = String::from_utf8_lossy(&session.stderr);
     assert!(session.status.success(), "{seen}\n{trouble}\nlog of the player:\n{}", player.log_text());
     player.stop();
+}
+
+fn a_dealer_session_on(dibas_conf: &Path) {
+    run("dealer_session.py", &["--mode", "MODE1"], dibas_conf, &[]);
+}
+
+#[test]
+fn two_clients_fight_for_control_and_exactly_one_wins() {
+    let conf = root().join("config/dibas.example.conf");
+    run("lease_fight.py", &[], &conf, &["listen.lease=binding", "listen.json=tcp://127.0.0.1:0"]);
 }
 
 #[test]
