@@ -364,11 +364,13 @@ fn status_is_one_table_and_says_who_is_lost() {
 /// A tmux server of its own.
 struct Tmux<'a> {
     place: &'a Place,
+    /// Its socket, its own: a server that was told to end is still there for a moment.
+    socket: &'static str,
 }
 
 impl<'a> Tmux<'a> {
-    fn run(place: &'a Place, words: &[&str]) -> Tmux<'a> {
-        let tmux = Tmux { place };
+    fn run(place: &'a Place, socket: &'static str, words: &[&str]) -> Tmux<'a> {
+        let tmux = Tmux { place, socket };
         let quoted: Vec<String> = words.iter().map(|w| format!("'{w}'")).collect();
         let command = format!("exec '{}' {}", binary().display(), quoted.join(" "));
         let size = [COLUMNS.to_string(), LINES.to_string()];
@@ -384,8 +386,7 @@ impl<'a> Tmux<'a> {
 
     fn command(&self) -> Command {
         let mut command = self.place.command(Path::new("tmux"));
-        // Its socket is a path, which may not be long.
-        command.args(["-S", self.place.path().join("tmux").to_str().expect("UTF-8")]);
+        command.args(["-S", self.place.path().join(self.socket).to_str().expect("UTF-8")]);
         command.env("XDG_STATE_HOME", &self.place.out).env("NO_COLOR", "1").env_remove("TMUX");
         command
     }
@@ -448,7 +449,7 @@ fn the_screens_in_docs_are_those_of_a_real_terminal() {
 }
 
 fn shell_screen(place: &Place, proxy: &Node) {
-    let shell = Tmux::run(place, &["shell", &proxy.json]);
+    let shell = Tmux::run(place, "tmux-shell", &["shell", &proxy.json]);
     shell.shows(&["dealer>"]);
     shell.press(&["set_mode MODE", "Tab"]);
     let modes = ["MODE1", "MODE2"];
@@ -464,7 +465,7 @@ fn shell_screen(place: &Place, proxy: &Node) {
 }
 
 fn status_screens(place: &Place, proxy: &Node) {
-    let status = Tmux::run(place, &["status", "--watch", &proxy.json]);
+    let status = Tmux::run(place, "tmux-status", &["status", "--watch", &proxy.json]);
     let table = [
         "BANK ",
         "STATE",
