@@ -74,6 +74,7 @@ fn show(text: &str) {
 fn editor(talk: &Talk) -> rustyline::Result<Line> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
+        .completion_show_all_if_ambiguous(true)
         .history_ignore_dups(true)?
         .max_history_size(HISTORY_MAX)?
         .build();

@@ -55,7 +55,7 @@ pub const CONTROLLERS: Columns = &[("CONTROLLER", 12), ("STATE", 24), ("EXPOSURE
 pub const KEYS: [&str; 3] = ["NETSTAT", "DISKSTAT", "NDROP"];
 
 /// Stands for what is not known.
-const UNKNOWN: &str = "-";
+pub const UNKNOWN: &str = "-";
 
 /// What one look at a target gave.
 #[derive(Clone, Debug, PartialEq)]

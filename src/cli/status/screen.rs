@@ -1,6 +1,6 @@
 //! The picture of `status --watch` as lines of marked texts; nothing here knows of a terminal.
 
-use super::rows::{Columns, Look, Row, Tone};
+use super::rows::{Columns, Look, Row, Tone, UNKNOWN};
 use crate::cli::shell::show::fit;
 
 /// A piece of a line.
@@ -130,6 +130,7 @@ impl Screen {
         let (Some(look), Some(row)) = (&self.look, self.row()) else { return Vec::new() };
         let mut lines: Vec<Line> = Vec::new();
         let facts = look.columns.iter().zip(&row.cells).take(look.columns.len() - 1);
+        let facts = facts.filter(|(_, cell)| *cell != UNKNOWN);
         let facts: Vec<String> = facts.map(|((head, _), cell)| format!("{head} {cell}")).collect();
         lines.extend(wrapped(&facts.join("   "), width, 2, row.tone));
         if !row.trouble.is_empty() {
