@@ -326,6 +326,9 @@ fn a_script_stops_at_the_first_call_that_fails() {
     let all = script(&place, &["shell", &player.json, "--keep-going"], lines);
     assert_eq!(all.status.code(), Some(1));
     assert!(text(&all.stdout).ends_with("MODE1\n"), "{}", text(&all.stdout));
+    let explained = script(&place, &["call", &player.json, "bank.set_mode", "--describe"], "");
+    assert!(explained.status.success(), "{explained:?}");
+    assert!(text(&explained.stdout).contains("bandwidth  any, MHz, default None"), "{explained:?}");
     let good = script(&place, &["shell", &player.json, "--use", "bank.roach"], "listdev\n");
     assert!(good.status.success() && text(&good.stdout).contains("sys_scratchpad"), "{good:?}");
     player.stop();

@@ -1,10 +1,14 @@
 //! `appliance call TARGET METHOD [ARG|name=value]...`: one call, its result as JSON.
 
 use super::client::{Client, TIMEOUT};
+use super::paint::Paint;
+use super::remote_table::RemoteTable;
+use super::shell::help;
 use super::target::Target;
 use crate::api::Outcome;
 use crate::proto::json;
 use crate::value::Value;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,6 +31,9 @@ pub struct CallArgs {
     /// Show on standard error what the node says meanwhile (progress, messages); binary targets only
     #[arg(long)]
     watch: bool,
+    /// Explain the method, from the table of the node, and do not call it
+    #[arg(long, conflicts_with = "watch")]
+    describe: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +83,11 @@ pub fn parse_value(text: &str) -> Value {
 
 /// Runs the command.
 pub fn run(args: CallArgs) -> ExitCode {
-    match call(args).and_then(|value| json::to_text(&value).map_err(|e| format!("result: {e}"))) {
+    let told = match args.describe {
+        true => describe(&args),
+        false => call(args).and_then(|value| json::to_text(&value).map_err(|e| format!("result: {e}"))),
+    };
+    match told {
         Ok(text) => {
             println!("{text}");
             ExitCode::SUCCESS
@@ -86,6 +97,16 @@ pub fn run(args: CallArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The method as the node describes it.
+fn describe(args: &CallArgs) -> Result<String, String> {
+    let mut client =
+        Client::connect(&args.target, Duration::from_secs_f64(args.timeout)).map_err(|e| e.message)?;
+    let mut remote = RemoteTable::default();
+    remote.ask(&mut client).map_err(|e| e.to_string())?;
+    let method = remote.table.find(&args.method.interface, &args.method.name).map_err(|e| e.to_string())?;
+    Ok(help::method(method, Paint::of_terminal(std::io::stdout().is_terminal())))
 }
 
 fn call(args: CallArgs) -> Result<Value, String> {
