@@ -25,6 +25,7 @@ use std::time::Duration;
 const QUERY: Round = 0;
 const ARM: Round = 1;
 const STOP: Round = 2;
+const LOOK: Round = 3;
 
 /// A player that has not accepted by then will not arm in time.
 const ACCEPT_BEFORE: Duration = Duration::from_millis(1500);
@@ -40,9 +41,13 @@ const OFFSET_MAX_NS: i64 = 400_000_000;
 
 #[derive(Debug, PartialEq)]
 enum Phase {
+    /// Whoever was scanning when it was last heard is asked whether it still is.
+    Look,
     Query,
     Arm,
-    RollBack { why: String },
+    RollBack {
+        why: String,
+    },
     Verify,
     Over,
 }
@@ -54,6 +59,7 @@ pub struct Start {
     policy: Policy,
     asked: Option<Utc>,
     phase: Phase,
+    looks: Gathered,
     earliest: Gathered,
     arms: Gathered,
     stops: Gathered,
@@ -67,6 +73,7 @@ impl Start {
     /// `at`: the second asked for; `None`: the earliest possible.
     pub fn new(players: Vec<Index>, at: Option<Utc>, policy: Policy) -> Start {
         Start {
+            looks: Gathered::default(),
             earliest: Gathered::from(&players),
             arms: Gathered::default(),
             stops: Gathered::default(),
@@ -74,7 +81,7 @@ impl Start {
             players,
             policy,
             asked: at,
-            phase: Phase::Query,
+            phase: Phase::Look,
             start: Utc(0),
             began: Now::default(),
         }
@@ -88,9 +95,39 @@ impl Start {
         if let Some(text) = self.missing_master(view) {
             return refuse(self.nobody(view, &text));
         }
-        if let Some(result) = self.running_already(view) {
-            return refuse(result);
+        let last_heard = |names: &[&str]| -> Vec<Index> {
+            let fits = |p: &Index| {
+                let seat = view.roster.seat(*p);
+                seat.is_up() && seat.state_name().is_some_and(|state| names.contains(&state))
+            };
+            self.players.iter().copied().filter(fits).collect()
+        };
+        let starting = last_heard(&["STARTING"]);
+        if !starting.is_empty() {
+            return refuse(self.running_already(&starting, view));
         }
+        // That may have been a second ago: the scan that was waited for has ended since.
+        let scanning = last_heard(&["SCANNING"]);
+        if scanning.is_empty() {
+            return self.query(view);
+        }
+        self.looks = Gathered::from(&scanning);
+        ask_all(&scanning, LOOK, &bank("scan_status", Vec::new()), Lane::Read, READ_WITHIN)
+    }
+
+    fn looked(&mut self, view: &View<'_>) -> Vec<Action> {
+        // Who does not say is taken for what it was.
+        let idle =
+            |a: &Answer| matches!(a, Ok(Value::List(items)) if items.first() == Some(&Value::Bool(false)));
+        let running: Vec<Index> = self.looks.iter().filter(|(_, a)| !idle(a)).map(|(p, _)| p).collect();
+        match running.is_empty() {
+            true => self.query(view),
+            false => refuse(self.running_already(&running, view)),
+        }
+    }
+
+    fn query(&mut self, view: &View<'_>) -> Vec<Action> {
+        self.phase = Phase::Query;
         let mut actions = Vec::new();
         if view.rules.health != HealthGate::Off {
             let ill = health::complaints(&self.players, view);
@@ -120,18 +157,10 @@ impl Start {
     }
 
     /// A scan goes on, or is about to begin: nothing is sent, so that it is not disturbed.
-    fn running_already(&self, view: &View<'_>) -> Option<Outcome> {
-        let runs = |p: &Index| {
-            let seat = view.roster.seat(*p);
-            seat.is_up() && matches!(seat.state_name(), Some("STARTING" | "SCANNING"))
-        };
-        let running: Vec<Index> = self.players.iter().copied().filter(runs).collect();
-        if running.is_empty() {
-            return None;
-        }
-        let others = format!("not started: {} is scanning already", view.roster.names(&running).join(", "));
+    fn running_already(&self, running: &[Index], view: &View<'_>) -> Outcome {
+        let others = format!("not started: {} is scanning already", view.roster.names(running).join(", "));
         let text = |p: &Index| if running.contains(p) { "Scan already started." } else { others.as_str() };
-        Some(self.outcome(view, |p| text(&p)))
+        self.outcome(view, |p| text(&p))
     }
 
     /// The same entry for everybody: nothing was sent.
@@ -429,6 +458,10 @@ impl Procedure for Start {
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action> {
         match event {
             Event::Begin => self.begin(view),
+            Event::Answer { player, round: LOOK, answer } => {
+                self.looks.take(player, answer.clone());
+                if self.looks.complete() { self.looked(view) } else { Vec::new() }
+            }
             Event::Answer { player, round: QUERY, answer } => {
                 self.earliest.take(player, answer.clone());
                 if self.phase == Phase::Query && self.earliest.complete() {
@@ -449,7 +482,7 @@ impl Procedure for Start {
             }
             Event::Wake if self.phase == Phase::Arm => self.late(view),
             Event::Wake if self.phase == Phase::Verify => self.verify(view),
-            Event::Cancel if self.phase == Phase::Query => {
+            Event::Cancel if matches!(self.phase, Phase::Look | Phase::Query) => {
                 refuse(self.nobody(view, "not started: cancelled"))
             }
             Event::Cancel if self.phase == Phase::Arm => {
