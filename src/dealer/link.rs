@@ -207,7 +207,7 @@ impl PlayerLink {
                         session.cancel(seq, now);
                     }
                 }
-                (Protocol::Json, WireId::Work) => self.replace(wire, now),
+                (Protocol::Json, WireId::Work) => self.replace(wire),
                 // A read of a player that is blocked: its answer comes some time, and is passed over.
                 (Protocol::Json, WireId::Look) => {}
             }
@@ -215,7 +215,7 @@ impl PlayerLink {
         self.drain(now);
     }
 
-    fn replace(&mut self, wire: WireId, now: Now) {
+    fn replace(&mut self, wire: WireId) {
         let w = &mut self.wires[wire as usize];
         w.session = None;
         w.sent.clear();
@@ -224,7 +224,6 @@ impl PlayerLink {
             self.out.push_back(LinkOutput::Disconnect { wire, why });
         }
         self.connect(wire);
-        let _ = now;
     }
 
     fn connect(&mut self, wire: WireId) {

@@ -113,7 +113,7 @@ impl Links {
     }
 
     /// Passes on what the links want; what the role has to know, in order.
-    pub fn pump(&mut self, now: Now, fx: &mut Effects<Job>) -> Vec<(Index, LinkEvent)> {
+    pub fn pump(&mut self, fx: &mut Effects<Job>) -> Vec<(Index, LinkEvent)> {
         let mut events = Vec::new();
         for i in 0..self.lines.len() {
             while let Some(output) = self.lines[i].link.poll() {
@@ -122,7 +122,7 @@ impl Links {
                         self.lines[i].note(&event);
                         events.push((Index(i), event));
                     }
-                    LinkOutput::Connect { wire, timeout } => self.connect(i, wire, timeout, now, fx),
+                    LinkOutput::Connect { wire, timeout } => self.connect(i, wire, timeout, fx),
                     LinkOutput::Send { wire, bytes } => {
                         if let Socket::Open(conn) = self.lines[i].sockets[wire as usize] {
                             fx.send(conn, bytes);
@@ -142,7 +142,7 @@ impl Links {
         events
     }
 
-    fn connect(&mut self, i: usize, wire: WireId, timeout: Duration, now: Now, fx: &mut Effects<Job>) {
+    fn connect(&mut self, i: usize, wire: WireId, timeout: Duration, fx: &mut Effects<Job>) {
         let line = &mut self.lines[i];
         match &line.place {
             Place::Unix(path) => {
@@ -166,7 +166,6 @@ impl Links {
                 }
             }
         }
-        let _ = now;
     }
 
     // ------------------------------------------------------------------ facts

@@ -86,7 +86,7 @@ impl DealerNode {
                 self.carry_out(output, now, fx);
                 moved = true;
             }
-            for (player, event) in self.links.pump(now, fx) {
+            for (player, event) in self.links.pump(fx) {
                 self.role.handle(Input::Link { player, event }, now);
                 moved = true;
             }
@@ -206,6 +206,8 @@ impl DealerNode {
             Event::Done(Ok(node_work::Done::Role(work::Done::Written { error: Some(why) }))) => {
                 log::error!("the scan journal is not written: {why}");
             }
+            // Whichever job it was: a lookup that is not answered would never be asked again.
+            Event::Done(Err(lost)) => self.links.lookup_lost(&lost.why, now),
             Event::Signal(request) => self.signal(request, now, fx),
             // Starts are seconds of players' clocks; our own waits are monotonic.
             Event::ClockSet => log::warn!("the wall clock was set to {} UTC", now.utc),
