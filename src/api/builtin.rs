@@ -49,7 +49,8 @@ pub const METHODS: &[Method] = &[
     query(
         "describe",
         "Describes an interface, or one method as interface.method: arguments with type, unit and default, \
-         reply, class (read, write, job), effect and version.",
+         reply, class (read, write, job), effect, whether it can be cancelled, whether it waits for no turn and no lease \
+         (urgent), and version.",
         &[Arg {
             name: "name",
             kind: Kind::Str,
@@ -99,8 +100,8 @@ pub const METHODS: &[Method] = &[
     ),
     lease(
         "renew",
-        "Sets how long a lease lasts from now on, and binds this connection to it.",
-        &[TOKEN, SECONDS],
+        "Binds this connection to a lease, and sets how long it lasts from now on; without seconds it ends when it did.",
+        &[TOKEN, Arg { default: Some("None"), ..SECONDS }],
         "{token, who, until, seconds}",
     ),
     lease(
@@ -140,6 +141,7 @@ pub fn describe_method(method: &Method) -> Value {
         ("class".into(), method.class.name().into()),
         ("effect".into(), method.effect.name().into()),
         ("cancellable".into(), method.cancellable.into()),
+        ("urgent".into(), method.urgent.into()),
         ("since".into(), method.since.into()),
     ])
 }
@@ -196,7 +198,7 @@ mod tests {
     fn describes_itself() {
         assert_eq!(call("interfaces", &[]), Ok(Value::List(vec!["rpc".into()])));
         let one = call("describe", &["rpc.describe"]).expect("is there");
-        assert_eq!(one.get("class"), Some(&"read".into()));
+        assert_eq!((one.get("class"), one.get("urgent")), (Some(&"read".into()), Some(&false.into())));
         let all = call("describe", &["rpc"]).expect("is there");
         assert!(matches!(&all, Value::List(l) if l.len() == METHODS.len() && l.contains(&one)));
     }

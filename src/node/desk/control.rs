@@ -4,7 +4,7 @@
 use super::{BEGIN, Desk, LEASE, lease_of};
 use crate::api::bind::Bound;
 use crate::api::{CallError, Method, Outcome, Terms, Ticket, builtin};
-use crate::node::leases::Lease;
+use crate::node::leases::{Lease, SECONDS_MIN};
 use crate::node::work::Job;
 use crate::reactor::{ConnId, Effects};
 use crate::units::Now;
@@ -47,7 +47,15 @@ impl<C, O> Desk<C, O> {
                 self.given(conn, "acquired", &lease, now, fx)
             }
             "renew" => {
-                let lease = self.leases.renew(token(), seconds(), now)?;
+                let held = self.leases.holder(now).filter(|held| held.token == token()).cloned();
+                if let (Some(lease), None) = (held, bound.number("seconds")) {
+                    // It ends when it ended before: there is nothing to tell or to enter.
+                    self.faces.bind_lease(conn, Some(lease.token.clone()));
+                    return Ok(lease.granted(now));
+                }
+                // Without seconds a token comes here only to be refused.
+                let lease =
+                    self.leases.renew(token(), bound.number("seconds").unwrap_or(SECONDS_MIN), now)?;
                 self.given(conn, "renewed", &lease, now, fx)
             }
             "release" => {
