@@ -3,6 +3,7 @@
 use super::answer::{Answer, Failure};
 use super::asks::{Asker, Asks, Placed};
 use super::journal::Journal;
+use super::lease::PassedOn;
 use super::messages::{AskId, Index, Input, Kind, Lane, LinkEvent, Output};
 use super::methods::DealerCall;
 use super::notices::Notices;
@@ -14,13 +15,18 @@ use super::turns::{TURNS_MAX, Turns};
 use crate::api::{Call, CallError, Outcome, Ticket};
 use crate::units::{Mono, Now};
 use crate::value::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 mod calls;
+mod control;
 
 /// Asks of the role itself, for nobody's call.
 const NOBODY: u64 = 0;
+/// Asks that pass control on.
+const CONTROL: u64 = u64::MAX;
+/// Asks that tell a player the scan number.
+const NUMBER: u64 = u64::MAX - 1;
 /// How long stopping such a scan may take.
 const ORPHAN_STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -40,6 +46,8 @@ struct Waiting {
     ticket: Ticket,
     players: Vec<Index>,
     procedure: Box<dyn Procedure>,
+    /// The lease there was when it came.
+    under: Option<String>,
 }
 
 /// What a procedure is to be told, with the answer it is told about.
@@ -67,8 +75,15 @@ pub struct Dealer {
     orphans: Orphans,
     /// Authoritative once it was set here; players that come back are told.
     scan_number: Option<i64>,
+    /// Players that are to be told.
+    unnumbered: BTreeSet<Index>,
+    /// Players that would not hear it.
+    deaf: BTreeSet<Index>,
     /// Who has control of the proxy, to be shown.
     control: Value,
+    lease: PassedOn,
+    /// What the desk was told last of [`PassedOn::binds`].
+    binds: bool,
     out: VecDeque<Output>,
 }
 
@@ -77,6 +92,7 @@ impl Dealer {
     pub fn new(roster: Roster, rules: Rules) -> Dealer {
         Dealer {
             roster,
+            lease: PassedOn::new(&rules.name),
             rules,
             next: NOBODY,
             running: BTreeMap::new(),
@@ -87,7 +103,10 @@ impl Dealer {
             journal: Journal::default(),
             orphans: Orphans::default(),
             scan_number: None,
+            unnumbered: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             control: Value::Null,
+            binds: false,
             out: VecDeque::new(),
         }
     }
@@ -97,6 +116,7 @@ impl Dealer {
         match input {
             Input::Call { ticket, call, who } => self.call(ticket, call, &who, now),
             Input::Cancel { ticket } => self.cancel(ticket),
+            Input::Control { held, waiting } => self.lease.changed(held, &waiting),
             Input::Link { player, event } => self.link(player, event, now),
         }
         self.settle(now);
@@ -158,7 +178,7 @@ impl Dealer {
     fn link(&mut self, player: Index, event: LinkEvent, now: Now) {
         match event {
             LinkEvent::Reply { id, outcome } => {
-                let answer: Answer = outcome.map_err(Failure::Raised);
+                let answer: Answer = outcome.map_err(|e| Failure::Raised(self.lease.advise(e)));
                 self.answered(id, answer, now);
             }
             LinkEvent::Down(why) => {
@@ -178,7 +198,10 @@ impl Dealer {
             LinkEvent::Up { .. } => {
                 self.roster.seat_mut(player).told(event, now);
                 self.out.push_back(Output::Methods(player));
-                self.push_scan_number(player, now);
+                self.lease.connected(player);
+                if self.scan_number.is_some() {
+                    self.unnumbered.insert(player);
+                }
                 self.out.push_back(Output::Changed);
             }
             LinkEvent::State(_) => {
@@ -188,6 +211,9 @@ impl Dealer {
                 if let (false, Some(mode)) = (needed, &seat.needs_setup) {
                     let text = format!("{}: it had {mode}, now no mode is set: set_mode", seat.name);
                     self.notices.warn(now.utc, text);
+                }
+                if let Some((state, _)) = &seat.state {
+                    self.lease.told(player, state);
                 }
                 self.look_for_orphan(player, now);
                 for line in self.journal.told(player, &self.roster, now) {
@@ -233,13 +259,6 @@ impl Dealer {
         }
     }
 
-    fn push_scan_number(&mut self, player: Index, now: Now) {
-        if let Some(number) = self.scan_number {
-            let call = super::procedure::bank("set_scan_number", vec![Value::Int(number)]);
-            self.ask_for_nobody(player, call, super::rules::within("set_scan_number"), now);
-        }
-    }
-
     fn ask_for_nobody(&mut self, player: Index, call: Call, within: Duration, now: Now) {
         self.ask(NOBODY, player, 0, call, Lane::Write, within, now);
     }
@@ -249,7 +268,8 @@ impl Dealer {
     /// Begins at once, or when its turn has come.
     fn run(&mut self, ticket: Ticket, players: Vec<Index>, procedure: Box<dyn Procedure>, writes: bool) {
         self.next += 1;
-        let waiting = Waiting { ticket, players: players.clone(), procedure };
+        let under = self.lease.token().map(str::to_owned);
+        let waiting = Waiting { ticket, players: players.clone(), procedure, under };
         if !writes {
             self.start(self.next, waiting);
         } else if let Err(refused) = self.turns.queue(self.next, players, waiting) {
@@ -259,7 +279,7 @@ impl Dealer {
     }
 
     fn start(&mut self, id: u64, waiting: Waiting) {
-        let Waiting { ticket, players, procedure } = waiting;
+        let Waiting { ticket, players, procedure, .. } = waiting;
         self.running.insert(id, Running { ticket, players, procedure, wake: None, replied: false });
         self.told.push_back((id, Told::Begin));
     }
@@ -267,13 +287,26 @@ impl Dealer {
     fn settle(&mut self, now: Now) {
         loop {
             if let Some((id, told)) = self.told.pop_front() {
-                self.tell(id, &told, now);
+                match id {
+                    CONTROL | NUMBER => self.own_answer(id, &told, now),
+                    _ => self.tell(id, &told, now),
+                }
             } else if let Some((id, waiting)) = self.turns.begin_next() {
-                self.start(id, waiting);
-            } else {
+                self.turn_has_come(id, waiting);
+            } else if !self.pass_control(now) {
                 return;
             }
         }
+    }
+
+    /// Control may have gone to somebody else while it waited.
+    fn turn_has_come(&mut self, id: u64, waiting: Waiting) {
+        if !self.lease.binds() || self.lease.token() == waiting.under.as_deref() {
+            return self.start(id, waiting);
+        }
+        self.turns.done(id);
+        let text = format!("control has gone to {} while this call waited for its turn", self.lease.holder());
+        self.reply(waiting.ticket, Err(CallError::exception(text)));
     }
 
     fn tell(&mut self, id: u64, told: &Told, now: Now) {
