@@ -7,7 +7,7 @@ use super::lease::PassedOn;
 use super::messages::{AskId, Index, Input, Kind, Lane, LinkEvent, Output};
 use super::methods::DealerCall;
 use super::notices::Notices;
-use super::orphans::Orphans;
+use super::orphans::{Orphans, Sight};
 use super::procedure::{Action, Event, Procedure, Round, View};
 use super::roster::Roster;
 use super::rules::Rules;
@@ -20,6 +20,7 @@ use std::time::Duration;
 
 mod calls;
 mod control;
+mod keeping;
 
 /// Asks of the role itself, for nobody's call.
 const NOBODY: u64 = 0;
@@ -56,6 +57,8 @@ enum Told {
     Begin,
     Answer { player: Index, round: Round, answer: Answer },
     State(Index),
+    Noted,
+    ClockSet,
     Wake,
     Cancel,
 }
@@ -75,6 +78,12 @@ pub struct Dealer {
     orphans: Orphans,
     /// Authoritative once it was set here; players that come back are told.
     scan_number: Option<i64>,
+    /// Something of what is kept has changed.
+    unsaved: bool,
+    /// Saves that were ordered, and that were answered.
+    saves: (u64, u64),
+    /// Procedures that wait for a save: its number, once it is ordered.
+    noting: Vec<(u64, Option<u64>)>,
     /// Players that are to be told.
     unnumbered: BTreeSet<Index>,
     /// Players that would not hear it.
@@ -103,6 +112,9 @@ impl Dealer {
             journal: Journal::default(),
             orphans: Orphans::default(),
             scan_number: None,
+            unsaved: false,
+            saves: (0, 0),
+            noting: Vec::new(),
             unnumbered: BTreeSet::new(),
             deaf: BTreeSet::new(),
             control: Value::Null,
@@ -117,6 +129,8 @@ impl Dealer {
             Input::Call { ticket, call, who } => self.call(ticket, call, &who, now),
             Input::Cancel { ticket } => self.cancel(ticket),
             Input::Control { held, waiting } => self.lease.changed(held, &waiting),
+            Input::Saved => self.saved(),
+            Input::ClockSet => self.clock_set(),
             Input::Link { player, event } => self.link(player, event, now),
         }
         self.settle(now);
@@ -252,10 +266,24 @@ impl Dealer {
     /// A scan that was taken back while this player could not be reached.
     fn look_for_orphan(&mut self, player: Index, now: Now) {
         let seat = self.roster.seat(player);
-        if self.orphans.seen(player, seat, now) {
-            let text = format!("{} still had the start that was taken back; it is stopped", seat.name);
+        let name = seat.name.clone();
+        for sight in self.orphans.seen(player, seat, now) {
+            let text = match sight {
+                Sight::Stop => format!("{name} still had the start that was taken back; it is stopped"),
+                Sight::GoesOn(start) => {
+                    format!(
+                        "the start of {start} was under way when the proxy ended; all players have it: it goes on"
+                    )
+                }
+                Sight::Doubt(start) => format!(
+                    "{name} runs a scan and does not say which; if it is that of {start}, it was taken back: stop it"
+                ),
+            };
             self.notices.warn(now.utc, text);
-            self.ask_for_nobody(player, super::procedure::bank("stop", Vec::new()), ORPHAN_STOP_WITHIN, now);
+            if sight == Sight::Stop {
+                let stop = super::procedure::bank("stop", Vec::new());
+                self.ask_for_nobody(player, stop, ORPHAN_STOP_WITHIN, now);
+            }
         }
     }
 
@@ -293,7 +321,7 @@ impl Dealer {
                 }
             } else if let Some((id, waiting)) = self.turns.begin_next() {
                 self.turn_has_come(id, waiting);
-            } else if !self.pass_control(now) {
+            } else if !self.pass_control(now) && !self.save() {
                 return;
             }
         }
@@ -318,6 +346,8 @@ impl Dealer {
                 Event::Answer { player: *player, round: *round, answer }
             }
             Told::State(player) => Event::State(*player),
+            Told::Noted => Event::Noted,
+            Told::ClockSet => Event::ClockSet,
             Told::Wake => Event::Wake,
             Told::Cancel => Event::Cancel,
         };
@@ -346,6 +376,13 @@ impl Dealer {
             Action::Warn(text) => self.notices.warn(now.utc, text),
             Action::LastStart(what) => self.notices.started(what),
             Action::Orphan { player, start } => self.orphans.add(player, start),
+            Action::Arming { players, start } => {
+                self.orphans.arming(&players, start);
+                self.noting.push((id, None));
+            }
+            Action::TakenBack(start) => self.orphans.taken_back(start),
+            Action::StartOver(start) => self.orphans.over(start),
+            Action::Extend { round, within } => self.asks.extend(id, round, now.mono + within, within),
             Action::Journal { players, begun } => {
                 for line in self.journal.begin(players, begun, &self.roster, now) {
                     self.out.push_back(Output::Journal(line));
