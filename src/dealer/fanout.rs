@@ -180,7 +180,7 @@ impl Procedure for Fanout {
                 if self.answers.complete() { self.finish(view) } else { Vec::new() }
             }
             Event::Cancel => vec![Action::Reply(Err(CallError::exception("cancelled"))), Action::End],
-            Event::State(_) | Event::Wake => Vec::new(),
+            Event::State(_) | Event::Wake | Event::Noted | Event::ClockSet => Vec::new(),
         }
     }
 }

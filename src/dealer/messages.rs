@@ -1,5 +1,7 @@
 //! What the role is told, and what it orders.
 
+use super::lease::Held;
+use super::saved::Saved;
 use crate::api::{Call, Outcome, Ticket};
 use crate::value::Value;
 use std::time::Duration;
@@ -87,6 +89,17 @@ pub enum Input<C> {
         /// Which.
         ticket: Ticket,
     },
+    /// Control of the proxy is with somebody else, or was prolonged.
+    Control {
+        /// With whom; `None`: with nobody.
+        held: Option<Held>,
+        /// Names of clients that wait until players have been told; answered by [`Output::ControlPassed`].
+        waiting: Vec<u64>,
+    },
+    /// The oldest [`Output::Save`] that was not answered is in the file (or could not be written).
+    Saved,
+    /// The wall clock was set.
+    ClockSet,
     /// A link says something.
     Link {
         /// Whose.
@@ -127,6 +140,17 @@ pub enum Output {
         /// Which.
         id: AskId,
     },
+    /// Players have been told who has control.
+    ControlPassed {
+        /// The clients that waited for it.
+        waiting: Vec<u64>,
+        /// `{player: [true|false, text]}`
+        players: Value,
+    },
+    /// Nobody but who has control may change anything (or: as the proxy's own rule says), since it is so at players.
+    ControlBinds(bool),
+    /// What a proxy after this one must know; answered by [`Input::Saved`].
+    Save(Saved),
     /// A line of the scan journal.
     Journal(Value),
     /// What subscribers are told (`dealer.snapshot`) has changed.

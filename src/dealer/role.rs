@@ -3,10 +3,11 @@
 use super::answer::{Answer, Failure};
 use super::asks::{Asker, Asks, Placed};
 use super::journal::Journal;
+use super::lease::PassedOn;
 use super::messages::{AskId, Index, Input, Kind, Lane, LinkEvent, Output};
 use super::methods::DealerCall;
 use super::notices::Notices;
-use super::orphans::Orphans;
+use super::orphans::{Orphans, Sight};
 use super::procedure::{Action, Event, Procedure, Round, View};
 use super::roster::Roster;
 use super::rules::Rules;
@@ -14,13 +15,19 @@ use super::turns::{TURNS_MAX, Turns};
 use crate::api::{Call, CallError, Outcome, Ticket};
 use crate::units::{Mono, Now};
 use crate::value::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 mod calls;
+mod control;
+mod keeping;
 
 /// Asks of the role itself, for nobody's call.
 const NOBODY: u64 = 0;
+/// Asks that pass control on.
+const CONTROL: u64 = u64::MAX;
+/// Asks that tell a player the scan number.
+const NUMBER: u64 = u64::MAX - 1;
 /// How long stopping such a scan may take.
 const ORPHAN_STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -40,6 +47,8 @@ struct Waiting {
     ticket: Ticket,
     players: Vec<Index>,
     procedure: Box<dyn Procedure>,
+    /// The lease there was when it came.
+    under: Option<String>,
 }
 
 /// What a procedure is to be told, with the answer it is told about.
@@ -48,6 +57,8 @@ enum Told {
     Begin,
     Answer { player: Index, round: Round, answer: Answer },
     State(Index),
+    Noted,
+    ClockSet,
     Wake,
     Cancel,
 }
@@ -67,8 +78,21 @@ pub struct Dealer {
     orphans: Orphans,
     /// Authoritative once it was set here; players that come back are told.
     scan_number: Option<i64>,
+    /// Something of what is kept has changed.
+    unsaved: bool,
+    /// Saves that were ordered, and that were answered.
+    saves: (u64, u64),
+    /// Procedures that wait for a save: its number, once it is ordered.
+    noting: Vec<(u64, Option<u64>)>,
+    /// Players that are to be told.
+    unnumbered: BTreeSet<Index>,
+    /// Players that would not hear it.
+    deaf: BTreeSet<Index>,
     /// Who has control of the proxy, to be shown.
     control: Value,
+    lease: PassedOn,
+    /// What the desk was told last of [`PassedOn::binds`].
+    binds: bool,
     out: VecDeque<Output>,
 }
 
@@ -77,6 +101,7 @@ impl Dealer {
     pub fn new(roster: Roster, rules: Rules) -> Dealer {
         Dealer {
             roster,
+            lease: PassedOn::new(&rules.name),
             rules,
             next: NOBODY,
             running: BTreeMap::new(),
@@ -87,7 +112,13 @@ impl Dealer {
             journal: Journal::default(),
             orphans: Orphans::default(),
             scan_number: None,
+            unsaved: false,
+            saves: (0, 0),
+            noting: Vec::new(),
+            unnumbered: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             control: Value::Null,
+            binds: false,
             out: VecDeque::new(),
         }
     }
@@ -97,6 +128,9 @@ impl Dealer {
         match input {
             Input::Call { ticket, call, who } => self.call(ticket, call, &who, now),
             Input::Cancel { ticket } => self.cancel(ticket),
+            Input::Control { held, waiting } => self.lease.changed(held, &waiting),
+            Input::Saved => self.saved(),
+            Input::ClockSet => self.clock_set(),
             Input::Link { player, event } => self.link(player, event, now),
         }
         self.settle(now);
@@ -158,7 +192,7 @@ impl Dealer {
     fn link(&mut self, player: Index, event: LinkEvent, now: Now) {
         match event {
             LinkEvent::Reply { id, outcome } => {
-                let answer: Answer = outcome.map_err(Failure::Raised);
+                let answer: Answer = outcome.map_err(|e| Failure::Raised(self.lease.advise(e)));
                 self.answered(id, answer, now);
             }
             LinkEvent::Down(why) => {
@@ -178,7 +212,10 @@ impl Dealer {
             LinkEvent::Up { .. } => {
                 self.roster.seat_mut(player).told(event, now);
                 self.out.push_back(Output::Methods(player));
-                self.push_scan_number(player, now);
+                self.lease.connected(player);
+                if self.scan_number.is_some() {
+                    self.unnumbered.insert(player);
+                }
                 self.out.push_back(Output::Changed);
             }
             LinkEvent::State(_) => {
@@ -188,6 +225,9 @@ impl Dealer {
                 if let (false, Some(mode)) = (needed, &seat.needs_setup) {
                     let text = format!("{}: it had {mode}, now no mode is set: set_mode", seat.name);
                     self.notices.warn(now.utc, text);
+                }
+                if let Some((state, _)) = &seat.state {
+                    self.lease.told(player, state);
                 }
                 self.look_for_orphan(player, now);
                 for line in self.journal.told(player, &self.roster, now) {
@@ -226,17 +266,24 @@ impl Dealer {
     /// A scan that was taken back while this player could not be reached.
     fn look_for_orphan(&mut self, player: Index, now: Now) {
         let seat = self.roster.seat(player);
-        if self.orphans.seen(player, seat, now) {
-            let text = format!("{} still had the start that was taken back; it is stopped", seat.name);
+        let name = seat.name.clone();
+        for sight in self.orphans.seen(player, seat, now) {
+            let text = match sight {
+                Sight::Stop => format!("{name} still had the start that was taken back; it is stopped"),
+                Sight::GoesOn(start) => {
+                    format!(
+                        "the start of {start} was under way when the proxy ended; all players have it: it goes on"
+                    )
+                }
+                Sight::Doubt(start) => format!(
+                    "{name} runs a scan and does not say which; if it is that of {start}, it was taken back: stop it"
+                ),
+            };
             self.notices.warn(now.utc, text);
-            self.ask_for_nobody(player, super::procedure::bank("stop", Vec::new()), ORPHAN_STOP_WITHIN, now);
-        }
-    }
-
-    fn push_scan_number(&mut self, player: Index, now: Now) {
-        if let Some(number) = self.scan_number {
-            let call = super::procedure::bank("set_scan_number", vec![Value::Int(number)]);
-            self.ask_for_nobody(player, call, super::rules::within("set_scan_number"), now);
+            if sight == Sight::Stop {
+                let stop = super::procedure::bank("stop", Vec::new());
+                self.ask_for_nobody(player, stop, ORPHAN_STOP_WITHIN, now);
+            }
         }
     }
 
@@ -249,7 +296,8 @@ impl Dealer {
     /// Begins at once, or when its turn has come.
     fn run(&mut self, ticket: Ticket, players: Vec<Index>, procedure: Box<dyn Procedure>, writes: bool) {
         self.next += 1;
-        let waiting = Waiting { ticket, players: players.clone(), procedure };
+        let under = self.lease.token().map(str::to_owned);
+        let waiting = Waiting { ticket, players: players.clone(), procedure, under };
         if !writes {
             self.start(self.next, waiting);
         } else if let Err(refused) = self.turns.queue(self.next, players, waiting) {
@@ -259,7 +307,7 @@ impl Dealer {
     }
 
     fn start(&mut self, id: u64, waiting: Waiting) {
-        let Waiting { ticket, players, procedure } = waiting;
+        let Waiting { ticket, players, procedure, .. } = waiting;
         self.running.insert(id, Running { ticket, players, procedure, wake: None, replied: false });
         self.told.push_back((id, Told::Begin));
     }
@@ -267,13 +315,26 @@ impl Dealer {
     fn settle(&mut self, now: Now) {
         loop {
             if let Some((id, told)) = self.told.pop_front() {
-                self.tell(id, &told, now);
+                match id {
+                    CONTROL | NUMBER => self.own_answer(id, &told, now),
+                    _ => self.tell(id, &told, now),
+                }
             } else if let Some((id, waiting)) = self.turns.begin_next() {
-                self.start(id, waiting);
-            } else {
+                self.turn_has_come(id, waiting);
+            } else if !self.pass_control(now) && !self.save() {
                 return;
             }
         }
+    }
+
+    /// Control may have gone to somebody else while it waited.
+    fn turn_has_come(&mut self, id: u64, waiting: Waiting) {
+        if !self.lease.binds() || self.lease.token() == waiting.under.as_deref() {
+            return self.start(id, waiting);
+        }
+        self.turns.done(id);
+        let text = format!("control has gone to {} while this call waited for its turn", self.lease.holder());
+        self.reply(waiting.ticket, Err(CallError::exception(text)));
     }
 
     fn tell(&mut self, id: u64, told: &Told, now: Now) {
@@ -285,6 +346,8 @@ impl Dealer {
                 Event::Answer { player: *player, round: *round, answer }
             }
             Told::State(player) => Event::State(*player),
+            Told::Noted => Event::Noted,
+            Told::ClockSet => Event::ClockSet,
             Told::Wake => Event::Wake,
             Told::Cancel => Event::Cancel,
         };
@@ -313,6 +376,13 @@ impl Dealer {
             Action::Warn(text) => self.notices.warn(now.utc, text),
             Action::LastStart(what) => self.notices.started(what),
             Action::Orphan { player, start } => self.orphans.add(player, start),
+            Action::Arming { players, start } => {
+                self.orphans.arming(&players, start);
+                self.noting.push((id, None));
+            }
+            Action::TakenBack(start) => self.orphans.taken_back(start),
+            Action::StartOver(start) => self.orphans.over(start),
+            Action::Extend { round, within } => self.asks.extend(id, round, now.mono + within, within),
             Action::Journal { players, begun } => {
                 for line in self.journal.begin(players, begun, &self.roster, now) {
                     self.out.push_back(Output::Journal(line));

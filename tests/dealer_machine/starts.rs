@@ -133,7 +133,8 @@ fn a_quorum_starts_without_one_that_hangs_and_stops_it_when_it_goes_on() {
 
 #[test]
 fn no_quorum_starts_without_the_master() {
-    let rules = Rules { masters: BTreeMap::from([("CODD".to_owned(), Index(0))]), health: HealthGate::Off };
+    let masters = BTreeMap::from([("CODD".to_owned(), Index(0))]);
+    let rules = Rules { masters, health: HealthGate::Off, ..Rules::default() };
     let mut w = World::new(&[Kind::Ours; 3], Some("CODD"), rules);
     w.faults.push(fault(0, "start", Moment::Asked, Kindness::SayingNo));
     let ticket = w.call_with(start(), only(&[], Policy::Quorum(1)));

@@ -4,11 +4,14 @@ use super::player::{ARM_BEFORE, Doing, MODE_TAKES, Player, Taken};
 use appliance::api::{Call, CallError, Outcome, Ticket};
 use appliance::dealer::Dealer;
 use appliance::dealer::fanout::Policy;
+use appliance::dealer::lease::Held;
 use appliance::dealer::messages::{AskId, Index, Input, Kind, LinkEvent, Output};
 use appliance::dealer::methods::{DealerCall, Pick, What};
 use appliance::dealer::roster::Roster;
 use appliance::dealer::rules::Rules;
+use appliance::dealer::saved::Saved;
 use appliance::dealer::start::utc_of;
+use appliance::node::leases::Leases;
 use appliance::units::{Mono, Now, Utc};
 use appliance::value::Value;
 use std::collections::BTreeMap;
@@ -16,6 +19,8 @@ use std::time::Duration;
 
 /// One way between dealer and player.
 pub const TRAVEL: Duration = Duration::from_millis(5);
+/// Until the proxy's file is written.
+const SAVE_TAKES: Duration = Duration::from_millis(2);
 /// A silent player is noticed after this.
 const NOTICED: Duration = Duration::from_secs(3);
 
@@ -69,6 +74,7 @@ enum Happening {
     Down { player: usize, wire: u32 },
     Up { player: usize },
     Resume { player: usize },
+    Saved { proxy: u32 },
 }
 
 pub struct World {
@@ -77,6 +83,16 @@ pub struct World {
     pub players: Vec<Player>,
     pub replies: BTreeMap<u64, Vec<Outcome>>,
     pub journal: Vec<Value>,
+    /// What clients that wait for control were told.
+    pub passed: BTreeMap<u64, Value>,
+    /// What is in the proxy's file.
+    pub saved: Saved,
+    /// Counts proxies: what an earlier one waited for reaches nobody.
+    proxy: u32,
+    roster: Roster,
+    rules: Rules,
+    /// The proxy keeps out whoever has no lease.
+    pub binds: bool,
     /// What was asked of whom, in order.
     pub asked: Vec<(usize, Call)>,
     /// The second of the last start that was sent.
@@ -95,11 +111,17 @@ impl World {
         let groups = BTreeMap::from([("pair".to_owned(), names[..2].to_vec())]);
         let roster = Roster::new(&names, &groups, &[], now).expect("sound");
         let mut world = World {
-            dealer: Dealer::new(roster, rules),
+            dealer: Dealer::new(roster.clone(), rules.clone()),
             now,
             players: kinds.iter().map(|kind| Player::new(*kind, mode)).collect(),
             replies: BTreeMap::new(),
             journal: Vec::new(),
+            passed: BTreeMap::new(),
+            binds: false,
+            saved: Saved::default(),
+            proxy: 0,
+            roster: roster.clone(),
+            rules: rules.clone(),
             asked: Vec::new(),
             second: None,
             faults: Vec::new(),
@@ -137,6 +159,19 @@ impl World {
         self.tickets
     }
 
+    /// Control of the proxy is with somebody; what players say to it.
+    pub fn control(&mut self, held: Option<Held>) -> Value {
+        self.tickets += 1;
+        let client = self.tickets;
+        self.dealer.handle(Input::Control { held, waiting: vec![client] }, self.now);
+        self.drain();
+        let end = self.now.mono + ms(5000);
+        while !self.passed.contains_key(&client) && self.now.mono < end {
+            self.run(ms(10));
+        }
+        self.passed.remove(&client).expect("clients are told what players say")
+    }
+
     pub fn cancel(&mut self, ticket: u64) {
         self.dealer.handle(Input::Cancel { ticket: Ticket(ticket) }, self.now);
         self.drain();
@@ -164,6 +199,35 @@ impl World {
         self.answer(ticket, Duration::from_secs(200)).expect("a result")
     }
 
+    /// The proxy is killed, and there again at once; players find their connections gone.
+    pub fn kill_proxy(&mut self) {
+        self.proxy += 1;
+        self.dealer = Dealer::new(self.roster.clone(), self.rules.clone());
+        self.dealer.restore(&Saved::parse(self.saved.text().as_bytes()).expect("whole"), self.now);
+        for player in 0..self.players.len() {
+            let p = &mut self.players[player];
+            p.wire += 1;
+            p.up = false;
+            self.at(ms(100 + 10 * player as u64), Happening::Up { player });
+        }
+    }
+
+    /// The wall clock of the proxy is set, alone or with those of all players.
+    pub fn set_clock(&mut self, by_ns: i64, players_too: bool) {
+        self.now.utc = Utc(self.now.utc.0 + by_ns);
+        for player in 0..self.players.len() {
+            let p = &mut self.players[player];
+            p.clock_ns -= if players_too { 0 } else { by_ns };
+            if let Doing::Starting(start) = p.doing {
+                let life = p.life;
+                let left = start.nanos_since(p.utc(self.now)) - ARM_BEFORE.as_nanos() as i64;
+                self.at(Duration::from_nanos(left.max(0) as u64), Happening::Arm { player, life, start });
+            }
+        }
+        self.dealer.handle(Input::ClockSet, self.now);
+        self.drain();
+    }
+
     /// What a fault does now, whatever the player is at.
     pub fn strike(&mut self, player: usize, kind: Kindness) {
         match kind {
@@ -179,7 +243,8 @@ impl World {
                 self.at(ms(6500), Happening::Up { player });
             }
             Kindness::Restarted => {
-                let fresh = Player::new(self.players[player].kind, None);
+                let mut fresh = Player::new(self.players[player].kind, None);
+                fresh.leases = Leases::new(self.players[player].leases.rule());
                 let old = std::mem::replace(&mut self.players[player], fresh);
                 let p = &mut self.players[player];
                 (p.life, p.wire, p.up, p.took, p.clock_ns) =
@@ -250,6 +315,14 @@ impl World {
                 Output::Reply { ticket, outcome } => self.replies.entry(ticket.0).or_default().push(outcome),
                 Output::Ask { player: Index(player), id, call, .. } => self.ask(player, id, call),
                 Output::Journal(line) => self.journal.push(line),
+                Output::ControlPassed { waiting, players } => {
+                    self.passed.extend(waiting.into_iter().map(|client| (client, players.clone())));
+                }
+                Output::ControlBinds(binds) => self.binds = binds,
+                Output::Save(saved) => {
+                    self.saved = saved;
+                    self.at(SAVE_TAKES, Happening::Saved { proxy: self.proxy });
+                }
                 // The worst case: the player goes on with it.
                 Output::Abandon { .. } | Output::Changed | Output::Methods(_) => {}
             }
@@ -316,7 +389,8 @@ impl World {
     fn tell_state(&mut self, player: usize) {
         let p = &self.players[player];
         if p.up && !p.hung && !p.busy {
-            self.tell(player, LinkEvent::State(p.state()));
+            let state = p.state(self.now);
+            self.tell(player, LinkEvent::State(state));
         }
     }
 
@@ -347,6 +421,9 @@ impl World {
                 }
             }
             Happening::Poll { player } => {
+                if !self.players[player].hung {
+                    self.tell_clock(player);
+                }
                 self.tell_state(player);
                 self.at(ms(1000), Happening::Poll { player });
             }
@@ -366,6 +443,11 @@ impl World {
                 self.tell_clock(player);
                 self.tell_state(player);
             }
+            Happening::Saved { proxy } if proxy == self.proxy => {
+                self.dealer.handle(Input::Saved, self.now);
+                self.drain();
+            }
+            Happening::Saved { .. } => {}
             Happening::Resume { player } => {
                 self.players[player].hung = false;
                 self.work_off(player);
@@ -375,7 +457,7 @@ impl World {
 
     fn take(&mut self, player: usize, wire: u32, id: AskId, call: Call) {
         let method = call.method.clone();
-        let taken = self.players[player].take(&call, self.now);
+        let taken = self.players[player].take(&call, wire, self.now);
         let p = &mut self.players[player];
         let life = p.life;
         match taken {
@@ -415,6 +497,12 @@ impl World {
         let p = &mut self.players[player];
         if p.life != life || p.doing != Doing::Starting(start) {
             return;
+        }
+        let left = start.nanos_since(p.utc(self.now)) - ARM_BEFORE.as_nanos() as i64;
+        if left > 0 {
+            // The clock was set back meanwhile.
+            return self
+                .at(Duration::from_nanos(left.unsigned_abs()), Happening::Arm { player, life, start });
         }
         if p.hung {
             // When it goes on it sees that it is too late.

@@ -99,6 +99,7 @@ impl Dealer {
             }
             What::SetScanNumber(number) => {
                 self.scan_number = Some(number);
+                self.unsaved = true;
                 let call = bank("set_scan_number", vec![Value::Int(number)]);
                 (Box::new(self.fanout(&players, call, Class::Write, pick)), true)
             }
@@ -107,6 +108,7 @@ impl Dealer {
                 let writes = class != Class::Read && call.method != "stop";
                 if call.method == "increment_scan_number" {
                     self.scan_number = self.scan_number.map(|n| n + 1);
+                    self.unsaved = true;
                 }
                 (Box::new(self.fanout(&players, call, class, pick)), writes)
             }

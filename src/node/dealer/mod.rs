@@ -4,6 +4,7 @@ pub mod links;
 pub mod work;
 
 use super::desk::{Ask, Desk, DeskConfig, Trade};
+use super::leases::Lease;
 use super::timers::Timers;
 use super::work as node_work;
 use crate::api::bind::Bound;
@@ -11,16 +12,19 @@ use crate::api::remote::Remotes;
 use crate::api::table::Table;
 use crate::api::{Call, CallError, Method};
 use crate::dealer::Dealer;
+use crate::dealer::lease::Held;
 use crate::dealer::messages::{Index, Input, Output};
 use crate::dealer::methods::{self, DealerCall};
 use crate::dealer::roster::Roster;
 use crate::dealer::rules::Rules;
-use crate::reactor::{App, Effect, Effects, Event, Request, TimerKey, When};
+use crate::dealer::saved::Saved;
+use crate::reactor::{App, Effect, Effects, Event, JobName, Request, TimerKey, When};
 use crate::record::RecordFile;
 use crate::units::Now;
 use crate::value::Value;
 use links::{Links, Place};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 /// Blocking work of this node.
 pub type Job = node_work::Job<work::Job>;
@@ -43,6 +47,8 @@ pub struct DealerNodeConfig {
     pub alias: bool,
     /// The scan journal, if kept.
     pub journal: Option<RecordFile>,
+    /// What a proxy after this one must know, if kept.
+    pub state_file: Option<PathBuf>,
 }
 
 /// A dealer proxy with everything around it.
@@ -53,6 +59,7 @@ pub struct DealerNode {
     remotes: Remotes,
     alias: bool,
     journal: Option<RecordFile>,
+    state_file: Option<PathBuf>,
     timers: Timers,
 }
 
@@ -68,13 +75,16 @@ impl DealerNode {
             understand,
             lane_of: |_| None,
         };
+        let mut desk = Desk::new(config.desk, trade);
+        desk.pass_control_on();
         DealerNode {
-            desk: Desk::new(config.desk, trade),
+            desk,
             role: Dealer::new(roster, rules),
             links,
             remotes,
             alias: config.alias,
             journal: config.journal,
+            state_file: config.state_file,
             timers: Timers::default(),
         }
     }
@@ -107,6 +117,8 @@ impl DealerNode {
     fn pump_desk(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
         if let Some(held) = self.desk.control_news(now, fx) {
             self.role.set_control(held);
+            let (lease, waiting) = self.desk.control_to_pass(now);
+            self.role.handle(Input::Control { held: lease.map(held_of), waiting }, now);
             return true;
         }
         let input = match self.desk.next(true, now, fx) {
@@ -127,6 +139,11 @@ impl DealerNode {
                 self.links.ask(player, id, call, lane, within, now);
             }
             Output::Abandon { player, id } => self.links.abandon(player, id, now),
+            Output::ControlPassed { waiting, players } => {
+                self.desk.control_passed(&waiting, &players, now, fx);
+            }
+            Output::Save(saved) => self.save(saved, now, fx),
+            Output::ControlBinds(binding) => self.desk.bind_others(binding),
             Output::Journal(line) => self.write_journal(&line, fx),
             Output::Changed => {
                 let role = &self.role;
@@ -134,6 +151,22 @@ impl DealerNode {
             }
             Output::Methods(player) => self.learn(player),
         }
+    }
+
+    /// Each is answered, in order.
+    fn save(&mut self, saved: Saved, now: Now, fx: &mut Effects<Job>) {
+        match self.state_file.clone() {
+            Some(path) => {
+                let job = Job::Role(work::Job::Save { path, saved });
+                fx.push(Effect::Work { worker: node_work::RECORDER, job });
+            }
+            None => self.role.handle(Input::Saved, now),
+        }
+    }
+
+    /// Goes on where a proxy before this one has left off; before the loop.
+    pub fn restore(&mut self, saved: &Saved, now: Now) {
+        self.role.restore(saved, now);
     }
 
     fn write_journal(&mut self, line: &Value, fx: &mut Effects<Job>) {
@@ -207,11 +240,20 @@ impl DealerNode {
             Event::Done(Ok(node_work::Done::Role(work::Done::Written { error: Some(why) }))) => {
                 log::error!("the scan journal is not written: {why}");
             }
+            Event::Done(Ok(node_work::Done::Role(work::Done::Saved { error }))) => {
+                if let Some(why) = error {
+                    log::error!("the state was not saved, a restart would not know of it: {why}");
+                }
+                self.role.handle(Input::Saved, now);
+            }
+            Event::Done(Err(lost)) if lost.job.kind == work::SAVE => self.role.handle(Input::Saved, now),
             // Whichever job it was: a lookup that is not answered would never be asked again.
             Event::Done(Err(lost)) => self.links.lookup_lost(&lost.why, now),
             Event::Signal(request) => self.signal(request, now, fx),
-            // Starts are seconds of players' clocks; our own waits are monotonic.
-            Event::ClockSet => log::warn!("the wall clock was set to {} UTC", now.utc),
+            Event::ClockSet => {
+                log::warn!("the wall clock was set to {} UTC", now.utc);
+                self.role.handle(Input::ClockSet, now);
+            }
             _ => {}
         }
     }
@@ -237,6 +279,14 @@ impl App for DealerNode {
     fn work(job: Job) -> Done {
         node_work::work(job, work::work)
     }
+
+    fn name_of(job: &Job) -> JobName {
+        node_work::name_of(job, work::name_of)
+    }
+}
+
+fn held_of(lease: Lease) -> Held {
+    Held { until: lease.until(), token: lease.token, who: lease.who, purpose: lease.purpose }
 }
 
 /// The interfaces of all players are there before the players are.
