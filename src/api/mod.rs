@@ -6,6 +6,7 @@
 pub mod bind;
 pub mod builtin;
 pub mod docs;
+pub mod entry;
 pub mod error;
 pub mod keys;
 pub mod remote;
