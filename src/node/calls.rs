@@ -9,13 +9,16 @@
 //! A write starts only when its entry is in the record and the role is idle. A write whose client has
 //! gone is dropped (the client has been told it failed), except urgent ones.
 
-use crate::api::{Class, Method, Outcome, Terms, Ticket};
+use crate::api::{CallError, Class, Method, Outcome, Terms, Ticket};
 use crate::reactor::ConnId;
 use crate::units::{Mono, Now};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Writes waiting for their turn, over all clients; more are refused.
 pub const QUEUE_MAX: usize = 256;
+
+/// Requests that wait for the answer to a call of another request with the same id.
+pub const ASKERS_MAX: usize = 16;
 
 /// A call that has not been answered.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct OpenCall<C> {
     pub conn: Option<ConnId>,
     /// The session's own number of the call.
     pub seq: u64,
+    /// Others, and numbers of theirs, that have asked the same again and wait for the answer.
+    pub also: Vec<(ConnId, u64)>,
     /// What was called.
     pub method: &'static Method,
     /// When.
@@ -42,6 +47,13 @@ pub enum Turn<C> {
     Start(Ticket, C),
     /// Its client has gone: do not execute it.
     Drop(Ticket),
+}
+
+impl<C> OpenCall<C> {
+    /// Who waits for the answer, with the sessions' own numbers.
+    pub fn askers(&self) -> Vec<(ConnId, u64)> {
+        self.conn.map(|conn| (conn, self.seq)).into_iter().chain(self.also.iter().copied()).collect()
+    }
 }
 
 /// All open calls.
@@ -77,12 +89,33 @@ impl<C> Calls<C> {
         let ticket = Ticket(self.next);
         let recorded = method.class == Class::Read;
         let pending = Some(call);
-        let entry = OpenCall { conn: Some(conn), seq, method, arrived: now, terms, pending, recorded };
+        let also = Vec::new();
+        let entry = OpenCall { conn: Some(conn), seq, also, method, arrived: now, terms, pending, recorded };
         self.open.insert(ticket, entry);
         if queued {
             self.queue.push_back(ticket);
         }
         Some(ticket)
+    }
+
+    /// An open call is asked for again: this client gets the answer, too.
+    ///
+    /// # Errors
+    /// Too many wait for it already; nothing has changed.
+    pub fn join(&mut self, ticket: Ticket, conn: ConnId, seq: u64) -> Result<(), CallError> {
+        let Some(call) = self.open.get_mut(&ticket) else { return Ok(()) };
+        if call.also.len() >= ASKERS_MAX {
+            let Method { interface, name, .. } = call.method;
+            let text = format!(
+                "{ASKERS_MAX} requests with this id wait for {interface}.{name} already; wait for its answer"
+            );
+            return Err(CallError::exception(text));
+        }
+        match call.conn {
+            Some(_) => call.also.push((conn, seq)),
+            None => (call.conn, call.seq) = (Some(conn), seq),
+        }
+        Ok(())
     }
 
     /// The record has the entry of this call (or could not be written: that was said elsewhere).
@@ -147,8 +180,12 @@ impl<C> Calls<C> {
     /// A client has gone.
     pub fn forget(&mut self, conn: ConnId) {
         for call in self.open.values_mut() {
+            call.also.retain(|(other, _)| *other != conn);
             if call.conn == Some(conn) {
                 call.conn = None;
+                if let Some((other, seq)) = call.also.pop() {
+                    (call.conn, call.seq) = (Some(other), seq);
+                }
             }
         }
     }

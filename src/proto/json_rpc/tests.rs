@@ -129,7 +129,12 @@ fn request_as_the_client_of_today_writes_it() {
 
 #[test]
 fn what_is_said_beside_a_call_is_read_again() {
-    let extras = Extras { who: "dealer-proxy control".into(), lease: "1f.2".into(), deadline_ms: 1500 };
+    let extras = Extras {
+        who: "dealer-proxy control".into(),
+        lease: "1f.2".into(),
+        deadline_ms: 1500,
+        id: "7a".into(),
+    };
     let body = write_request_with("bank", "stop", &[], &[], &extras).expect("JSON");
     let Ok(Request::Call { extras: back, .. }) = read_request(&body) else { panic!("a call") };
     assert_eq!(back, extras);
@@ -159,10 +164,10 @@ fn what_a_client_says_beside_a_call() {
             Ok(other) => panic!("{other:?}"),
             Err(fault) => Err(fault.message),
         };
-    let want = Extras { who: "ann".into(), lease: "1f.2".into(), deadline_ms: 1500 };
-    assert_eq!(extras(r#""who": "ann", "lease": "1f.2", "deadline_ms": 1500"#), Ok(want));
+    let want = Extras { who: "ann".into(), lease: "1f.2".into(), deadline_ms: 1500, id: "7a".into() };
+    assert_eq!(extras(r#""who": "ann", "lease": "1f.2", "deadline_ms": 1500, "id": "7a""#), Ok(want));
     assert_eq!(
-        extras(r#""who": null, "lease": null, "deadline_ms": null, "other": 1"#),
+        extras(r#""who": null, "lease": null, "deadline_ms": null, "id": null, "other": 1"#),
         Ok(Extras::default())
     );
     let long = format!(r#""who": "{}""#, "x".repeat(EXTRA_MAX + 1));
@@ -171,6 +176,7 @@ fn what_a_client_says_beside_a_call() {
         (r#""who": "a\nb""#, "'who'"),
         (&long, "'who'"),
         (r#""lease": []"#, "'lease'"),
+        (r#""id": 7"#, "'id'"),
         (r#""deadline_ms": -1"#, "'deadline_ms'"),
         (r#""deadline_ms": "soon""#, "'deadline_ms'"),
     ] {
