@@ -237,6 +237,38 @@ fn the_latest_earliest_start_counts() {
 }
 
 #[test]
+fn who_could_not_say_is_told_of_where_one_answer_speaks_for_all() {
+    for what in [What::EarliestStart, What::ListModes { detail: false }, What::ListModes { detail: true }] {
+        let mut w = World::ours(2);
+        w.strike(1, Kindness::Lost);
+        w.done(what.clone());
+        let said = w.done(What::LastWarnings).to_string();
+        assert!(
+            said.contains("could not say: BANKB: Lost connection to server for BANKB."),
+            "{what:?}: {said}"
+        );
+        let ticket = w.call_with(what, only(&[], Policy::Strict));
+        w.answer(ticket, ms(1000)).expect_err("strict");
+    }
+}
+
+#[test]
+fn once_a_scan_number_was_set_the_proxy_counts() {
+    let mut w = World::ours(2);
+    w.done(forward("increment_scan_number", Class::Write));
+    assert_eq!(w.players[1].counted("increment_scan_number"), 1, "they count for themselves");
+    w.done(What::SetScanNumber(41));
+    w.strike(0, Kindness::Lost);
+    w.done(forward("increment_scan_number", Class::Write));
+    w.run(ms(6000));
+    for player in &w.players {
+        let last = player.took.iter().rfind(|c| c.method == "set_scan_number").expect("told");
+        assert_eq!(last.args, [Value::Int(42)], "also one that was away");
+    }
+    assert_eq!(w.done(What::Snapshot).get("scan_number"), Some(&Value::Int(42)));
+}
+
+#[test]
 fn a_start_passed_through_far_ahead_waits_for_it() {
     use appliance::api::Ticket;
     use appliance::dealer::messages::Input;
