@@ -59,6 +59,8 @@ pub struct Rules {
     pub masters: BTreeMap<String, Index>,
     /// What to do about players that do not look well.
     pub health: HealthGate,
+    /// A player that comes back without its mode gets it again, with the parameters that were set here.
+    pub reapply: bool,
 }
 
 impl Rules {

@@ -224,10 +224,15 @@ impl Start {
             );
             return refuse(Ok(Value::verdict(false, text)));
         }
-        if let Some(wait) = self.wait_for_clocks(view) {
-            actions.extend(wait);
+        let unmeasured = self.unmeasured(view);
+        if !unmeasured.is_empty() && !std::mem::replace(&mut self.waited_for_clocks, true) {
+            // The next look measures them.
+            self.phase = Phase::Clocks;
+            actions.push(Action::Wake(view.now.mono + CLOCKS_WITHIN));
             return actions;
         }
+        let unknown = |p: &Index| Action::Warn(format!("the clock of {} is not known", view.roster.name(*p)));
+        actions.extend(unmeasured.iter().map(unknown));
         match self.clocks(view) {
             Err(text) => return refuse(self.nobody(view, &text)),
             Ok(warnings) => actions.extend(warnings.into_iter().map(Action::Warn)),
@@ -245,21 +250,6 @@ impl Start {
             seat.kind() == Some(Kind::Ours) && seat.clock.is_none()
         };
         self.players.iter().copied().filter(unknown).collect()
-    }
-
-    /// The next look measures them. Once: a player that does not say is told of, not waited for.
-    fn wait_for_clocks(&mut self, view: &View<'_>) -> Option<Vec<Action>> {
-        let unmeasured = self.unmeasured(view);
-        if unmeasured.is_empty() {
-            return None;
-        }
-        if self.waited_for_clocks {
-            let names = view.roster.names(&unmeasured).join(", ");
-            log::warn!("start: the clocks of {names} are not known");
-            return None;
-        }
-        (self.phase, self.waited_for_clocks) = (Phase::Clocks, true);
-        Some(vec![Action::Wake(view.now.mono + CLOCKS_WITHIN)])
     }
 
     /// What players said before is old by now: they are asked again.
