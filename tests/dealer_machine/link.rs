@@ -223,6 +223,11 @@ fn a_player_of_ours_is_learnt_over_both_protocols_and_its_clock_compared() {
         let left = pair.begin_by.map(|by| by.since(pair.now.mono));
         assert_eq!(left, Some(ms(5000)), "{protocol:?}: work that is late is not done");
         assert_eq!(pair.who, "dealer-proxy control", "{protocol:?}: whom the player names in its record");
+        pair.ask(2, "start", Lane::Write);
+        assert_eq!(
+            pair.begin_by, None,
+            "{protocol:?}: a start waits for its second, whatever our clock says"
+        );
     }
 }
 
