@@ -83,6 +83,8 @@ pub struct Fanout {
     answers: Gathered,
     /// What becomes of the result; the identity for most.
     shape: fn(&Gathered, &View<'_>, Policy) -> Outcome,
+    /// What the operator is told beside it.
+    tell: fn(&Gathered, &View<'_>) -> Vec<String>,
 }
 
 impl Fanout {
@@ -98,6 +100,7 @@ impl Fanout {
             policy,
             beforehand: false,
             shape: |gathered, view, policy| policy.outcome(gathered, view),
+            tell: |_, _| Vec::new(),
         }
     }
 
@@ -110,6 +113,12 @@ impl Fanout {
     /// With a result of another shape than `{player: entry}`.
     pub fn shaped(mut self, shape: fn(&Gathered, &View<'_>, Policy) -> Outcome) -> Fanout {
         self.shape = shape;
+        self
+    }
+
+    /// With warnings for the operator.
+    pub fn telling(mut self, tell: fn(&Gathered, &View<'_>) -> Vec<String>) -> Fanout {
+        self.tell = tell;
         self
     }
 
@@ -163,7 +172,11 @@ impl Fanout {
     }
 
     fn finish(&self, view: &View<'_>) -> Vec<Action> {
-        vec![Action::Reply((self.shape)(&self.answers, view, self.policy)), Action::End]
+        let mut actions: Vec<Action> =
+            (self.tell)(&self.answers, view).into_iter().map(Action::Warn).collect();
+        actions.push(Action::Reply((self.shape)(&self.answers, view, self.policy)));
+        actions.push(Action::End);
+        actions
     }
 }
 

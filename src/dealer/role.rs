@@ -9,6 +9,7 @@ use super::methods::DealerCall;
 use super::notices::Notices;
 use super::orphans::{Orphans, Sight};
 use super::procedure::{Action, Event, Procedure, Round, View};
+use super::reapply::{Applied, Reapply};
 use super::roster::Roster;
 use super::rules::Rules;
 use super::turns::{TURNS_MAX, Turns};
@@ -28,6 +29,8 @@ const NOBODY: u64 = 0;
 const CONTROL: u64 = u64::MAX;
 /// Asks that tell a player the scan number.
 const NUMBER: u64 = u64::MAX - 1;
+/// A procedure of the role itself: its answer is nobody's.
+const NO_CALL: Ticket = Ticket(u64::MAX);
 /// How long stopping such a scan may take.
 const ORPHAN_STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -78,6 +81,10 @@ pub struct Dealer {
     orphans: Orphans,
     /// Authoritative once it was set here; players that come back are told.
     scan_number: Option<i64>,
+    /// What was set at players.
+    applied: Applied,
+    /// Players that came back without, and are to be set up again.
+    bare: BTreeMap<Index, Reapply>,
     /// Something of what is kept has changed.
     unsaved: bool,
     /// Saves that were ordered, and that were answered.
@@ -112,6 +119,8 @@ impl Dealer {
             journal: Journal::default(),
             orphans: Orphans::default(),
             scan_number: None,
+            applied: Applied::default(),
+            bare: BTreeMap::new(),
             unsaved: false,
             saves: (0, 0),
             noting: Vec::new(),
@@ -224,6 +233,9 @@ impl Dealer {
                 let seat = self.roster.seat(player);
                 if let (false, Some(mode)) = (needed, &seat.needs_setup) {
                     let text = format!("{}: it had {mode}, now no mode is set: set_mode", seat.name);
+                    let shared = self.rules.master_of(mode).is_some();
+                    let again = self.applied.again(player, mode).filter(|_| self.rules.reapply && !shared);
+                    self.bare.extend(again.map(|again| (player, again)));
                     self.notices.warn(now.utc, text);
                 }
                 if let Some((state, _)) = &seat.state {
@@ -249,6 +261,7 @@ impl Dealer {
     fn answered(&mut self, id: AskId, answer: Answer, now: Now) {
         let Some(open) = self.asks.answered(id, &answer, now.mono) else { return };
         self.note_failure(open.player, &answer, now);
+        self.applied.answered(open.player, &open.call, &answer);
         for asker in open.askers {
             let told = Told::Answer { player: open.player, round: asker.round, answer: answer.clone() };
             self.told.push_back((asker.procedure, told));

@@ -57,6 +57,8 @@ pub struct Player {
     /// Everything it was asked to do and took, in order.
     pub took: Vec<Call>,
     pub last_scan: Value,
+    /// What it says of its packets.
+    pub net: &'static str,
     /// Who has control of it; a restart ends that.
     pub leases: Leases,
     /// The lease a connection has.
@@ -79,6 +81,7 @@ impl Player {
             arming: None,
             took: Vec::new(),
             last_scan: Value::Null,
+            net: "NETSTAT=receiving",
             leases: Leases::new(LeaseRule::Cooperative),
             lease_of: (0, None),
         }
@@ -163,11 +166,7 @@ impl Player {
             }
             "scan_status" => {
                 let running = matches!(self.doing, Doing::Scanning(_));
-                Taken::Now(Ok(Value::List(vec![
-                    Value::Bool(running),
-                    "NETSTAT=x".into(),
-                    "DISKSTAT=x".into(),
-                ])))
+                Taken::Now(Ok(Value::List(vec![Value::Bool(running), self.net.into(), "DISKSTAT=x".into()])))
             }
             "set_mode" => match call.args.first().and_then(Value::as_str) {
                 Some(_) if matches!(self.doing, Doing::Starting(_) | Doing::Scanning(_)) => no("scanning"),

@@ -46,6 +46,22 @@ fn all_start_in_the_same_second_and_the_scan_is_in_the_journal_when_it_has_ended
 }
 
 #[test]
+fn one_that_scans_without_packets_is_told_of_2_s_after_the_start() {
+    let mut w = World::ours(2);
+    w.players[1].net = "NETSTAT=waiting";
+    let reply = w.done(start());
+    assert!(entries(&reply).iter().all(|(_, e)| is_yes(e)), "{reply}");
+    w.run_to(w.second.expect("sent") + ms(2100));
+    let said = w.done(What::LastWarnings).to_string();
+    assert!(said.contains("BANKB: SCANNING, but NETSTAT=waiting 2 s after the start"), "{said}");
+    assert!(!said.contains("BANKA"), "{said}");
+    let last = w.done(What::LastStart);
+    for key in ["called", "sent", "answered"] {
+        assert!(last.get(key).and_then(Value::as_str).is_some(), "{key}: {last}");
+    }
+}
+
+#[test]
 fn a_time_that_is_too_early_is_refused_in_the_words_of_the_reference() {
     let mut w = World::ours(2);
     let at = Utc::from_seconds(w.now.utc.seconds());
