@@ -3,9 +3,12 @@
 use super::client::{Client, TIMEOUT};
 use super::paint::Paint;
 use super::remote_table::RemoteTable;
-use super::shell::help;
+use super::shell::complete::Scene;
+use super::shell::run::similar;
+use super::shell::{help, literal};
 use super::target::Target;
-use crate::api::Outcome;
+use crate::api::table::Table;
+use crate::api::{CallError, ErrorClass, Outcome};
 use crate::proto::json;
 use crate::value::Value;
 use std::io::IsTerminal;
@@ -22,7 +25,7 @@ pub struct CallArgs {
     /// Interface and method, divided by the last dot: bank.get_status, archon.expose, archon.sp1.status
     #[arg(value_parser = parse_method)]
     method: Method,
-    /// Arguments: JSON, or else text; name=value gives a keyword
+    /// Arguments: JSON or as Python writes them (True, None, ['a', 1]), or else text; name=value gives a keyword
     #[arg(value_name = "ARG|name=value", allow_negative_numbers = true)]
     args: Vec<String>,
     /// Give up after this many seconds
@@ -76,9 +79,12 @@ fn is_identifier(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// JSON if it is JSON, else the text itself.
+/// JSON if it is JSON, a literal of Python if it looks like one (`True`, `None`, `['a', 1]`), else the text itself.
 pub fn parse_value(text: &str) -> Value {
-    json::read(text.as_bytes()).unwrap_or_else(|_| text.into())
+    let pythonic =
+        matches!(text, "True" | "False" | "None") || text.starts_with(|c: char| "'[({".contains(c));
+    let literal = || if pythonic { literal::read_all(text).ok() } else { None };
+    json::read(text.as_bytes()).ok().or_else(literal).unwrap_or_else(|| text.into())
 }
 
 /// Runs the command.
@@ -105,7 +111,10 @@ fn describe(args: &CallArgs) -> Result<String, String> {
         Client::connect(&args.target, Duration::from_secs_f64(args.timeout)).map_err(|e| e.message)?;
     let mut remote = RemoteTable::default();
     remote.ask(&mut client).map_err(|e| e.to_string())?;
-    let method = remote.table.find(&args.method.interface, &args.method.name).map_err(|e| e.to_string())?;
+    let Method { interface, name } = &args.method;
+    let unknown =
+        |error: CallError| unknown(&error, &remote.table, args).unwrap_or_else(|| error.to_string());
+    let method = remote.table.find(interface, name).map_err(unknown)?;
     Ok(help::method(method, Paint::of_terminal(std::io::stdout().is_terminal())))
 }
 
@@ -120,7 +129,32 @@ fn call(args: CallArgs) -> Result<Value, String> {
     } else {
         client.call(interface, name, positional, named)
     };
-    outcome.map_err(|error| error.to_string())
+    outcome.map_err(|error| {
+        let mut remote = RemoteTable::default();
+        let explained = match error.class {
+            ErrorClass::KeyError if remote.ask(&mut client).is_ok() => unknown(&error, &remote.table, &args),
+            _ => None,
+        };
+        explained.unwrap_or_else(|| error.to_string())
+    })
+}
+
+/// The words for a method or an interface that the node does not have; `None`: it has it, the error means something else.
+fn unknown(error: &CallError, table: &Table, args: &CallArgs) -> Option<String> {
+    let (Method { interface, name }, target) = (&args.method, &args.target);
+    // Names with an underscore are in no list, but may be there.
+    if table.find(interface, name).is_ok() || name.starts_with('_') {
+        return None;
+    }
+    if !table.interfaces().contains(&interface.as_str()) {
+        let known = table.interfaces().join(", ");
+        return Some(format!("{error}: {target}: there is no interface '{interface}'; there are: {known}"));
+    }
+    let there_is = match &similar(name, Scene { table, interface })[..] {
+        [] => format!("`appliance shell {target}` lists what there is"),
+        near => format!("there is {}", near.join(", ")),
+    };
+    Some(format!("{error}: {target}: {interface} has no method '{name}'; {there_is}"))
 }
 
 /// Asks to be told what the node says from now on.
@@ -170,6 +204,11 @@ mod tests {
         let (args, kwargs) = parse_args(&words.map(String::from));
         let list = Value::List(vec![Value::Int(1)]);
         assert_eq!(args, [Value::Int(3), Value::Float(-1.5), "text".into(), list, "1=2".into()]);
+        let python = ["True", "None", "'7'", "(1, None)", "'it", "007", "True story"];
+        let pair = Value::List(vec![Value::Int(1), Value::Null]);
+        let words: Vec<Value> = ["'it", "007", "True story"].map(Value::from).into();
+        let want = [vec![Value::Bool(true), Value::Null, "7".into(), pair], words].concat();
+        assert_eq!(parse_args(&python.map(String::from)).0, want);
         let keyword = |name: &str, value: Value| (name.to_owned(), value);
         let want = [
             keyword("a", "b".into()),

@@ -3,7 +3,7 @@
 use super::complete::Scene;
 use super::line::{self, Line, Written};
 use super::{help, show};
-use crate::api::{CallError, Class, Method};
+use crate::api::{CallError, Class, Family, Method};
 use crate::cli::client::Client;
 use crate::cli::paint::Paint;
 use crate::cli::remote_table::{RemoteTable, no_answer};
@@ -122,6 +122,8 @@ impl Talk {
 
     /// Does what a line says.
     pub fn hear(&mut self, text: &str) -> Said {
+        // Ctrl-C that came when nothing ran any more is not meant for this line.
+        self.given_up.store(false, Ordering::Relaxed);
         let parsed = line::parse(text, |name| self.scene().method(name).is_some());
         match parsed {
             Ok(Line::Empty) => Said::Done(String::new()),
@@ -183,10 +185,8 @@ impl Talk {
     /// What a parameter means, and what it is set to.
     fn parameter(&mut self, name: &str) -> Option<String> {
         self.scene().method("help_param")?;
-        let mut ask = |method: &str| {
-            self.given_up.store(false, Ordering::Relaxed);
-            self.client.call(&self.interface, method, vec![name.into()], vec![]).ok()
-        };
+        let mut ask =
+            |method: &str| self.client.call(&self.interface, method, vec![name.into()], vec![]).ok();
         let meaning = ask("help_param")?;
         let meaning =
             meaning.as_str().filter(|text| !text.is_empty() && !text.starts_with("No such parameter"))?;
@@ -210,12 +210,19 @@ impl Talk {
         if method.is_none() && !name.starts_with('_') {
             return Said::Failed(self.unknown(&call.name));
         }
-        self.given_up.store(false, Ordering::Relaxed);
+        let unnamed = !call.args.is_empty();
         match self.outcome(&interface, &name, call) {
             Ok(value) => self.answered(method, &value),
             Err(error) => {
                 self.subscribed &= !no_answer(&error);
-                Said::Failed(show::error(&error, self.paint))
+                let mut text = show::error(&error, &name, self.paint);
+                let named = method.is_some_and(|m| m.keywords.is_some());
+                if named && unnamed && error.family == Family::Invalid {
+                    text += &format!(
+                        "\n  {name} takes NAME=VALUE, with nothing else between: {name} scan_length=5"
+                    );
+                }
+                Said::Failed(text)
             }
         }
     }
@@ -252,7 +259,7 @@ impl Talk {
 }
 
 /// Methods that have a name in common with what was written, those of the interface in use first.
-fn similar(name: &str, scene: Scene<'_>) -> Vec<String> {
+pub fn similar(name: &str, scene: Scene<'_>) -> Vec<String> {
     let wanted = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
     let near = |m: &Method| {
         let have = m.name.to_ascii_lowercase();
@@ -261,9 +268,19 @@ fn similar(name: &str, scene: Scene<'_>) -> Vec<String> {
         have.contains(&wanted) || words(&wanted).iter().any(|w| words(&have).contains(w))
     };
     let own = scene.table.of_interface(scene.interface).unwrap_or_default();
-    let found = own.iter().filter(|m| near(m)).map(|m| m.name.to_owned());
+    let mut found: Vec<String> = own.iter().filter(|m| near(m)).map(|m| m.name.to_owned()).collect();
+    found.sort_by_key(|name| std::cmp::Reverse(alike(name, &wanted)));
+    let found = found.into_iter();
     let others = scene.table.methods().iter().filter(|m| m.interface != scene.interface && m.name == wanted);
     found.chain(others.map(|m| format!("{}.{}", m.interface, m.name))).take(SIMILAR_MAX).collect()
+}
+
+/// Characters that two names have in common at the beginning and at the end.
+fn alike(a: &str, b: &str) -> usize {
+    let same = |(x, y): &(char, char)| x == y;
+    let begin = a.chars().zip(b.chars()).take_while(same).count();
+    let end = a.chars().rev().zip(b.chars().rev()).take_while(same).count();
+    begin + end
 }
 
 #[cfg(test)]
@@ -279,6 +296,7 @@ mod tests {
         assert!(
             similar("set_modes", scene).is_empty() || similar("mode", scene).contains(&"set_mode".to_owned())
         );
+        assert_eq!(similar("set_moode", scene)[0], "set_mode");
         assert_eq!(similar("listdev", scene), ["bank.roach.listdev"]);
         assert!(similar("xyzzy", scene).is_empty());
     }

@@ -37,11 +37,12 @@ pub fn succeeded(value: &Value) -> bool {
     }
 }
 
-/// An error with its class, and what to do about it.
-pub fn error(error: &CallError, paint: Paint) -> String {
+/// An error of a method with its class, and what to do about it.
+pub fn error(error: &CallError, method: &str, paint: Paint) -> String {
     let (class, family) = (error.class.name(), error.family.name());
     let message = clean(&error.message);
-    format!("{} {message}\n  {}", paint.bad(&format!("{class} ({family}):")), remedy(error.family))
+    let remedy = remedy(error.family).replace("METHOD", &clean(method));
+    format!("{} {message}\n  {remedy}", paint.bad(&format!("{class} ({family}):")))
 }
 
 fn remedy(family: Family) -> &'static str {
@@ -272,8 +273,11 @@ mod tests {
 
     #[test]
     fn errors_say_class_and_remedy() {
-        let text = error(&CallError::key_error("nope"), Paint::PLAIN);
-        assert!(text.starts_with("KeyError (invalid): 'nope'\n") && text.contains("help METHOD"), "{text}");
+        let text = error(&CallError::key_error("nope"), "get_status", Paint::PLAIN);
+        assert!(
+            text.starts_with("KeyError (invalid): 'nope'\n") && text.contains("help get_status"),
+            "{text}"
+        );
     }
 
     #[test]
