@@ -189,7 +189,10 @@ mod tests {
     #[test]
     fn errors_say_class_and_remedy() {
         let text = error(&CallError::key_error("nope"), "get_status", Place::Shell, Paint::PLAIN);
-        assert!(text.starts_with("KeyError (invalid): 'nope'\n") && text.contains("help get_status"), "{text}");
+        assert!(
+            text.starts_with("KeyError (invalid): 'nope'\n") && text.contains("help get_status"),
+            "{text}"
+        );
         let text = error(&CallError::key_error("nope"), "get_status", Place::CommandLine, Paint::PLAIN);
         assert!(text.contains("--describe"), "{text}");
     }
