@@ -424,7 +424,7 @@ fn under_a_lease_commands_and_the_shell_go_on() {
         assert!(text(&without.stderr).contains("--lease TOKEN"), "{}", text(&without.stderr));
         let granted = text(&call(&["rpc.acquire", "ann", "60"]).stdout);
         let token = granted.split('"').nth(3).expect("a token").to_owned();
-        let with = call(&["bank.set_mode", "MODE1", "--lease", &token]);
+        let with = call(&["bank.set_mode", "MODE1", "force=True", "--lease", &token]);
         assert_eq!(text(&with.stdout), "[true, \"New mode MODE1 set!\"]\n", "{}", text(&with.stderr));
         let mut command = place.command(binary());
         command.args(["call", target, "bank.set_param", "exposure=0.5"]).env("APPLIANCE_LEASE", &token);
@@ -445,7 +445,7 @@ fn under_a_lease_commands_and_the_shell_go_on() {
     for target in [&player.json, &player.rpc] {
         let shell = script(&place, &["shell", target, "--who", "ann"], "set_param exposure=1.0\n");
         assert!(text(&shell.stderr).contains("`rpc.acquire NAME SECONDS` here"), "{shell:?}");
-        let lines = "rpc.acquire ann 60\nset_param exposure=1.0\nrpc.clients\nset_mode MODE1\n";
+        let lines = "rpc.acquire ann 60\nset_param exposure=1.0\nrpc.clients\nset_mode MODE1 force=True\n";
         let shell = script(&place, &["shell", target, "--who", "ann"], lines);
         assert!(shell.status.success(), "{}", text(&shell.stderr));
         assert!(text(&shell.stdout).contains(" ann "), "{}", text(&shell.stdout));
