@@ -14,7 +14,7 @@ use appliance::node::leases::Leases;
 use appliance::node::{DealerNode, DealerNodeConfig, DeskConfig};
 use appliance::player::methods::{BANK, SCANS};
 use appliance::proto::rpc_frame::Hello;
-use appliance::reactor::{Address, App, ConnId, Effect, Effects, Event, Peer, Tag, TimerKey, When};
+use appliance::reactor::{Address, App, ConnId, Effect, Effects, Event, Peer, Request, Tag, TimerKey, When};
 use appliance::session::client::{Client, ClientOutput};
 use appliance::session::rpc_client::RpcClient;
 use appliance::session::rpc_server::RpcServer;
@@ -31,6 +31,8 @@ struct Player {
     leases: Leases,
     /// The lease of a connection.
     bound: HashMap<ConnId, String>,
+    /// It takes calls and answers none.
+    hangs: bool,
     /// Who called what that changes something.
     wrote: Vec<(String, String)>,
 }
@@ -87,6 +89,7 @@ struct House {
     next_conn: u64,
     facts: VecDeque<Event<'static, Done>>,
     bytes: VecDeque<(ConnId, Vec<u8>)>,
+    exit: Option<u8>,
 }
 
 const CLIENTS: &str = "127.0.0.1:6668";
@@ -123,7 +126,8 @@ impl House {
             state_file: None,
         };
         let roster = Roster::new(&names, &BTreeMap::new(), &[], now).expect("sound");
-        let player = || Player { leases: Leases::new(rule), bound: HashMap::new(), wrote: Vec::new() };
+        let player =
+            || Player { leases: Leases::new(rule), bound: HashMap::new(), hangs: false, wrote: Vec::new() };
         let mut house = House {
             node: DealerNode::new(config, roster, Rules { name, ..Rules::default() }, now),
             now,
@@ -134,6 +138,7 @@ impl House {
             next_conn: 1,
             facts: VecDeque::new(),
             bytes: VecDeque::new(),
+            exit: None,
         };
         house.node.start(now, &mut house.fx);
         house.run(ms(300));
@@ -232,6 +237,7 @@ impl House {
             Effect::Close { conn } | Effect::Abort { conn } => drop(self.ends.remove(&conn)),
             Effect::SetTimer { key, at } => drop(self.timers.insert(key, at)),
             Effect::CancelTimer { key } => drop(self.timers.remove(&key)),
+            Effect::Exit { code } => self.exit = Some(code),
             _ => {}
         }
     }
@@ -253,6 +259,7 @@ impl House {
                 while let Some(output) = session.poll() {
                     match output {
                         ServerOutput::Send(bytes) => self.bytes.push_back((conn, bytes)),
+                        ServerOutput::Call { .. } if self.players[*player].hangs => {}
                         ServerOutput::Call { seq, call, terms } => {
                             let outcome = self.players[*player].answer(conn, &call, terms, now);
                             session.reply(seq, outcome, now);
@@ -313,4 +320,24 @@ fn a_lease_that_ends_by_itself_ends_at_the_players() {
     house.run(ms(6000));
     assert!(house.players.iter().all(|p| p.leases.holder(house.now).is_none()));
     house.ask(ben, "rpc", "acquire", vec!["ben".into(), 5.into()]).expect("free again");
+}
+
+#[test]
+fn a_proxy_that_is_stopped_gives_its_players_back_first_and_does_not_wait_for_one_that_hangs() {
+    for hangs in [false, true] {
+        let mut house = House::new(LeaseRule::Binding);
+        house.node.handle(Event::Signal(Request::Stop { count: 1 }), house.now, &mut house.fx);
+        house.settle();
+        assert_eq!(house.exit, Some(0), "nothing to give back: at once");
+
+        let mut house = House::new(LeaseRule::Binding);
+        let ann = house.client("ann@hill");
+        house.ask(ann, "rpc", "acquire", vec!["ann".into(), 600.into()]).expect("free");
+        house.players[1].hangs = hangs;
+        house.node.handle(Event::Signal(Request::Stop { count: 1 }), house.now, &mut house.fx);
+        house.run(ms(2100));
+        assert_eq!(house.exit, Some(0));
+        let held = |n: usize| house.players[n].leases.holder(house.now).is_some();
+        assert_eq!((held(0), held(1)), (false, hangs));
+    }
 }
