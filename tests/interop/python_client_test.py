@@ -181,10 +181,13 @@ class Observing:
         self.assertEqual((last["start"], last["asked"]), (f"{when:%Y-%m-%d %H:%M:%S}",) * 2)
         self.assertLess(last["called"], last["start"])
         self.assertIsNone(last["failed"])
-        self.assertEqual(sorted(last), ["asked", "called", "failed", "players", "start"])
+        self.assertEqual(sorted(last), ["answered", "asked", "called", "failed", "players", "sent", "start"])
+        self.assertLess(last["called"], last["sent"])
+        self.assertLess(last["sent"], last["answered"])
         self.assertEqual(sorted(last["players"]), BANKS)
         for told in last["players"].values():
-            self.assertEqual(sorted(told), ["arm_late_us", "clock_offset_ms", "margin_ms", "mode"])
+            self.assertEqual(sorted(told), ["arm_late_us", "clock_offset_ms", "margin_ms", "mode", "scan_number"])
+            self.assertEqual(told["scan_number"], 42)
             self.assertEqual(told["mode"], "MODE1")
         # A proxy has them when it has looked whether all take data.
         margins = lambda: [told["margin_ms"] for told in d.last_start()["players"].values()]  # noqa: E731

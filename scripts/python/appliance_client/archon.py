@@ -86,9 +86,9 @@ class ArchonCommand:
 class ArchonController:
     """A controller by its name in the host's ``archon.yml``.
 
-    ``url``: JSON address of the host; ``who``: the name others see, ``user@host:process`` unless said otherwise. Every method raises :class:`RemoteError` with the host's words when the host
-    refuses, :class:`NotConnected` when nothing was sent, and :class:`NoReply` or :class:`ConnectionLost` when it is
-    not known whether it was done.
+    ``url``: JSON address of the host; ``who``: the name others see, ``user@host:process`` unless said otherwise.
+    Every method raises :class:`RemoteError` with the host's words when the host refuses, :class:`NotConnected` when
+    nothing was sent, and :class:`NoReply` or :class:`ConnectionLost` when it is not known whether it was done.
     """
 
     def __init__(self, name: str, url: str, who: Optional[str] = None) -> None:

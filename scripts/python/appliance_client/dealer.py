@@ -216,7 +216,7 @@ class Dealer:
 
     @property
     def scan_number(self) -> Optional[int]:
-        """The proxy's number; without one that set here, else the highest of the active players; None: nobody has one."""
+        """The proxy's number; without a proxy the one set here, else the highest of the active players; None: no number."""
         kept = self._fleet.scan_number()
         if kept is not None:
             return kept
@@ -309,8 +309,11 @@ class Dealer:
         return self._fleet.last_errors()
 
     def last_start(self) -> Optional[Dict[str, Any]]:
-        """What the last start came to: ``start``, ``asked``, ``called``, ``failed`` (why it was taken back, or None) and
-        ``players``, each with ``mode``, ``arm_late_us``, ``margin_ms`` and ``clock_offset_ms``."""
+        """What the last start came to.
+
+        ``start``, ``asked``, ``called``, ``sent``, ``answered``; ``failed``: why it was taken back, or None; and
+        ``players``, each with ``mode``, ``scan_number``, ``arm_late_us``, ``margin_ms`` and ``clock_offset_ms``.
+        """
         return self._fleet.last_start()
 
     # ---- end -------------------------------------------------------------------------------------------------

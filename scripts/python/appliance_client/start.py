@@ -95,6 +95,8 @@ class Start:
         self._stopped: Dict[str, Answer] = {}
         self._offsets: Dict[str, float] = {}
         self._called = self._start = datetime.now(timezone.utc)
+        self._sent: Optional[datetime] = None
+        self._answered: Optional[datetime] = None
 
     def run(self) -> Any:
         """``{player: [bool, text]}``; a second that is too early gives the pair ``(False, text)``."""
@@ -105,6 +107,8 @@ class Start:
         if refusal is not None:
             return refusal if isinstance(refusal, tuple) else self._policy.judge(refusal)
         why = self._arm()
+        if why is None:
+            self._answered = datetime.now(timezone.utc)
         result = {name: self._entry(name, why) for name in self._names}
         self._fleet.start_record = self._record(why)
         if why is not None:
@@ -125,12 +129,15 @@ class Start:
                 "arm_late_us": scan.get("arm_late_us"),
                 "margin_ms": scan.get("arm_margin_ms"),
                 "clock_offset_ms": None if offset is None else round(offset * 1e3, 3),
+                "scan_number": states[name].get("scan_number"),
             }
 
         return {
             "start": written(self._start),
             "asked": None if self._asked is None else written(self._asked),
             "called": written(self._called),
+            "sent": None if self._sent is None else written(self._sent),
+            "answered": None if self._answered is None else written(self._answered),
             "failed": why,
             "players": {name: one(name) for name in self._names},
         }
@@ -191,6 +198,7 @@ class Start:
         from .direct import one_thread_each
 
         limit = max(0.0, self._left()) + AFTER_START_S
+        self._sent = datetime.now(timezone.utc)
         numbers = wire.seven(self._start)
         players = [self._fleet.players[name] for name in self._names]
         why: Optional[str] = None

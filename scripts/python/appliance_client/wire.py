@@ -44,7 +44,7 @@ def encode(
     kwargs: Mapping[str, Any],
     beside: Optional[Mapping[str, Any]] = None,
 ) -> bytes:
-    """A request, with what is said ``beside`` the call. TypeError or ValueError for what JSON cannot say (NaN among it)."""
+    """A request, with what is said beside the call. TypeError or ValueError for what JSON cannot say (NaN among it)."""
     request = {"name": interface, "proc": method, "args": list(args), "kwargs": dict(kwargs), **(beside or {})}
     return json.dumps(request, default=_other, allow_nan=False).encode()
 

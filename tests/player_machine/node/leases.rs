@@ -99,12 +99,12 @@ fn another_connection_is_bound_without_prolonging_the_lease() {
     let until = house.shown("lease");
     let again = house.dealer();
     refused(&house.ask(again, "increment_scan_number", &[]));
-    rpc(&mut house, again, "renew", &[token.clone()]).expect("hers");
+    rpc(&mut house, again, "renew", std::slice::from_ref(&token)).expect("hers");
     house.ask(again, "increment_scan_number", &[]).expect("bound by renew");
     assert_eq!(house.shown("lease"), until);
     let error = rpc(&mut house, ben, "renew", &["1f.2".into()]).expect_err("not his");
     assert!(error.message.contains("control is with ann"), "{error}");
-    assert_eq!(rpc(&mut house, again, "release", &[token.clone()]), Ok(true.into()));
+    assert_eq!(rpc(&mut house, again, "release", std::slice::from_ref(&token)), Ok(true.into()));
     rpc(&mut house, again, "renew", &[token]).expect_err("it has ended");
     let entries = house.record.iter().filter(|l| l.contains(r#""kind": "lease""#)).count();
     assert_eq!(entries, 2, "acquired and released: {:?}", house.record);
