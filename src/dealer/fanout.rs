@@ -77,6 +77,7 @@ pub struct Fanout {
     lane: Lane,
     within: Duration,
     policy: Policy,
+    begun: bool,
     /// Players of ours are asked first whether they would.
     beforehand: bool,
     would: Gathered,
@@ -96,6 +97,7 @@ impl Fanout {
             lane,
             within,
             policy,
+            begun: false,
             beforehand: false,
             shape: |gathered, view, policy| policy.outcome(gathered, view),
         }
@@ -114,6 +116,7 @@ impl Fanout {
     }
 
     fn begin(&mut self, view: &View<'_>) -> Vec<Action> {
+        self.begun = true;
         let can = |p: &&Index| {
             let seat = view.roster.seat(**p);
             seat.kind() == Some(Kind::Ours) && seat.can("would")
@@ -168,6 +171,12 @@ impl Fanout {
 }
 
 impl Procedure for Fanout {
+    fn stopped(&self, _: &View<'_>) -> Option<Outcome> {
+        let start = self.call.interface == "bank" && matches!(self.call.method.as_str(), "start" | "startin");
+        (start && !self.begun)
+            .then(|| Ok(Value::verdict(false, "cancelled by stop() before its turn had come")))
+    }
+
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action> {
         match event {
             Event::Begin => self.begin(view),

@@ -1,6 +1,6 @@
 //! What the role is told, and what it orders.
 
-use crate::api::{Call, Outcome, Ticket};
+use crate::api::{Call, CallError, Outcome, Ticket};
 use crate::value::Value;
 use std::time::Duration;
 
@@ -82,6 +82,13 @@ pub enum Input<C> {
         /// Session.
         who: String,
     },
+    /// May a write begin whose turn has come ([`Output::Turn`])? Who called may have left or lost control meanwhile.
+    Turn {
+        /// Which.
+        ticket: Ticket,
+        /// The reason why not is its answer.
+        go: Result<(), CallError>,
+    },
     /// The client withdraws a call.
     Cancel {
         /// Which.
@@ -106,6 +113,8 @@ pub enum Output {
         /// Result or error.
         outcome: Outcome,
     },
+    /// The turn of a write has come; answered by [`Input::Turn`] before anything else is told.
+    Turn(Ticket),
     /// Ask a player. Answered by [`LinkEvent::Reply`] or [`LinkEvent::Down`].
     Ask {
         /// Whom.

@@ -93,6 +93,12 @@ pub struct View<'a> {
 pub trait Procedure: std::fmt::Debug {
     /// Something has happened.
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action>;
+
+    /// `stop` was called for one of the players. The answer of what is over with that, as nothing was sent yet that a
+    /// player could stop.
+    fn stopped(&self, _view: &View<'_>) -> Option<Outcome> {
+        None
+    }
 }
 
 /// A call of the interface `bank`, arguments by position.

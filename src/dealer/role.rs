@@ -60,6 +60,8 @@ pub struct Dealer {
     next: u64,
     running: BTreeMap<u64, Running>,
     turns: Turns<Waiting>,
+    /// Whose turn has come, and of which it is not known yet whether it may begin.
+    called: BTreeMap<Ticket, (u64, Waiting)>,
     asks: Asks,
     told: VecDeque<(u64, Told)>,
     notices: Notices,
@@ -81,6 +83,7 @@ impl Dealer {
             next: NOBODY,
             running: BTreeMap::new(),
             turns: Turns::default(),
+            called: BTreeMap::new(),
             asks: Asks::default(),
             told: VecDeque::new(),
             notices: Notices::default(),
@@ -96,6 +99,7 @@ impl Dealer {
     pub fn handle(&mut self, input: Input<DealerCall>, now: Now) {
         match input {
             Input::Call { ticket, call, who } => self.call(ticket, call, &who, now),
+            Input::Turn { ticket, go } => self.turn(ticket, go),
             Input::Cancel { ticket } => self.cancel(ticket),
             Input::Link { player, event } => self.link(player, event, now),
         }
@@ -258,6 +262,34 @@ impl Dealer {
         }
     }
 
+    /// It is known whether a write whose turn has come may begin.
+    fn turn(&mut self, ticket: Ticket, go: Result<(), CallError>) {
+        let Some((id, waiting)) = self.called.remove(&ticket) else { return };
+        match go {
+            Ok(()) => self.start(id, waiting),
+            Err(refused) => {
+                self.turns.done(id);
+                self.reply(ticket, Err(refused));
+            }
+        }
+    }
+
+    /// `stop` is called for these players: what waits for its turn to start them, or has sent nothing yet, is over.
+    fn stop_called(&mut self, players: &[Index], now: Now) {
+        let view = View { roster: &self.roster, rules: &self.rules, now };
+        let waiting = self.turns.waiting().map(|(id, w)| (id, w.ticket, &w.players, &w.procedure));
+        let running = self.running.iter().map(|(id, r)| (*id, r.ticket, &r.players, &r.procedure));
+        let over: Vec<(u64, Ticket, Outcome)> = waiting
+            .chain(running)
+            .filter(|(_, _, of, _)| of.iter().any(|p| players.contains(p)))
+            .filter_map(|(id, ticket, _, procedure)| Some((id, ticket, procedure.stopped(&view)?)))
+            .collect();
+        for (id, ticket, outcome) in over {
+            self.reply(ticket, outcome);
+            self.end(id);
+        }
+    }
+
     fn start(&mut self, id: u64, waiting: Waiting) {
         let Waiting { ticket, players, procedure } = waiting;
         self.running.insert(id, Running { ticket, players, procedure, wake: None, replied: false });
@@ -269,7 +301,8 @@ impl Dealer {
             if let Some((id, told)) = self.told.pop_front() {
                 self.tell(id, &told, now);
             } else if let Some((id, waiting)) = self.turns.begin_next() {
-                self.start(id, waiting);
+                self.out.push_back(Output::Turn(waiting.ticket));
+                self.called.insert(waiting.ticket, (id, waiting));
             } else {
                 return;
             }

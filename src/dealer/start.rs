@@ -455,6 +455,11 @@ impl Start {
 }
 
 impl Procedure for Start {
+    fn stopped(&self, view: &View<'_>) -> Option<Outcome> {
+        let unsent = matches!(self.phase, Phase::Look | Phase::Query);
+        unsent.then(|| self.nobody(view, "not started: cancelled by stop()"))
+    }
+
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action> {
         match event {
             Event::Begin => self.begin(view),

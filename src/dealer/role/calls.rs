@@ -105,6 +105,9 @@ impl Dealer {
             What::Forward { call, class } => {
                 // `stop` never waits for a turn: what is to be stopped may be what has it.
                 let writes = class != Class::Read && call.method != "stop";
+                if call.method == "stop" {
+                    self.stop_called(&players, now);
+                }
                 if call.method == "increment_scan_number" {
                     self.scan_number = self.scan_number.map(|n| n + 1);
                 }
@@ -139,6 +142,9 @@ impl Dealer {
             })?,
         };
         let urgent = call.method == "stop" && call.interface == "bank";
+        if urgent {
+            self.stop_called(&[player], now);
+        }
         let (lane, limit) = match class {
             Class::Read => (Lane::Read, READ_WITHIN),
             Class::Write => (Lane::Write, PASS_WRITE_WITHIN),

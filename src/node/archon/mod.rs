@@ -63,6 +63,7 @@ impl ArchonNode {
             table: methods::table(&names),
             understand: methods::call,
             lane_of: lane,
+            takes_back: |_, _| false,
         };
         let link = |(entry, i): (crate::config::archon::ControllerEntry, u64)| {
             let seed = config.link.seed.wrapping_add(i);

@@ -66,6 +66,7 @@ impl DealerNode {
             table: table(&roster, config.alias, &mut remotes),
             understand,
             lane_of: |_| None,
+            takes_back: |_, _| false,
         };
         DealerNode {
             desk: Desk::new(config.desk, trade),
@@ -111,6 +112,7 @@ impl DealerNode {
         let input = match self.desk.next(true, now, fx) {
             None => return false,
             Some(Ask::Call(ticket, call)) => {
+                self.desk.defer(ticket);
                 Input::Call { ticket, call, who: self.desk.who_of(ticket).to_owned() }
             }
             Some(Ask::Cancel(ticket)) => Input::Cancel { ticket },
@@ -122,6 +124,10 @@ impl DealerNode {
     fn carry_out(&mut self, output: Output, now: Now, fx: &mut Effects<Job>) {
         match output {
             Output::Reply { ticket, outcome } => self.desk.reply(ticket, outcome, now, fx),
+            Output::Turn(ticket) => {
+                let go = self.desk.begin(ticket, now);
+                self.role.handle(Input::Turn { ticket, go }, now);
+            }
             Output::Ask { player, id, call, lane, within } => {
                 self.links.ask(player, id, call, lane, within, now);
             }
