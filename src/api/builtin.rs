@@ -61,10 +61,10 @@ pub const METHODS: &[Method] = &[
     ),
     query(
         "clients",
-        "Lists who is connected: address, name the client gave itself, whether it may change things, since when, and \
-         its last call.",
+        "Lists who is connected: address, name the client gave itself, its program and version (binary RPC only), \
+         whether it may change things, since when, and its last call.",
         &[],
-        "list of {address, who, may_write, subscribed, since, last_call, last_call_at}, times in UTC",
+        "list of {address, who, software, may_write, subscribed, since, last_call, last_call_at}, times in UTC",
     ),
     query(
         "lease",

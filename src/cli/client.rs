@@ -113,6 +113,15 @@ impl Client {
     }
 }
 
+/// Who uses this: `ann@control`, for others to see (`rpc.clients`, the record). Names of users are not looked up.
+fn me() -> String {
+    let named =
+        ["USER", "LOGNAME"].into_iter().find_map(|key| std::env::var(key).ok().filter(|n| !n.is_empty()));
+    let user = named.unwrap_or_else(|| format!("uid{}", nix::unistd::Uid::current()));
+    let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
+    format!("{user}@{host}")
+}
+
 /// Why there is no answer.
 enum Lost {
     Timeout,
@@ -131,7 +140,7 @@ impl Connection {
     fn open(target: &Target, until: Mono) -> io::Result<Connection> {
         let now = clock::now();
         let json = || Box::new(ZmqReq::new(now)) as Box<dyn Session + Send>;
-        let binary = || Box::new(RpcClient::new(&Hello::of("client", ""), now)) as Box<dyn Session + Send>;
+        let binary = || Box::new(RpcClient::new(&Hello::of("client", &me()), now)) as Box<dyn Session + Send>;
         let left = || time_left(until).map(|left| left.min(CONNECT_TIMEOUT));
         let (stream, session) = match target {
             Target::Json(at) => (Stream::connect_tcp(&at.resolve()?, left)?, json()),

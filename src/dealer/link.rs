@@ -132,6 +132,8 @@ enum Phase {
 #[derive(Debug)]
 pub struct PlayerLink {
     protocol: Protocol,
+    /// Who we say we are.
+    me: Hello,
     phase: Phase,
     wires: [Wire; 2],
     back_off: Duration,
@@ -144,12 +146,13 @@ pub struct PlayerLink {
 }
 
 impl PlayerLink {
-    /// Connects at the first tick.
-    pub fn new(protocol: Protocol, now: Now) -> PlayerLink {
+    /// Connects at the first tick. `name`: of this proxy, for the player's own list of clients.
+    pub fn new(protocol: Protocol, name: &str, now: Now) -> PlayerLink {
         let wire =
             || Wire { stage: Stage::Closed, session: None, sent: BTreeMap::new(), queue: VecDeque::new() };
         PlayerLink {
             protocol,
+            me: Hello::of("dealer-proxy", name),
             phase: Phase::Apart { again: now.mono },
             wires: [wire(), wire()],
             back_off: BACK_OFF.0,
@@ -234,8 +237,8 @@ impl PlayerLink {
     /// A connection is there.
     pub fn connected(&mut self, wire: WireId, now: Now) {
         let session: Box<dyn Client> = match self.protocol {
-            Protocol::Json => Box::new(ZmqReq::watchful(now)),
-            Protocol::Binary => Box::new(RpcClient::new(&Hello::of("dealer-proxy", ""), now)),
+            Protocol::Json => Box::new(ZmqReq::watchful(&self.me.who(), now)),
+            Protocol::Binary => Box::new(RpcClient::new(&self.me, now)),
         };
         let w = &mut self.wires[wire as usize];
         w.stage = Stage::Open;

@@ -275,6 +275,9 @@ impl Start {
             }
             Phase::RollBack { .. } => {
                 let mut actions = if succeeded(answer) { self.stop(&[player]) } else { Vec::new() };
+                if may_have_it(answer) {
+                    actions.push(Action::Orphan { player, start: self.start });
+                }
                 actions.extend(self.look(view));
                 actions
             }
@@ -343,7 +346,8 @@ impl Start {
         };
         let running: Vec<Index> = self.players.iter().copied().filter(has_it).collect();
         let mut actions = self.stop(&running);
-        let unknown = self.players.iter().filter(|p| may_have_it(self.arms.of(**p)));
+        // Who has not answered yet is looked at from here; what becomes of the others is the orphans' business.
+        let unknown = self.players.iter().filter(|p| self.arms.of(**p).is_some_and(may_have_it));
         actions.extend(unknown.map(|p| Action::Orphan { player: *p, start: self.start }));
         let more = self.look(view);
         actions.extend(more);
@@ -361,11 +365,13 @@ impl Start {
         self.phase = Phase::Over;
         for player in self.players.clone() {
             let name = view.roster.name(player);
+            // One that was stopped by us says so itself ("cancelled by stop()"): that is not why.
+            let by_us = self.stops.of(player).is_some_and(succeeded);
             let started = self.arms.of(player).is_none_or(succeeded);
-            if !started {
+            if !started && !by_us {
                 continue;
             }
-            let stopped = self.stops.of(player).is_none_or(succeeded);
+            let stopped = by_us || self.stops.of(player).is_none();
             let text = match stopped {
                 true => format!("not started: {why}; stopped"),
                 false => {
@@ -559,9 +565,9 @@ fn scan_start<'a>(player: Index, view: &View<'a>) -> Option<&'a str> {
     view.roster.seat(player).scan_start()
 }
 
-/// It was asked to start and has not said that it does not.
-fn may_have_it(answer: Option<&Answer>) -> bool {
-    matches!(answer, None | Some(Err(Failure::Lost(_) | Failure::Late(_))))
+/// It was asked to start, and nobody knows what became of it.
+fn may_have_it(answer: &Answer) -> bool {
+    matches!(answer, Err(Failure::Lost(_) | Failure::Late(_)))
 }
 
 fn until(start: Utc, now: Now) -> Duration {

@@ -106,6 +106,7 @@ impl Connection {
         Value::Map(vec![
             ("address".into(), self.name.as_str().into()),
             ("who".into(), self.who.as_str().into()),
+            ("software".into(), self.session.software().into()),
             ("may_write".into(), (self.right == Right::Write).into()),
             ("subscribed".into(), self.subscribed.into()),
             ("since".into(), time(&self.since)),

@@ -193,14 +193,31 @@ pub fn write_request(
     args: &[Value],
     kwargs: &[(String, Value)],
 ) -> Result<Vec<u8>, json::NotJson> {
-    let body = Value::Map(vec![
+    write_request_with(name, proc, args, kwargs, &Extras::default())
+}
+
+/// The same with what a client may say beside its call; a server of the reference passes over it.
+pub fn write_request_with(
+    name: &str,
+    proc: &str,
+    args: &[Value],
+    kwargs: &[(String, Value)],
+    extras: &Extras,
+) -> Result<Vec<u8>, json::NotJson> {
+    let mut keys = vec![
         ("name".into(), name.into()),
         ("proc".into(), proc.into()),
         ("args".into(), Value::List(args.to_vec())),
         ("kwargs".into(), Value::Map(kwargs.to_vec())),
-    ]);
+    ];
+    let texts = [("who", &extras.who), ("lease", &extras.lease)];
+    let said = texts.into_iter().filter(|(_, text)| !text.is_empty());
+    keys.extend(said.map(|(key, text)| (key.to_owned(), Value::from(text.as_str()))));
+    if extras.deadline_ms > 0 {
+        keys.push(("deadline_ms".into(), Value::Int(extras.deadline_ms.into())));
+    }
     let mut out = Vec::new();
-    json::write(&mut out, &body)?;
+    json::write(&mut out, &Value::Map(keys))?;
     Ok(out)
 }
 

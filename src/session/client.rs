@@ -44,6 +44,9 @@ pub trait Client {
     }
     /// Takes a call back, where the protocol can. Its reply (often an error) still comes.
     fn cancel(&mut self, _seq: u64, _now: Now) {}
+    /// The lease all further calls are made under, where the protocol says it with each; the binary RPC does not: there
+    /// the connection that acquired a lease has it.
+    fn set_lease(&mut self, _token: &str) {}
     /// Bytes from the peer, in any pieces.
     fn receive(&mut self, bytes: &[u8], now: Now);
     /// Time has passed.

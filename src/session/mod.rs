@@ -66,6 +66,10 @@ pub trait Server {
     fn set_congested(&mut self, _congested: bool, _now: Now) {}
     /// Time has passed.
     fn tick(&mut self, now: Now);
+    /// Program and version of the client, as far as it said; faces without a hello do not know.
+    fn software(&self) -> &str {
+        ""
+    }
     /// When to call [`Server::tick`] at the latest.
     fn deadline(&self) -> Option<Mono>;
     /// Drain to `None` after every other call.

@@ -132,7 +132,7 @@ impl RpcServer {
         self.orders.push_back(if method == LIST_METHODS {
             ServerOutput::ListMethods { seq, interface }
         } else {
-            let who = self.peer().node.chars().filter(|c| !c.is_control()).take(EXTRA_MAX).collect();
+            let who = self.peer().who().chars().filter(|c| !c.is_control()).take(EXTRA_MAX).collect();
             let terms = Terms { who, lease: String::new(), begin_by: by.map(|(by, _)| by) };
             ServerOutput::Call { seq, call: Call { interface, method, args, kwargs }, terms }
         });
@@ -232,6 +232,10 @@ impl Server for RpcServer {
         if !congested {
             self.flush_events();
         }
+    }
+
+    fn software(&self) -> &str {
+        &self.link.peer().software
     }
 
     fn tick(&mut self, now: Now) {

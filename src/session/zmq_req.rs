@@ -4,7 +4,7 @@ use super::client::{CALLS_MAX, Client, ClientOutput, connection_lost, too_many_c
 use super::liveness::Pace;
 use super::zmtp_link::Link;
 use crate::api::{Call, CallError, ErrorClass, Family, Outcome};
-use crate::proto::json_rpc;
+use crate::proto::json_rpc::{self, Extras};
 use crate::proto::zmtp::{Message, Side};
 use crate::units::{Mono, Now};
 use std::collections::VecDeque;
@@ -22,6 +22,8 @@ pub struct ZmqReq {
     in_flight: Option<u64>,
     next_seq: u64,
     opened: bool,
+    /// Said with every call; nothing to a peer that was not told who we are.
+    extras: Extras,
     events: VecDeque<ClientOutput>,
 }
 
@@ -34,14 +36,17 @@ impl ZmqReq {
             in_flight: None,
             next_seq: 1,
             opened: false,
+            extras: Extras::default(),
             events: VecDeque::new(),
         }
     }
 
-    /// The same for a server whose end must be noticed within seconds, although it may be busy for minutes.
-    pub fn watchful(now: Now) -> ZmqReq {
+    /// The same for a server whose end must be noticed within seconds, although it may be busy for minutes; `who` is
+    /// said with every call.
+    pub fn watchful(who: &str, now: Now) -> ZmqReq {
         let mut session = ZmqReq::new(now);
         session.link.set_pace(Pace::QUICK);
+        session.extras.who = who.chars().filter(|c| !c.is_control()).take(json_rpc::EXTRA_MAX).collect();
         session
     }
 
@@ -94,7 +99,8 @@ impl Client for ZmqReq {
     fn call(&mut self, call: Call, now: Now) -> u64 {
         let seq = self.next_seq;
         self.next_seq += 1;
-        let body = json_rpc::write_request(&call.interface, &call.method, &call.args, &call.kwargs);
+        let Call { interface, method, args, kwargs } = call;
+        let body = json_rpc::write_request_with(&interface, &method, &args, &kwargs, &self.extras);
         match body {
             Ok(body) if self.waiting.len() < CALLS_MAX => self.waiting.push_back((seq, body)),
             Ok(_) => self.events.push_back(ClientOutput::Reply { seq, outcome: Err(too_many_calls()) }),
@@ -105,6 +111,10 @@ impl Client for ZmqReq {
         }
         self.pump(now.mono);
         seq
+    }
+
+    fn set_lease(&mut self, token: &str) {
+        token.clone_into(&mut self.extras.lease);
     }
 
     fn receive(&mut self, bytes: &[u8], now: Now) {

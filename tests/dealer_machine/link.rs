@@ -35,6 +35,8 @@ struct Pair {
     attempts: Vec<Mono>,
     events: Vec<LinkEvent>,
     took: Vec<(WireId, Call)>,
+    /// Who the link says it is, as the player heard it last.
+    who: String,
     listed: usize,
     cancelled: usize,
     dropped: Vec<WireId>,
@@ -44,7 +46,7 @@ impl Pair {
     fn new(protocol: Protocol, kind: Kind) -> Pair {
         Pair {
             now: clock(),
-            link: PlayerLink::new(protocol, clock()),
+            link: PlayerLink::new(protocol, "control", clock()),
             protocol,
             kind,
             wires: [None, None],
@@ -54,6 +56,7 @@ impl Pair {
             attempts: Vec::new(),
             events: Vec::new(),
             took: Vec::new(),
+            who: String::new(),
             listed: 0,
             cancelled: 0,
             dropped: Vec::new(),
@@ -157,7 +160,8 @@ impl Pair {
             moved = true;
             match output {
                 ServerOutput::Send(bytes) => self.link.received(wire, &bytes, self.now),
-                ServerOutput::Call { seq, call, .. } => {
+                ServerOutput::Call { seq, call, terms } => {
+                    self.who = terms.who;
                     let answer = self.answer(&call);
                     self.took.push((wire, call));
                     if let (Some(outcome), Some(server)) = (answer, &mut self.wires[wire as usize]) {
@@ -213,6 +217,7 @@ fn a_player_of_ours_is_learnt_over_both_protocols_and_its_clock_compared() {
         assert_eq!(offset, Some(25_000_000), "{protocol:?}");
         pair.ask(1, "prepare", Lane::Write);
         assert_eq!(pair.replies(), [(AskId(1), Ok(Value::verdict(true, "done")))]);
+        assert_eq!(pair.who, "dealer-proxy control", "{protocol:?}: whom the player names in its record");
     }
 }
 

@@ -71,6 +71,43 @@ fn one_that_refuses_keeps_all_from_it() {
 }
 
 #[test]
+fn who_was_stopped_by_the_roll_back_says_why_and_who_refused_keeps_its_own_reason() {
+    let mut w = World::ours(3);
+    let at = Utc::from_seconds(w.now.utc.seconds() + 60);
+    let ticket = w.call_with(What::Start(seven(at)), only(&["BANKA", "BANKC"], Policy::All));
+    w.run(ms(200));
+    w.cancel(ticket);
+    let reply = w.answer(ticket, ms(1000)).expect("a result");
+    for (_, entry) in entries(&reply) {
+        assert_eq!(text_of(&entry), "not started: cancelled by the client; stopped");
+    }
+    w.faults.push(fault(1, "start", Moment::Asked, Kindness::SayingNo));
+    let reply = w.done(What::Start(seven(at)));
+    let all = entries(&reply);
+    assert_eq!(text_of(&all[1].1), "it will not");
+    for n in [0, 2] {
+        assert_eq!(text_of(&all[n].1), "not started: BANKB: it will not; stopped", "{reply}");
+    }
+}
+
+#[test]
+fn who_was_stopped_by_somebody_else_keeps_that_as_its_reason() {
+    let mut w = World::ours(2);
+    let ticket = w.call(start());
+    w.run(ms(200));
+    let stopped = w.call_with(forward("stop", Class::Write), only(&["BANKA"], Policy::All));
+    w.answer(stopped, ms(100)).expect("stopped");
+    let reply = w.answer(ticket, ms(1000)).expect("a result");
+    let all = entries(&reply);
+    assert_eq!(text_of(&all[0].1), "Exception: start(): cancelled by stop()");
+    assert_eq!(
+        text_of(&all[1].1),
+        "not started: BANKA: Exception: start(): cancelled by stop(); stopped",
+        "{reply}"
+    );
+}
+
+#[test]
 fn a_quorum_starts_without_one_that_refuses() {
     let mut w = World::ours(3);
     w.faults.push(fault(1, "start", Moment::Asked, Kindness::SayingNo));

@@ -383,7 +383,7 @@ impl World {
                 if method == "stop"
                     && let Some((wire, id)) = p.arming.take()
                 {
-                    let outcome = Ok(Value::verdict(false, "cancelled by stop"));
+                    let outcome = Err(CallError::exception("start(): cancelled by stop()"));
                     self.at(TRAVEL, Happening::Answer { player, wire, id, method: "start".into(), outcome });
                 }
                 let struck = self.fault(player, &method, Moment::Taken);

@@ -80,11 +80,11 @@ pub struct Links {
 const WIRES: [WireId; 2] = [WireId::Look, WireId::Work];
 
 impl Links {
-    /// Nothing is connected yet.
-    pub fn new(places: Vec<(String, Place)>, resolve: Vec<(String, Ipv4Addr)>, now: Now) -> Links {
+    /// Nothing is connected yet. `me`: the name of this proxy, for players.
+    pub fn new(places: Vec<(String, Place)>, resolve: Vec<(String, Ipv4Addr)>, me: &str, now: Now) -> Links {
         let line = |(name, place): (String, Place)| Line {
             name,
-            link: PlayerLink::new(place.protocol(), now),
+            link: PlayerLink::new(place.protocol(), me, now),
             place,
             sockets: Default::default(),
             attempts: 0,

@@ -60,6 +60,7 @@ impl DealerNode {
     /// Puts a node together.
     pub fn new(config: DealerNodeConfig, roster: Roster, rules: Rules, now: Now) -> DealerNode {
         let mut remotes = Remotes::default();
+        let links = Links::new(config.places, config.resolve, &config.name, now);
         let trade = Trade {
             role: "dealer-proxy",
             node: config.name,
@@ -71,7 +72,7 @@ impl DealerNode {
         DealerNode {
             desk: Desk::new(config.desk, trade),
             role: Dealer::new(roster, rules),
-            links: Links::new(config.places, config.resolve, now),
+            links,
             remotes,
             alias: config.alias,
             journal: config.journal,

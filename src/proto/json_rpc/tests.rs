@@ -127,6 +127,14 @@ fn request_as_the_client_of_today_writes_it() {
     );
 }
 
+#[test]
+fn what_is_said_beside_a_call_is_read_again() {
+    let extras = Extras { who: "dealer-proxy control".into(), lease: "1f.2".into(), deadline_ms: 1500 };
+    let body = write_request_with("bank", "stop", &[], &[], &extras).expect("JSON");
+    let Ok(Request::Call { extras: back, .. }) = read_request(&body) else { panic!("a call") };
+    assert_eq!(back, extras);
+}
+
 proptest! {
     #[test]
     fn requests_round_trip(args in proptest::collection::vec(any_value(), 0..4), v in any_value()) {

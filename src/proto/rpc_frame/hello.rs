@@ -56,6 +56,16 @@ impl Hello {
         Hello { minor: MINOR, role: role.to_owned(), node: node.to_owned(), software, features: 0 }
     }
 
+    /// How others are told who this is: `ann@control` of a client, with its role of any other program
+    /// (`dealer-proxy control`).
+    pub fn who(&self) -> String {
+        match (self.role.as_str(), self.node.as_str()) {
+            ("" | "client", node) => node.to_owned(),
+            (role, "") => role.to_owned(),
+            (role, node) => format!("{role} {node}"),
+        }
+    }
+
     /// The body of the frame.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
@@ -123,6 +133,14 @@ mod tests {
     fn by_hand() {
         assert_eq!(hello().encode(), BYTES);
         assert_eq!(Hello::decode(BYTES), Ok(hello()));
+    }
+
+    #[test]
+    fn a_client_is_called_by_its_name_and_a_program_by_its_role_too() {
+        assert_eq!(Hello::of("client", "ann@control").who(), "ann@control");
+        assert_eq!(Hello::of("client", "").who(), "");
+        assert_eq!(Hello::of("dealer-proxy", "control").who(), "dealer-proxy control");
+        assert_eq!(Hello::of("dealer-proxy", "").who(), "dealer-proxy");
     }
 
     #[test]
