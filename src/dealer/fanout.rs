@@ -5,7 +5,6 @@
 //!                                               └► one does not: nobody is, unless best_effort
 //! ```
 
-use super::answer::{Answer, Failure, succeeded};
 use super::gathered::Gathered;
 use super::messages::{Index, Kind, Lane};
 use super::procedure::{Action, Event, Procedure, Round, View, ask_all, bank};
@@ -84,6 +83,10 @@ pub struct Fanout {
     answers: Gathered,
     /// What becomes of the result; the identity for most.
     shape: fn(&Gathered, &View<'_>, Policy) -> Outcome,
+    /// The result does not show who failed: it is said in `last_warnings`.
+    warning: bool,
+    /// What follows when a player has done it.
+    then: Option<Action>,
 }
 
 impl Fanout {
@@ -100,6 +103,8 @@ impl Fanout {
             begun: false,
             beforehand: false,
             shape: |gathered, view, policy| policy.outcome(gathered, view),
+            warning: false,
+            then: None,
         }
     }
 
@@ -112,6 +117,18 @@ impl Fanout {
     /// With a result of another shape than `{player: entry}`.
     pub fn shaped(mut self, shape: fn(&Gathered, &View<'_>, Policy) -> Outcome) -> Fanout {
         self.shape = shape;
+        self
+    }
+
+    /// Says in `last_warnings` who failed: the result has another shape.
+    pub fn warning(mut self) -> Fanout {
+        self.warning = true;
+        self
+    }
+
+    /// With this action if any player has done it.
+    pub fn then(mut self, action: Option<Action>) -> Fanout {
+        self.then = action;
         self
     }
 
@@ -145,28 +162,27 @@ impl Fanout {
     }
 
     fn agreed(&mut self, view: &View<'_>) -> Vec<Action> {
-        let against: Vec<Index> = self.would.failed();
-        // A player that cannot be asked now is not against it: it gets an entry of its own.
-        let against: Vec<Index> = against
-            .into_iter()
-            .filter(|p| !matches!(self.would.of(*p), Some(Err(Failure::Lost(_) | Failure::Late(_)))))
-            .collect();
-        if against.is_empty() {
-            return self.ask(view);
+        match self.would.refusal(&self.players, view.roster) {
+            None => self.ask(view),
+            Some(refusal) => {
+                self.answers = refusal;
+                self.finish(view)
+            }
         }
-        let names = view.roster.names(&against).join(", ");
-        for player in self.players.clone() {
-            let answer: Answer = match self.would.of(player) {
-                Some(answer) if !succeeded(answer) => answer.clone(),
-                _ => Err(Failure::NotAsked(format!("not done: {names} would refuse it"))),
-            };
-            self.answers.put(player, answer);
-        }
-        self.finish(view)
     }
 
     fn finish(&self, view: &View<'_>) -> Vec<Action> {
-        vec![Action::Reply((self.shape)(&self.answers, view, self.policy)), Action::End]
+        let failed = self.answers.failed().len();
+        let mut actions = Vec::new();
+        if self.warning && failed > 0 {
+            let complaints = self.answers.complaints(view.roster);
+            actions.push(Action::Warn(format!("{}: {complaints}", self.call.method)));
+        }
+        if failed < self.answers.players().len() {
+            actions.extend(self.then.clone());
+        }
+        actions.extend([Action::Reply((self.shape)(&self.answers, view, self.policy)), Action::End]);
+        actions
     }
 }
 

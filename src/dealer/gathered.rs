@@ -72,6 +72,31 @@ impl Gathered {
         self.iter().filter(|(_, a)| !succeeded(a)).map(|(p, _)| p).collect()
     }
 
+    /// Who says no. One that could not be asked does not: it gets an entry of its own.
+    pub fn against(&self) -> Vec<Index> {
+        let unheard = |a: &Answer| matches!(a, Err(Failure::Lost(_) | Failure::Late(_)));
+        self.iter().filter(|(_, a)| !succeeded(a) && !unheard(a)).map(|(p, _)| p).collect()
+    }
+
+    /// What everybody is answered when nobody is asked because some say no: their reasons, and to the others who it was.
+    /// `None`: nobody says no.
+    pub fn refusal(&self, players: &[Index], roster: &Roster) -> Option<Gathered> {
+        let against = self.against();
+        if against.is_empty() {
+            return None;
+        }
+        let names = roster.names(&against).join(", ");
+        let mut all = Gathered::from(players);
+        for player in players {
+            let answer = match self.of(*player) {
+                Some(answer) if !succeeded(answer) => answer.clone(),
+                _ => Err(Failure::NotAsked(format!("not done: {names} would refuse it"))),
+            };
+            all.put(*player, answer);
+        }
+        Some(all)
+    }
+
     /// `BANKB: No such parameter 'x'; BANKC: ..`
     pub fn complaints(&self, roster: &Roster) -> String {
         let one = |p: Index| {

@@ -146,6 +146,11 @@ impl Dealer {
         self.out.pop_front()
     }
 
+    /// A client that has no name has left.
+    pub fn client_gone(&mut self, who: &str) {
+        self.roster.forget(who);
+    }
+
     /// Who has control of the proxy (null: nobody), to be shown in `dealer.snapshot`.
     pub fn set_control(&mut self, held: Value) {
         self.control = held;
@@ -345,9 +350,11 @@ impl Dealer {
             Action::TurnOver => self.turns.done(id),
             Action::Warn(text) => self.notices.warn(now.utc, text),
             Action::LastStart(what) => self.notices.started(what),
+            Action::ScanNumber(number) => self.scan_number = Some(number),
+            Action::NextScanNumber => self.scan_number = self.scan_number.map(|n| n.saturating_add(1)),
             Action::Orphan { player, start } => self.orphans.add(player, start),
             Action::Journal { players, begun } => {
-                for line in self.journal.begin(players, begun, &self.roster, now) {
+                for line in self.journal.begin(players, begun, &self.roster) {
                     self.out.push_back(Output::Journal(line));
                 }
             }

@@ -1,7 +1,7 @@
 //! One player as the dealer sees it.
 
 use super::messages::{Kind, LinkEvent, RemoteMethod};
-use crate::units::{Mono, Now};
+use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use std::time::Duration;
 
@@ -141,6 +141,13 @@ impl Seat {
     pub fn scan_start(&self) -> Option<&str> {
         let (state, _) = self.state.as_ref()?;
         state.get("scan")?.get("start")?.as_str()
+    }
+
+    /// How its scan of this second ended, if that was its last one.
+    pub fn last_scan_ended(&self, start: Utc) -> Option<&str> {
+        let last = self.state.as_ref()?.0.get("last_scan")?;
+        let this = last.get("start")?.as_str()? == start.to_string();
+        last.get("ended")?.as_str().filter(|_| this)
     }
 
     /// A text of its state.

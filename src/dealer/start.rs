@@ -16,7 +16,7 @@ use super::gathered::Gathered;
 use super::messages::{Index, Kind, Lane};
 use super::procedure::{Action, Event, Procedure, Round, View, ask_all, bank};
 use super::rules::{HealthGate, READ_WITHIN};
-use super::{fanout::Policy, health};
+use super::{clocks, fanout::Policy, health};
 use crate::api::{CallError, Outcome};
 use crate::units::{Civil, Mono, NANOS, Now, Utc};
 use crate::value::Value;
@@ -26,18 +26,22 @@ const QUERY: Round = 0;
 const ARM: Round = 1;
 const STOP: Round = 2;
 const LOOK: Round = 3;
+const VERIFY: Round = 4;
 
 /// A player that has not accepted by then will not arm in time.
 const ACCEPT_BEFORE: Duration = Duration::from_millis(1500);
+/// A player that has not said by then, after the second, that it has armed, is not waited for.
+const ARMED_BY: Duration = Duration::from_secs(1);
 /// When it is looked whether all take data.
 const VERIFY_AFTER: Duration = Duration::from_secs(2);
+/// `NETSTAT` of a DAQ program that receives; of VEGAS and GUPPI, and of hashpipe's network threads.
+const RECEIVING: [&str; 2] = ["receiving", "running"];
 /// A reply later than this after the start is none.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long stopping may take.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
-/// Clock offsets that are said, and that are refused: the arm window has 0.9 s.
-const OFFSET_WARN_NS: i64 = 20_000_000;
-const OFFSET_MAX_NS: i64 = 400_000_000;
+/// A start is not accepted further ahead: it keeps everybody else from writing to its players.
+const AHEAD_MAX: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, PartialEq)]
 enum Phase {
@@ -57,12 +61,14 @@ enum Phase {
 pub struct Start {
     players: Vec<Index>,
     policy: Policy,
+    limit: Option<Duration>,
     asked: Option<Utc>,
     phase: Phase,
     looks: Gathered,
     earliest: Gathered,
     arms: Gathered,
     stops: Gathered,
+    verified: Gathered,
     start: Utc,
     began: Now,
     /// Who left before anything was sent (policy quorum).
@@ -70,16 +76,18 @@ pub struct Start {
 }
 
 impl Start {
-    /// `at`: the second asked for; `None`: the earliest possible.
-    pub fn new(players: Vec<Index>, at: Option<Utc>, policy: Policy) -> Start {
+    /// `at`: the second asked for; `None`: the earliest possible. `limit`: how long a player may take until it has armed.
+    pub fn new(players: Vec<Index>, at: Option<Utc>, policy: Policy, limit: Option<Duration>) -> Start {
         Start {
             looks: Gathered::default(),
             earliest: Gathered::from(&players),
             arms: Gathered::default(),
             stops: Gathered::default(),
+            verified: Gathered::default(),
             dropped: Gathered::from(&players),
             players,
             policy,
+            limit,
             asked: at,
             phase: Phase::Look,
             start: Utc(0),
@@ -174,10 +182,7 @@ impl Start {
         for player in &self.players {
             all.put(*player, Ok(Value::verdict(false, why(*player))));
         }
-        match self.policy {
-            Policy::Strict => self.policy.outcome(&all, view),
-            _ => Ok(all.result(view.roster)),
-        }
+        self.policy.outcome(&all, view)
     }
 
     fn choose(&mut self, view: &View<'_>) -> Vec<Action> {
@@ -222,7 +227,14 @@ impl Start {
             );
             return refuse(Ok(Value::verdict(false, text)));
         }
-        match self.clocks(view) {
+        if until(self.start, view.now) > AHEAD_MAX {
+            let text = format!(
+                "not started: {} is more than a day ahead, and a start that waits keeps others from writing: use schedule",
+                self.start
+            );
+            return refuse(self.nobody(view, &text));
+        }
+        match clocks::compare(&self.players, view.roster) {
             Err(text) => return refuse(self.nobody(view, &text)),
             Ok(warnings) => actions.extend(warnings.into_iter().map(Action::Warn)),
         }
@@ -230,34 +242,12 @@ impl Start {
         actions
     }
 
-    /// Players whose clocks are off: those that must not start, or what is said of the others.
-    fn clocks(&self, view: &View<'_>) -> Result<Vec<String>, String> {
-        let mut warnings = Vec::new();
-        for player in &self.players {
-            let Some(clock) = view.roster.seat(*player).clock else { continue };
-            // Only what is certain counts: a slow round trip proves nothing.
-            let least = clock.offset_ns.abs() - clock.uncertainty_ns;
-            let name = view.roster.name(*player);
-            let text = format!(
-                "the clock of {name} is {:+.1} ms from ours (+-{:.1} ms)",
-                clock.offset_ns as f64 / 1e6,
-                clock.uncertainty_ns as f64 / 1e6
-            );
-            if least > OFFSET_MAX_NS {
-                return Err(format!("not started: {text}; set the clocks right (chronyc tracking)"));
-            }
-            if least > OFFSET_WARN_NS {
-                warnings.push(text);
-            }
-        }
-        Ok(warnings)
-    }
-
     fn arm(&mut self, now: Now) -> Vec<Action> {
         self.phase = Phase::Arm;
         self.arms = Gathered::from(&self.players);
         let call = bank("start", vec![seven(self.start)]);
-        let mut actions = ask_all(&self.players, ARM, &call, Lane::Write, until(self.start, now) + PATIENCE);
+        let within = self.limit.unwrap_or(until(self.start, now) + PATIENCE);
+        let mut actions = ask_all(&self.players, ARM, &call, Lane::Write, within);
         actions.push(Action::Wake(mono_of(self.start, now, -(ACCEPT_BEFORE.as_nanos() as i64))));
         actions
     }
@@ -297,20 +287,33 @@ impl Start {
         }
     }
 
-    /// 1.5 s before the start: who has not accepted will not arm.
+    /// 1.5 s before the second: who has not accepted will not arm. 1 s after it: who has not armed keeps the others from
+    /// going on alone.
     fn late(&mut self, view: &View<'_>) -> Vec<Action> {
+        let begun = view.now.utc >= self.start;
         let start = self.start.to_string();
-        let accepted = |p: &Index| self.arms.of(*p).is_some() || scan_start(*p, view) == Some(start.as_str());
-        let ours = |p: &Index| view.roster.seat(*p).kind() != Some(Kind::Reference);
-        let late: Vec<Index> = self.players.iter().filter(|p| ours(p) && !accepted(p)).copied().collect();
-        if late.is_empty() {
-            return Vec::new();
+        let in_time = |p: &Index| {
+            let ours = view.roster.seat(*p).kind() != Some(Kind::Reference);
+            let accepted = !ours || scan_start(*p, view) == Some(start.as_str());
+            self.arms.of(*p).is_some() || (accepted && !begun)
+        };
+        let late: Vec<Index> = self.players.iter().filter(|p| !in_time(p)).copied().collect();
+        let what = match begun {
+            false => "had not accepted 1.5 s before the second",
+            true => "had not armed 1 s after the second",
+        };
+        let mut actions = if late.is_empty() {
+            Vec::new()
+        } else if self.spares(&late, view) {
+            self.leave_out(&late, &format!("it {what}"), view)
+        } else {
+            let names = view.roster.names(&late).join(", ");
+            return self.roll_back(format!("{names} {what}"), view);
+        };
+        if !begun && self.phase == Phase::Arm {
+            actions.push(Action::Wake(mono_of(self.start, view.now, ARMED_BY.as_nanos() as i64)));
         }
-        if self.spares(&late, view) {
-            return self.leave_out(&late, "it had not accepted 1.5 s before the second", view);
-        }
-        let names = view.roster.names(&late).join(", ");
-        self.roll_back(format!("{names}: the start was not accepted 1.5 s before the second"), view)
+        actions
     }
 
     /// Can the others take data without these? With a quorum, and if nobody needs one of them to be armed.
@@ -338,6 +341,7 @@ impl Start {
 
     /// Stops everybody who has this start. Those who have not said yet are stopped when they do.
     fn roll_back(&mut self, why: String, view: &View<'_>) -> Vec<Action> {
+        let said = Action::Warn(format!("the start was taken back: {why}"));
         self.phase = Phase::RollBack { why };
         let start = self.start.to_string();
         let has_it = |p: &Index| match self.arms.of(*p) {
@@ -345,7 +349,8 @@ impl Start {
             None => scan_start(*p, view) == Some(start.as_str()),
         };
         let running: Vec<Index> = self.players.iter().copied().filter(has_it).collect();
-        let mut actions = self.stop(&running);
+        let mut actions = vec![said];
+        actions.extend(self.stop(&running));
         // Who has not answered yet is looked at from here; what becomes of the others is the orphans' business.
         let unknown = self.players.iter().filter(|p| self.arms.of(**p).is_some_and(may_have_it));
         actions.extend(unknown.map(|p| Action::Orphan { player: *p, start: self.start }));
@@ -381,12 +386,7 @@ impl Start {
             };
             self.arms.put(player, Ok(Value::verdict(false, text)));
         }
-        vec![
-            Action::LastStart(self.describe(view, Some(why))),
-            Action::Warn(format!("the start was taken back: {why}")),
-            Action::Reply(self.result(view)),
-            Action::End,
-        ]
+        vec![Action::LastStart(self.describe(view, Some(why))), Action::Reply(self.result(view)), Action::End]
     }
 
     fn all_armed(&mut self, view: &View<'_>) -> Vec<Action> {
@@ -401,24 +401,34 @@ impl Start {
         ]
     }
 
-    /// 2 s after the start: does everybody take data?
-    fn verify(&mut self, view: &View<'_>) -> Vec<Action> {
+    /// 2 s after the start: does everybody take data? What they told last may be a second old.
+    fn verify(&mut self) -> Vec<Action> {
+        self.verified = Gathered::from(&self.players);
+        ask_all(&self.players, VERIFY, &bank("scan_status", Vec::new()), Lane::Read, READ_WITHIN)
+    }
+
+    fn verified(&mut self, view: &View<'_>) -> Vec<Action> {
         self.phase = Phase::Over;
-        let mut actions = Vec::new();
-        for player in &self.players {
-            let seat = view.roster.seat(*player);
-            let text = match (seat.is_up(), seat.state_name()) {
-                (false, _) => format!("{}: {}", seat.name, seat.why_down()),
-                (true, Some("SCANNING")) => continue,
-                (true, state) => {
-                    format!("{}: {} 2 s after the start", seat.name, state.unwrap_or("state unknown"))
-                }
-            };
-            actions.push(Action::Warn(text));
-        }
+        let complaint = |(player, answer): (Index, &Answer)| {
+            let wrong = self.not_receiving(player, answer, view)?;
+            Some(Action::Warn(format!("{} 2 s after the start: {wrong}", view.roster.name(player))))
+        };
+        let mut actions: Vec<Action> = self.verified.iter().filter_map(complaint).collect();
         actions.push(Action::LastStart(self.describe(view, None)));
         actions.push(Action::End);
         actions
+    }
+
+    /// What is wrong with a player that should take data; nothing, if somebody has stopped it meanwhile.
+    fn not_receiving(&self, player: Index, answer: &Answer, view: &View<'_>) -> Option<String> {
+        let seat = view.roster.seat(player);
+        let Ok(Value::List(items)) = answer else { return Some(complaint(&seat.name, answer)) };
+        if items.first() != Some(&Value::Bool(true)) {
+            let stopped = seat.last_scan_ended(self.start).is_some_and(|how| how.starts_with("stopped"));
+            return (!stopped).then(|| format!("no scan, {}", seat.state_name().unwrap_or("state unknown")));
+        }
+        let network = items.iter().filter_map(Value::as_str).find_map(|t| t.strip_prefix("NETSTAT="))?;
+        (!RECEIVING.contains(&network)).then(|| format!("no data comes in, NETSTAT={network}"))
     }
 
     /// One entry for everybody that was asked for, also for those who were left out.
@@ -427,10 +437,7 @@ impl Start {
         for (player, answer) in self.arms.iter() {
             all.put(player, answer.clone());
         }
-        match self.policy {
-            Policy::Strict => self.policy.outcome(&all, view),
-            _ => Ok(all.result(view.roster)),
-        }
+        self.policy.outcome(&all, view)
     }
 
     fn describe(&self, view: &View<'_>, failed: Option<&str>) -> Value {
@@ -482,6 +489,10 @@ impl Procedure for Start {
                 }
             }
             Event::Answer { player, round: ARM, answer } => self.armed(player, answer, view),
+            Event::Answer { player, round: VERIFY, answer } => {
+                self.verified.take(player, answer.clone());
+                if self.verified.complete() { self.verified(view) } else { Vec::new() }
+            }
             Event::Answer { player, answer, .. } => {
                 self.stops.take(player, answer.clone());
                 let mut actions = Vec::new();
@@ -492,7 +503,7 @@ impl Procedure for Start {
                 actions
             }
             Event::Wake if self.phase == Phase::Arm => self.late(view),
-            Event::Wake if self.phase == Phase::Verify => self.verify(view),
+            Event::Wake if self.phase == Phase::Verify => self.verify(),
             Event::Cancel if matches!(self.phase, Phase::Look | Phase::Query) => {
                 refuse(self.nobody(view, "not started: cancelled"))
             }

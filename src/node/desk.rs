@@ -264,6 +264,11 @@ impl<C, O> Desk<C, O> {
         self.calls.terms(ticket).map_or("", |terms| &terms.who)
     }
 
+    /// Where an open call came from, while the connection lasts.
+    pub fn conn_of(&self, ticket: Ticket) -> Option<ConnId> {
+        self.calls.conn(ticket)
+    }
+
     /// The methods; those of remote nodes come and go.
     pub fn table_mut(&mut self) -> &mut Table {
         &mut self.trade.table

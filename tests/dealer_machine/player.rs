@@ -124,7 +124,7 @@ impl Player {
                 let running = matches!(self.doing, Doing::Scanning(_));
                 Taken::Now(Ok(Value::List(vec![
                     Value::Bool(running),
-                    "NETSTAT=x".into(),
+                    if running { "NETSTAT=receiving" } else { "NETSTAT=waiting" }.into(),
                     "DISKSTAT=x".into(),
                 ])))
             }

@@ -6,7 +6,7 @@ use super::super::health;
 use super::super::messages::{Index, Lane, Output};
 use super::super::methods::{DealerCall, Pick, What};
 use super::super::mode::SetMode;
-use super::super::procedure::{Procedure, View, bank};
+use super::super::procedure::{Action, Procedure, View, bank};
 use super::super::rules::{READ_WITHIN, within};
 use super::super::start::{Start, seven, utc_of};
 use super::super::wait::WaitForScan;
@@ -25,6 +25,7 @@ const JUDGED: &[&str] = &["set_param", "set_params"];
 
 impl Dealer {
     pub(super) fn call(&mut self, ticket: Ticket, call: DealerCall, who: &str, now: Now) {
+        self.roster.called(who, now);
         let outcome = match call {
             DealerCall::Pass { player, call, class } => self.pass(ticket, player, call, class, who, now),
             DealerCall::Own(what, pick) => self.own(ticket, what, &pick, who, now),
@@ -60,11 +61,11 @@ impl Dealer {
             }
             What::Active => return Ok(Some(list(self.roster.names(self.roster.active(who))))),
             What::Add(names) => {
-                self.roster.activate(who, &names)?;
+                self.roster.activate(who, &names, now)?;
                 return Ok(Some(list(self.roster.names(self.roster.active(who)))));
             }
             What::Remove(names) => {
-                self.roster.deactivate(who, &names)?;
+                self.roster.deactivate(who, &names, now)?;
                 return Ok(Some(list(self.roster.names(self.roster.active(who)))));
             }
             What::Groups => return Ok(Some(self.roster.groups())),
@@ -79,18 +80,25 @@ impl Dealer {
                 let ill = health::complaints(&players, &view);
                 return Ok(Some(Value::List(vec![Value::Bool(ill.is_empty()), list(ill)])));
             }
+            _ if players.is_empty() => {
+                return Err(CallError::exception("no player is active: add_active_player"));
+            }
             What::GetMode => (Box::new(read(bank("get_mode", vec![])).shaped(one_mode)), false),
             What::ListModes { detail: true } => {
                 (Box::new(read(bank("list_modes", vec![])).shaped(modes_by_player)), false)
             }
             What::ListModes { detail: false } => {
-                (Box::new(read(bank("list_modes", vec![])).shaped(common_modes)), false)
+                let read = read(bank("list_modes", vec![])).warning();
+                (Box::new(read.shaped(common_modes)), false)
             }
             What::EarliestStart => {
-                (Box::new(read(bank("earliest_start", vec![])).shaped(latest_start)), false)
+                let read = read(bank("earliest_start", vec![])).warning();
+                (Box::new(read.shaped(latest_start)), false)
             }
             What::FirstOf(call) => (Box::new(read(call).shaped(first_of)), false),
-            What::Start(at) => (Box::new(Start::new(players.clone(), start_time(&at)?, pick.policy)), true),
+            What::Start(at) => {
+                (Box::new(Start::new(players.clone(), start_time(&at)?, pick.policy, pick.deadline)), true)
+            }
             What::SetMode(args) => {
                 (Box::new(SetMode::new(players.clone(), args, pick.policy, pick.deadline)), true)
             }
@@ -98,9 +106,9 @@ impl Dealer {
                 (Box::new(WaitForScan::new(players.clone(), poll, timeout)), false)
             }
             What::SetScanNumber(number) => {
-                self.scan_number = Some(number);
                 let call = bank("set_scan_number", vec![Value::Int(number)]);
-                (Box::new(self.fanout(&players, call, Class::Write, pick)), true)
+                let fanout = self.fanout(&players, call, Class::Write, pick);
+                (Box::new(fanout.then(pick.players.is_none().then_some(Action::ScanNumber(number)))), true)
             }
             What::Forward { call, class } => {
                 // `stop` never waits for a turn: what is to be stopped may be what has it.
@@ -108,10 +116,9 @@ impl Dealer {
                 if call.method == "stop" {
                     self.stop_called(&players, now);
                 }
-                if call.method == "increment_scan_number" {
-                    self.scan_number = self.scan_number.map(|n| n + 1);
-                }
-                (Box::new(self.fanout(&players, call, class, pick)), writes)
+                let increments = call.method == "increment_scan_number" && pick.players.is_none();
+                let fanout = self.fanout(&players, call, class, pick);
+                (Box::new(fanout.then(increments.then_some(Action::NextScanNumber))), writes)
             }
         };
         self.run(ticket, players, procedure, writes);

@@ -15,7 +15,7 @@ use crate::dealer::messages::{Index, Input, Output};
 use crate::dealer::methods::{self, DealerCall};
 use crate::dealer::roster::Roster;
 use crate::dealer::rules::Rules;
-use crate::reactor::{App, Effect, Effects, Event, Request, TimerKey, When};
+use crate::reactor::{App, ConnId, Effect, Effects, Event, Request, TimerKey, When};
 use crate::record::RecordFile;
 use crate::units::Now;
 use crate::value::Value;
@@ -114,7 +114,11 @@ impl DealerNode {
             None => return false,
             Some(Ask::Call(ticket, call)) => {
                 self.desk.defer(ticket);
-                Input::Call { ticket, call, who: self.desk.who_of(ticket).to_owned() }
+                let who = match (self.desk.who_of(ticket), self.desk.conn_of(ticket)) {
+                    ("", Some(conn)) => nameless(conn),
+                    (who, _) => who.to_owned(),
+                };
+                Input::Call { ticket, call, who }
             }
             Some(Ask::Cancel(ticket)) => Input::Cancel { ticket },
         };
@@ -234,6 +238,9 @@ impl App for DealerNode {
     }
 
     fn handle(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
+        if let Event::Closed { conn, .. } = event {
+            self.role.client_gone(&nameless(conn));
+        }
         if let Some(event) = self.desk.handle(event, now, fx) {
             self.role_event(event, now, fx);
         }
@@ -245,14 +252,21 @@ impl App for DealerNode {
     }
 }
 
+/// Session of a client that has given itself no name: no name can have a space at its begin.
+fn nameless(conn: ConnId) -> String {
+    format!(" {}", conn.0)
+}
+
 /// The interfaces of all players are there before the players are.
 fn table(roster: &Roster, alias: bool, remotes: &mut Remotes) -> Table {
     let mut table = methods::table();
     let own = alias.then_some("bank".to_owned());
     let names = roster.all().map(|p| roster.name(p).to_owned()).chain(own);
     for name in names {
+        // In the words of the reference, which it meant to use: scripts look for them.
+        let lost = remotes.name(&format!("Lost connection to server for {name}."));
         for suffix in ["", ".roach", ".valon"] {
-            table = table.with_interface(remotes.name(&format!("{name}{suffix}")));
+            table = table.with_awaited(remotes.name(&format!("{name}{suffix}")), lost);
         }
     }
     table
