@@ -12,6 +12,9 @@ pub const INTERFACE: &str = "rpc";
 /// and does not exist on the JSON face.
 pub const SUBSCRIBE: &str = "subscribe";
 
+/// Characters of the name a lease is taken in.
+pub const WHO_MAX: usize = 64;
+
 const fn query(name: &'static str, doc: &'static str, args: &'static [Arg], reply: &'static str) -> Method {
     Method {
         interface: INTERFACE,
@@ -95,13 +98,14 @@ pub const METHODS: &[Method] = &[
                 doc: "what for, at most 200 characters",
             },
         ],
-        "{token, who, until, seconds}",
+        "{token, who, until, seconds, rule}, rule being listen.lease; at a dealer proxy, which passes it on, also \
+         players: {player: [true, text] or [false, why not]}",
     ),
     lease(
         "renew",
         "Sets how long a lease lasts from now on, and binds this connection to it.",
         &[TOKEN, SECONDS],
-        "{token, who, until, seconds}",
+        "as acquire",
     ),
     lease(
         "release",

@@ -79,6 +79,17 @@ impl CallError {
         CallError::new(ErrorClass::Exception, Family::Timeout, text)
     }
 
+    /// How [`CallError::lease_needed`] ends: a proxy on the way has another advice.
+    pub const LEASE_NEEDED: &str = "; call rpc.acquire(who, seconds)";
+
+    /// Nothing may be changed without a lease, and the caller has none.
+    pub fn lease_needed(place: &str) -> CallError {
+        CallError::exception(format!(
+            "{place} refused: nothing may be changed without a lease here (listen.lease){}",
+            CallError::LEASE_NEEDED
+        ))
+    }
+
     /// From a class name of a peer. A class we do not know becomes `Exception` and moves into the text.
     pub fn from_peer(class: &str, message: &str) -> CallError {
         match ErrorClass::from_name(class) {

@@ -98,6 +98,17 @@ pub enum LeaseRule {
     Required,
 }
 
+impl LeaseRule {
+    /// As it is written in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            LeaseRule::Cooperative => "cooperative",
+            LeaseRule::Binding => "binding",
+            LeaseRule::Required => "required",
+        }
+    }
+}
+
 /// Which DAQ program records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -89,12 +89,23 @@ pub enum LinkOutput {
 enum Purpose {
     /// An ask of the role.
     Ask(AskId),
+    /// An ask of the role about a lease: its answer says under which we call.
+    Control(AskId),
     /// Nobody waits any longer.
     Nobody,
     /// What interface this is.
     Learn(usize),
     /// How it is, asked then.
     Look(Now),
+}
+
+impl Purpose {
+    fn ask(self) -> Option<AskId> {
+        match self {
+            Purpose::Ask(id) | Purpose::Control(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -134,6 +145,8 @@ pub struct PlayerLink {
     protocol: Protocol,
     /// Who we say we are.
     me: Hello,
+    /// Token of the lease calls are made under; empty for none.
+    lease: String,
     phase: Phase,
     wires: [Wire; 2],
     back_off: Duration,
@@ -153,6 +166,7 @@ impl PlayerLink {
         PlayerLink {
             protocol,
             me: Hello::of("dealer-proxy", name),
+            lease: String::new(),
             phase: Phase::Apart { again: now.mono },
             wires: [wire(), wire()],
             back_off: BACK_OFF.0,
@@ -179,18 +193,21 @@ impl PlayerLink {
             self.out.push_back(LinkOutput::Event(LinkEvent::Reply { id, outcome }));
             return;
         }
-        queue.push_back((Purpose::Ask(id), call, within));
+        let about_lease = call.interface == builtin::INTERFACE;
+        let purpose = if about_lease { Purpose::Control(id) } else { Purpose::Ask(id) };
+        queue.push_back((purpose, call, within));
         if wire == WireId::Work {
             self.next_look = self.next_look.min(now.mono + POLL_BUSY);
         }
         self.feed(now);
     }
 
-    /// `stop` never waits behind what it is to stop.
+    /// `stop` never waits behind what it is to stop, nor control behind what needs it.
     fn wire_of(&self, call: &Call, lane: Lane) -> WireId {
         let stop = call.method == "stop" && call.interface == "bank";
+        let control = call.interface == builtin::INTERFACE;
         match (self.protocol, lane) {
-            (Protocol::Json, Lane::Write) if !stop => WireId::Work,
+            (Protocol::Json, Lane::Write) if !stop && !control => WireId::Work,
             _ => WireId::Look,
         }
     }
@@ -200,8 +217,8 @@ impl PlayerLink {
     pub fn abandon(&mut self, id: AskId, now: Now) {
         for wire in [WireId::Look, WireId::Work] {
             let w = &mut self.wires[wire as usize];
-            w.queue.retain(|(p, ..)| *p != Purpose::Ask(id));
-            let sent = w.sent.iter().find(|(_, p)| **p == Purpose::Ask(id)).map(|(seq, _)| *seq);
+            w.queue.retain(|(p, ..)| p.ask() != Some(id));
+            let sent = w.sent.iter().find(|(_, p)| p.ask() == Some(id)).map(|(seq, _)| *seq);
             let Some(seq) = sent else { continue };
             w.sent.insert(seq, Purpose::Nobody);
             match (self.protocol, wire) {
@@ -236,12 +253,13 @@ impl PlayerLink {
 
     /// A connection is there.
     pub fn connected(&mut self, wire: WireId, now: Now) {
-        let session: Box<dyn Client> = match self.protocol {
+        let mut session: Box<dyn Client> = match self.protocol {
             Protocol::Json => Box::new(ZmqReq::watchful(&self.me.who(), now)),
             Protocol::Binary => Box::new(RpcClient::new(&self.me, now)),
         };
         let w = &mut self.wires[wire as usize];
         w.stage = Stage::Open;
+        session.set_lease(&self.lease);
         w.session = Some(session);
         if wire == WireId::Look
             && let Phase::Learning { next: 0, kind: None, .. } = self.phase
@@ -488,6 +506,10 @@ impl PlayerLink {
     fn answered(&mut self, purpose: Purpose, outcome: Outcome, now: Now) {
         match purpose {
             Purpose::Nobody => {}
+            Purpose::Control(id) => {
+                self.under(&outcome);
+                self.out.push_back(LinkOutput::Event(LinkEvent::Reply { id, outcome }));
+            }
             Purpose::Ask(id) => {
                 self.out.push_back(LinkOutput::Event(LinkEvent::Reply { id, outcome }));
                 // What it did may have changed what it is.
@@ -495,6 +517,15 @@ impl PlayerLink {
             }
             Purpose::Learn(interface) => self.learned(interface, outcome, now),
             Purpose::Look(asked) => self.looked(asked, outcome, now),
+        }
+    }
+
+    /// Calls on all wires are made under the lease that was given; after a release, or a refusal, under none.
+    fn under(&mut self, outcome: &Outcome) {
+        let token = outcome.as_ref().ok().and_then(|granted| granted.get("token")?.as_str());
+        self.lease = token.unwrap_or_default().to_owned();
+        for session in self.wires.iter_mut().filter_map(|w| w.session.as_mut()) {
+            session.set_lease(&self.lease);
         }
     }
 

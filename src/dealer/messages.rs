@@ -1,5 +1,6 @@
 //! What the role is told, and what it orders.
 
+use super::lease::Held;
 use crate::api::{Call, CallError, Outcome, Ticket};
 use crate::value::Value;
 use std::time::Duration;
@@ -94,6 +95,13 @@ pub enum Input<C> {
         /// Which.
         ticket: Ticket,
     },
+    /// Control of the proxy is with somebody else, or was prolonged.
+    Control {
+        /// With whom; `None`: with nobody.
+        held: Option<Held>,
+        /// Names of clients that wait until players have been told; answered by [`Output::ControlPassed`].
+        waiting: Vec<u64>,
+    },
     /// A link says something.
     Link {
         /// Whose.
@@ -136,6 +144,15 @@ pub enum Output {
         /// Which.
         id: AskId,
     },
+    /// Players have been told who has control.
+    ControlPassed {
+        /// The clients that waited for it.
+        waiting: Vec<u64>,
+        /// `{player: [true|false, text]}`
+        players: Value,
+    },
+    /// Nobody but who has control may change anything (or: as the proxy's own rule says), since it is so at players.
+    ControlBinds(bool),
     /// A line of the scan journal.
     Journal(Value),
     /// What subscribers are told (`dealer.snapshot`) has changed.

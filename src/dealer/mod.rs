@@ -18,6 +18,7 @@ pub mod fanout;
 pub mod gathered;
 pub mod health;
 pub mod journal;
+pub mod lease;
 pub mod link;
 pub mod messages;
 pub mod methods;

@@ -3,6 +3,7 @@
 use super::answer::{Answer, Failure};
 use super::asks::{Asker, Asks, Placed};
 use super::journal::Journal;
+use super::lease::PassedOn;
 use super::messages::{AskId, Index, Input, Kind, Lane, LinkEvent, Output};
 use super::methods::DealerCall;
 use super::notices::Notices;
@@ -14,13 +15,18 @@ use super::turns::{TURNS_MAX, Turns};
 use crate::api::{Call, CallError, Outcome, Ticket};
 use crate::units::{Mono, Now};
 use crate::value::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 mod calls;
+mod control;
 
 /// Asks of the role itself, for nobody's call.
 const NOBODY: u64 = 0;
+/// Asks that pass control on.
+const CONTROL: u64 = u64::MAX;
+/// Asks that tell a player the scan number.
+const NUMBER: u64 = u64::MAX - 1;
 /// How long stopping such a scan may take.
 const ORPHAN_STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -69,8 +75,15 @@ pub struct Dealer {
     orphans: Orphans,
     /// Authoritative once it was set here; players that come back are told.
     scan_number: Option<i64>,
+    /// Players that are to be told.
+    unnumbered: BTreeSet<Index>,
+    /// Players that would not hear it.
+    deaf: BTreeSet<Index>,
     /// Who has control of the proxy, to be shown.
     control: Value,
+    lease: PassedOn,
+    /// What the desk was told last of [`PassedOn::binds`].
+    binds: bool,
     out: VecDeque<Output>,
 }
 
@@ -79,6 +92,7 @@ impl Dealer {
     pub fn new(roster: Roster, rules: Rules) -> Dealer {
         Dealer {
             roster,
+            lease: PassedOn::new(&rules.name),
             rules,
             next: NOBODY,
             running: BTreeMap::new(),
@@ -90,7 +104,10 @@ impl Dealer {
             journal: Journal::default(),
             orphans: Orphans::default(),
             scan_number: None,
+            unnumbered: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             control: Value::Null,
+            binds: false,
             out: VecDeque::new(),
         }
     }
@@ -101,6 +118,7 @@ impl Dealer {
             Input::Call { ticket, call, who } => self.call(ticket, call, &who, now),
             Input::Turn { ticket, go } => self.turn(ticket, go),
             Input::Cancel { ticket } => self.cancel(ticket),
+            Input::Control { held, waiting } => self.lease.changed(held, &waiting),
             Input::Link { player, event } => self.link(player, event, now),
         }
         self.settle(now);
@@ -167,7 +185,7 @@ impl Dealer {
     fn link(&mut self, player: Index, event: LinkEvent, now: Now) {
         match event {
             LinkEvent::Reply { id, outcome } => {
-                let answer: Answer = outcome.map_err(Failure::Raised);
+                let answer: Answer = outcome.map_err(|e| Failure::Raised(self.lease.advise(e)));
                 self.answered(id, answer, now);
             }
             LinkEvent::Down(why) => {
@@ -187,7 +205,10 @@ impl Dealer {
             LinkEvent::Up { .. } => {
                 self.roster.seat_mut(player).told(event, now);
                 self.out.push_back(Output::Methods(player));
-                self.push_scan_number(player, now);
+                self.lease.connected(player);
+                if self.scan_number.is_some() {
+                    self.unnumbered.insert(player);
+                }
                 self.out.push_back(Output::Changed);
             }
             LinkEvent::State(_) => {
@@ -197,6 +218,9 @@ impl Dealer {
                 if let (false, Some(mode)) = (needed, &seat.needs_setup) {
                     let text = format!("{}: it had {mode}, now no mode is set: set_mode", seat.name);
                     self.notices.warn(now.utc, text);
+                }
+                if let Some((state, _)) = &seat.state {
+                    self.lease.told(player, state);
                 }
                 self.look_for_orphan(player, now);
                 for line in self.journal.told(player, &self.roster, now) {
@@ -239,13 +263,6 @@ impl Dealer {
             let text = format!("{} still had the start that was taken back; it is stopped", seat.name);
             self.notices.warn(now.utc, text);
             self.ask_for_nobody(player, super::procedure::bank("stop", Vec::new()), ORPHAN_STOP_WITHIN, now);
-        }
-    }
-
-    fn push_scan_number(&mut self, player: Index, now: Now) {
-        if let Some(number) = self.scan_number {
-            let call = super::procedure::bank("set_scan_number", vec![Value::Int(number)]);
-            self.ask_for_nobody(player, call, super::rules::within("set_scan_number"), now);
         }
     }
 
@@ -304,11 +321,14 @@ impl Dealer {
     fn settle(&mut self, now: Now) {
         loop {
             if let Some((id, told)) = self.told.pop_front() {
-                self.tell(id, &told, now);
+                match id {
+                    CONTROL | NUMBER => self.own_answer(id, &told, now),
+                    _ => self.tell(id, &told, now),
+                }
             } else if let Some((id, waiting)) = self.turns.begin_next() {
                 self.out.push_back(Output::Turn(waiting.ticket));
                 self.called.insert(waiting.ticket, (id, waiting));
-            } else {
+            } else if !self.pass_control(now) {
                 return;
             }
         }

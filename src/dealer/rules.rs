@@ -47,6 +47,8 @@ pub enum HealthGate {
 /// The rules of a site.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
+    /// Name of this proxy, for players and clients.
+    pub name: String,
     /// Modes in which one player drives the board of all: mode and master.
     pub masters: BTreeMap<String, Index>,
     /// What to do about players that do not look well.

@@ -84,6 +84,8 @@ pub struct Desk<C, O> {
     leases: Leases,
     /// Who has control has changed, and neither role nor subscribers know.
     lease_changed: bool,
+    /// The role passes control on to others first.
+    passing: Option<control::Passing>,
     announce: Option<Announce>,
     /// Calls that need no turn, and cancellations.
     asks: VecDeque<Ask<C>>,
@@ -105,6 +107,7 @@ impl<C, O> Desk<C, O> {
             record_failing: false,
             leases: Leases::new(config.lease),
             lease_changed: false,
+            passing: None,
             announce: config.announce,
             asks: VecDeque::new(),
             turn: None,
@@ -418,7 +421,9 @@ impl<C, O> Desk<C, O> {
         let entry = asked.filter(|_| method.class != Class::Read).map(|call| (peer.to_owned(), call));
         if method.interface == builtin::INTERFACE {
             let outcome = self.answer_builtin(conn, method, &bound, &terms, now, fx);
-            self.faces.reply(conn, seq, outcome, now);
+            if let Some(outcome) = self.unless_passed_on((conn, seq), method, outcome) {
+                self.faces.reply(conn, seq, outcome, now);
+            }
             return Ok(());
         }
         self.leases.admit(method, lease_of(&terms), now)?;

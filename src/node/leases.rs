@@ -9,7 +9,7 @@
 //! A lease keeps well-meaning clients out of each other's way; rights are [`access`](super::access)'s. Its token is a
 //! name, not a secret. It outlives connections and ends by release or time; a restart of the node ends it, too.
 
-use crate::api::{CallError, Class, Method};
+use crate::api::{CallError, Class, Method, builtin};
 use crate::config::settings::LeaseRule;
 use crate::units::{Mono, Now};
 use crate::value::Value;
@@ -20,7 +20,7 @@ pub const SECONDS_MAX: f64 = 86_400.0;
 /// Shortest lease, s.
 pub const SECONDS_MIN: f64 = 1.0;
 /// Characters of a client's name.
-pub const WHO_MAX: usize = 64;
+pub const WHO_MAX: usize = builtin::WHO_MAX;
 /// Characters of a purpose.
 pub const PURPOSE_MAX: usize = 200;
 
@@ -58,6 +58,11 @@ impl Lease {
         }
     }
 
+    /// When it ends.
+    pub fn until(&self) -> Mono {
+        self.until
+    }
+
     /// Without the token: who, what for, until when.
     pub fn public(&self, now: Now) -> Vec<(String, Value)> {
         vec![
@@ -91,6 +96,8 @@ impl Lease {
 #[derive(Debug, Default)]
 pub struct Leases {
     rule: LeaseRule,
+    /// Whatever the rule says, a lease binds everybody while it is held.
+    binding: bool,
     held: Option<Lease>,
     given: u64,
 }
@@ -98,7 +105,7 @@ pub struct Leases {
 impl Leases {
     /// Nobody holds it.
     pub fn new(rule: LeaseRule) -> Leases {
-        Leases { rule, held: None, given: 0 }
+        Leases { rule, binding: false, held: None, given: 0 }
     }
 
     /// Gives control to `who` for `seconds`. `token`: what the client's connection holds already: then its lease is
@@ -149,6 +156,16 @@ impl Leases {
         self.held.take_if(|held| held.token == token)
     }
 
+    /// Whom a lease binds, as the configuration says.
+    pub fn rule(&self) -> LeaseRule {
+        self.rule
+    }
+
+    /// A lease binds everybody, whatever the rule says: it stands for others that do.
+    pub fn set_binding(&mut self, binding: bool) {
+        self.binding = binding;
+    }
+
     /// Who has control.
     pub fn holder(&self, now: Now) -> Option<&Lease> {
         self.held.as_ref().filter(|held| held.until > now.mono)
@@ -162,16 +179,13 @@ impl Leases {
         let name = || format!("{}.{}", method.interface, method.name);
         match (self.holder(now), token) {
             (Some(held), Some(token)) if held.token == token => Ok(()),
-            (Some(_), None) if self.rule == LeaseRule::Cooperative => Ok(()),
+            (Some(_), None) if self.rule == LeaseRule::Cooperative && !self.binding => Ok(()),
             (Some(held), _) => Err(CallError::exception(format!(
                 "{} refused: {}; reads and stop are always allowed",
                 name(),
                 held.refusal(now).message
             ))),
-            (None, _) if self.rule == LeaseRule::Required => Err(CallError::exception(format!(
-                "{} refused: nothing may be changed without a lease here (listen.lease); call rpc.acquire(who, seconds)",
-                name()
-            ))),
+            (None, _) if self.rule == LeaseRule::Required => Err(CallError::lease_needed(&name())),
             (None, _) => Ok(()),
         }
     }

@@ -4,13 +4,17 @@
 //! - [`world`]: the dealer, the time between it and its players, and what can go wrong there;
 //! - [`player`]: one player, ours or one like the reference's;
 //! - `calls`, `starts`, `modes`: one behaviour a test;
+//! - `control`: leases passed on to players;
+//! - `node`: faces, role and links together, over players that are sessions;
 //! - `link`: the link to one player against serving sessions;
 //! - `matrix`: every fault at every step of a start and of a mode change, alone and in twos, and a judge.
 
 mod calls;
+mod control;
 mod link;
 mod matrix;
 mod modes;
+mod node;
 mod player;
 mod starts;
 mod world;

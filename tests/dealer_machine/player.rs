@@ -2,8 +2,11 @@
 //! call after the other and is blocked until it has armed.
 
 use appliance::api::{Call, CallError, Outcome};
+use appliance::config::settings::LeaseRule;
 use appliance::dealer::messages::{AskId, Kind, RemoteMethod};
 use appliance::dealer::start::{seven, utc_of};
+use appliance::node::leases::Leases;
+use appliance::player::methods::{BANK, SCANS};
 use appliance::units::{Now, Utc};
 use appliance::value::Value;
 use std::collections::VecDeque;
@@ -46,6 +49,8 @@ pub struct Player {
     pub hung: bool,
     /// How far its clock is ahead of the dealer's, nanoseconds.
     pub clock_ns: i64,
+    /// No packets come.
+    pub deaf: bool,
     /// A reference player works on this call and takes no other.
     pub busy: bool,
     pub backlog: VecDeque<(u32, AskId, Call)>,
@@ -54,6 +59,10 @@ pub struct Player {
     /// Everything it was asked to do and took, in order.
     pub took: Vec<Call>,
     pub last_scan: Value,
+    /// Who has control of it; a restart ends that.
+    pub leases: Leases,
+    /// The lease a connection has.
+    lease_of: (u32, Option<String>),
 }
 
 impl Player {
@@ -67,11 +76,14 @@ impl Player {
             up: false,
             hung: false,
             clock_ns: 0,
+            deaf: false,
             busy: false,
             backlog: VecDeque::new(),
             arming: None,
             took: Vec::new(),
             last_scan: Value::Null,
+            leases: Leases::new(LeaseRule::Cooperative),
+            lease_of: (0, None),
         }
     }
 
@@ -91,7 +103,7 @@ impl Player {
     }
 
     /// What its link says of it.
-    pub fn state(&self) -> Value {
+    pub fn state(&self, now: Now) -> Value {
         let (name, scan) = match self.doing {
             Doing::NoMode => ("NO_MODE", None),
             Doing::Ready => ("READY", None),
@@ -105,12 +117,44 @@ impl Player {
             let scan = scan.map(|at| Value::Map(vec![("start".into(), at.to_string().into())]));
             all.push(("scan".into(), scan.unwrap_or(Value::Null)));
             all.push(("last_scan".into(), self.last_scan.clone()));
+            all.push(("lease".into(), self.leases.describe(now)));
         }
         Value::Map(all)
     }
 
-    /// Does a call.
-    pub fn take(&mut self, call: &Call, now: Now) -> Taken {
+    /// What `rpc` says on this connection, and what is refused for want of a lease.
+    fn at_the_desk(&mut self, call: &Call, wire: u32, now: Now) -> Option<Outcome> {
+        if self.lease_of.0 != wire {
+            self.lease_of = (wire, None);
+        }
+        let token = self.lease_of.1.clone();
+        let text = |n: usize| call.args.get(n).and_then(Value::as_str).unwrap_or_default();
+        let seconds = |n: usize| call.args.get(n).and_then(Value::as_f64).expect("seconds");
+        if call.interface != "rpc" {
+            let method = BANK.iter().chain(SCANS).find(|m| m.name == call.method)?;
+            return self.leases.admit(method, token.as_deref(), now).err().map(Err);
+        }
+        let lease = match call.method.as_str() {
+            "acquire" => self.leases.acquire(text(0), seconds(1), text(2), token.as_deref(), now),
+            "renew" => self.leases.renew(text(0), seconds(1), now),
+            "release" => return Some(Ok(Value::Bool(self.leases.release(text(0), now).is_some()))),
+            other => return Some(Err(CallError::key_error(other))),
+        };
+        Some(lease.map(|lease| {
+            self.lease_of.1 = Some(lease.token.clone());
+            let Value::Map(mut fields) = lease.granted(now) else { panic!("an object") };
+            fields.push(("rule".into(), self.leases.rule().name().into()));
+            Value::Map(fields)
+        }))
+    }
+
+    /// Does a call that came on this connection.
+    pub fn take(&mut self, call: &Call, wire: u32, now: Now) -> Taken {
+        if self.kind == Kind::Ours
+            && let Some(outcome) = self.at_the_desk(call, wire, now)
+        {
+            return Taken::Now(outcome);
+        }
         self.took.push(call.clone());
         let yes = |text: &str| Taken::Now(Ok(Value::verdict(true, text)));
         let no = |text: &str| Taken::Now(Ok(Value::verdict(false, text)));
@@ -124,7 +168,7 @@ impl Player {
                 let running = matches!(self.doing, Doing::Scanning(_));
                 Taken::Now(Ok(Value::List(vec![
                     Value::Bool(running),
-                    if running { "NETSTAT=receiving" } else { "NETSTAT=waiting" }.into(),
+                    if running && !self.deaf { "NETSTAT=receiving" } else { "NETSTAT=waiting" }.into(),
                     "DISKSTAT=x".into(),
                 ])))
             }

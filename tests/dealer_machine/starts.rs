@@ -36,10 +36,12 @@ fn all_start_in_the_same_second_and_the_scan_is_in_the_journal_when_it_has_ended
     w.run_to(second + ms(4000));
     assert_eq!(w.done(What::LastWarnings), Value::List(vec![]));
     assert_eq!(w.done(What::LastStart).get("start"), Some(&second.to_string().into()));
-    assert!(w.journal.is_empty());
+    let [begun] = w.journal.as_slice() else { panic!("one scan: {:?}", w.journal) };
+    assert_eq!(begun.get("event"), Some(&"begun".into()));
     w.done(forward("stop", Class::Write));
     w.run(ms(1100));
-    let [line] = w.journal.as_slice() else { panic!("one scan: {:?}", w.journal) };
+    let [_, line] = w.journal.as_slice() else { panic!("one scan: {:?}", w.journal) };
+    assert_eq!(line.get("event"), Some(&"ended".into()));
     assert_eq!(line.get("start"), Some(&second.to_string().into()));
     let ended = line.get("ends").and_then(|e| e.get("BANKC")).and_then(|e| e.get("ended"));
     assert_eq!(ended, Some(&"stopped".into()));
@@ -133,11 +135,13 @@ fn a_quorum_starts_without_one_that_hangs_and_stops_it_when_it_goes_on() {
 
 #[test]
 fn no_quorum_starts_without_the_master() {
-    let rules = Rules { masters: BTreeMap::from([("CODD".to_owned(), Index(0))]), health: HealthGate::Off };
+    let masters = BTreeMap::from([("CODD".to_owned(), Index(0))]);
+    let rules = Rules { masters, health: HealthGate::Off, ..Rules::default() };
     let mut w = World::new(&[Kind::Ours; 3], Some("CODD"), rules);
     w.faults.push(fault(0, "start", Moment::Asked, Kindness::SayingNo));
     let ticket = w.call_with(start(), only(&[], Policy::Quorum(1)));
-    w.answer(ticket, ms(20_000)).expect("a result");
+    let error = w.answer(ticket, ms(20_000)).expect_err("no quorum");
+    assert!(error.message.starts_with("3 of 3 players failed (BANKA: it will not"), "{error}");
     assert_eq!(scanning(&w), 0);
     let without = w.call_with(start(), only(&["BANKB", "BANKC"], Policy::All));
     let reply = w.answer(without, ms(100)).expect("a result");
@@ -222,4 +226,70 @@ fn one_lost_between_its_arming_and_the_roll_back_is_stopped_when_it_comes_back()
     assert_eq!(entries(&reply).len(), 3);
     w.run(ms(20_000));
     assert_eq!(scanning(&w), 0, "{reply}");
+}
+
+#[test]
+fn a_stop_by_somebody_is_no_reason_to_warn() {
+    let mut w = World::ours(2);
+    w.done(start());
+    w.run_to(w.second.expect("asked") + ms(500));
+    w.done(forward("stop", Class::Write));
+    w.run(ms(5000));
+    assert_eq!(w.done(What::LastWarnings), Value::List(vec![]));
+}
+
+#[test]
+fn a_player_without_data_is_said_two_seconds_after_the_start() {
+    let mut w = World::ours(2);
+    w.players[1].deaf = true;
+    w.done(start());
+    w.run_to(w.second.expect("asked") + ms(2500));
+    let warnings = w.done(What::LastWarnings).to_string();
+    assert!(warnings.contains("BANKB 2 s after the start: no data comes in, NETSTAT=waiting"), "{warnings}");
+    assert!(!warnings.contains("BANKA"), "{warnings}");
+}
+
+#[test]
+fn nobody_goes_on_alone_while_a_player_of_the_reference_is_late() {
+    let mut w = World::new(&[Kind::Ours, Kind::Reference], Some("HBW"), Rules::default());
+    w.faults.push(fault(1, "start", Moment::Taken, Kindness::Hung));
+    let ticket = w.call(start());
+    w.run(ms(100));
+    w.run_to(w.second.expect("asked") + ms(1200));
+    assert!(!w.players[0].runs(), "1 s after the second it is taken back");
+    let reply = w.answer(ticket, ms(60_000)).expect("a result");
+    assert!(
+        text_of(&entries(&reply)[0].1).contains("BANKB had not armed 1 s after the second; stopped"),
+        "{reply}"
+    );
+}
+
+#[test]
+fn a_stop_takes_back_the_start_that_waits_for_its_turn_and_the_one_that_asks_when() {
+    let mut w = World::ours(2);
+    w.faults.push(fault(0, "prepare", Moment::Asked, Kindness::Slow));
+    w.call(forward("prepare", Class::Job));
+    let waiting = w.call(start());
+    w.run(ms(100));
+    w.done(forward("stop", Class::Write));
+    let reply = w.answer(waiting, ms(10)).expect("a result");
+    assert!(entries(&reply).iter().all(|(_, e)| text_of(e) == "not started: cancelled by stop()"), "{reply}");
+    w.run(ms(10_000));
+
+    w.faults.push(fault(1, "earliest_start", Moment::Asked, Kindness::Slow));
+    let asking = w.call(start());
+    w.run(ms(100));
+    w.call(forward("stop", Class::Write));
+    let reply = w.answer(asking, ms(10)).expect("a result");
+    assert!(entries(&reply).iter().all(|(_, e)| text_of(e) == "not started: cancelled by stop()"), "{reply}");
+    w.run(ms(20_000));
+    assert!(w.second.is_none(), "nobody was asked to start");
+}
+
+#[test]
+fn a_start_more_than_a_day_ahead_is_for_the_schedule() {
+    let mut w = World::ours(2);
+    let at = Utc::from_seconds(w.now.utc.seconds() + 86_400 * 2);
+    let reply = w.done(What::Start(seven(at)));
+    assert!(entries(&reply).iter().all(|(_, e)| text_of(e).contains("use schedule")), "{reply}");
 }

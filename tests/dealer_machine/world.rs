@@ -4,11 +4,13 @@ use super::player::{ARM_BEFORE, Doing, MODE_TAKES, Player, Taken};
 use appliance::api::{Call, CallError, Outcome, Ticket};
 use appliance::dealer::Dealer;
 use appliance::dealer::fanout::Policy;
+use appliance::dealer::lease::Held;
 use appliance::dealer::messages::{AskId, Index, Input, Kind, LinkEvent, Output};
 use appliance::dealer::methods::{DealerCall, Pick, What};
 use appliance::dealer::roster::Roster;
 use appliance::dealer::rules::Rules;
 use appliance::dealer::start::utc_of;
+use appliance::node::leases::Leases;
 use appliance::units::{Mono, Now, Utc};
 use appliance::value::Value;
 use std::collections::BTreeMap;
@@ -77,6 +79,10 @@ pub struct World {
     pub players: Vec<Player>,
     pub replies: BTreeMap<u64, Vec<Outcome>>,
     pub journal: Vec<Value>,
+    /// What clients that wait for control were told.
+    pub passed: BTreeMap<u64, Value>,
+    /// The proxy keeps out whoever has no lease.
+    pub binds: bool,
     /// What was asked of whom, in order.
     pub asked: Vec<(usize, Call)>,
     /// The second of the last start that was sent.
@@ -102,6 +108,8 @@ impl World {
             players: kinds.iter().map(|kind| Player::new(*kind, mode)).collect(),
             replies: BTreeMap::new(),
             journal: Vec::new(),
+            passed: BTreeMap::new(),
+            binds: false,
             asked: Vec::new(),
             second: None,
             faults: Vec::new(),
@@ -138,6 +146,19 @@ impl World {
         self.dealer.handle(Input::Call { ticket, call, who: who.to_owned() }, self.now);
         self.drain();
         self.tickets
+    }
+
+    /// Control of the proxy is with somebody; what players say to it.
+    pub fn control(&mut self, held: Option<Held>) -> Value {
+        self.tickets += 1;
+        let client = self.tickets;
+        self.dealer.handle(Input::Control { held, waiting: vec![client] }, self.now);
+        self.drain();
+        let end = self.now.mono + ms(5000);
+        while !self.passed.contains_key(&client) && self.now.mono < end {
+            self.run(ms(10));
+        }
+        self.passed.remove(&client).expect("clients are told what players say")
     }
 
     pub fn cancel(&mut self, ticket: u64) {
@@ -182,7 +203,8 @@ impl World {
                 self.at(ms(6500), Happening::Up { player });
             }
             Kindness::Restarted => {
-                let fresh = Player::new(self.players[player].kind, None);
+                let mut fresh = Player::new(self.players[player].kind, None);
+                fresh.leases = Leases::new(self.players[player].leases.rule());
                 let old = std::mem::replace(&mut self.players[player], fresh);
                 let p = &mut self.players[player];
                 (p.life, p.wire, p.up, p.took, p.clock_ns) =
@@ -257,6 +279,10 @@ impl World {
                     let go = self.refused.remove(&ticket.0).map_or(Ok(()), Err);
                     self.dealer.handle(Input::Turn { ticket, go }, self.now);
                 }
+                Output::ControlPassed { waiting, players } => {
+                    self.passed.extend(waiting.into_iter().map(|client| (client, players.clone())));
+                }
+                Output::ControlBinds(binds) => self.binds = binds,
                 // The worst case: the player goes on with it.
                 Output::Abandon { .. } | Output::Changed | Output::Methods(_) => {}
             }
@@ -323,7 +349,8 @@ impl World {
     fn tell_state(&mut self, player: usize) {
         let p = &self.players[player];
         if p.up && !p.hung && !p.busy {
-            self.tell(player, LinkEvent::State(p.state()));
+            let state = p.state(self.now);
+            self.tell(player, LinkEvent::State(state));
         }
     }
 
@@ -382,7 +409,7 @@ impl World {
 
     fn take(&mut self, player: usize, wire: u32, id: AskId, call: Call) {
         let method = call.method.clone();
-        let taken = self.players[player].take(&call, self.now);
+        let taken = self.players[player].take(&call, wire, self.now);
         let p = &mut self.players[player];
         let life = p.life;
         match taken {

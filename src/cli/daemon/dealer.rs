@@ -33,16 +33,17 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
             names.join(", ")
         )));
     }
+    let name = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
     let config = DealerNodeConfig {
         desk: desk(args, settings, DEFAULT_JSON, None)?,
-        name: nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default(),
+        name: name.clone(),
         places,
         resolve: settings.resolve.iter().map(|(n, ip)| (n.clone(), *ip)).collect(),
         alias: d.alias,
         journal: Some(journal(settings)),
     };
     log::info!("dealer proxy for {}", names.join(", "));
-    let rules = rules(settings, dibas.as_ref(), &roster);
+    let rules = Rules { name, ..rules(settings, dibas.as_ref(), &roster) };
     let mut node = DealerNode::new(config, roster, rules, clock::now());
     reactor::run(&mut node, Options::default())
         .map_err(|e| Refusal::System(format!("the loop cannot run: {e}")))
@@ -115,6 +116,7 @@ fn rules(settings: &Settings, dibas: Option<&Dibas>, roster: &Roster) -> Rules {
             settings::Health::Warn => HealthGate::Warn,
             settings::Health::Refuse => HealthGate::Refuse,
         },
+        ..Rules::default()
     }
 }
 

@@ -4,6 +4,7 @@ pub mod links;
 pub mod work;
 
 use super::desk::{Ask, Desk, DeskConfig, Trade};
+use super::leases::Lease;
 use super::timers::Timers;
 use super::work as node_work;
 use crate::api::bind::Bound;
@@ -11,6 +12,7 @@ use crate::api::remote::Remotes;
 use crate::api::table::Table;
 use crate::api::{Call, CallError, Method};
 use crate::dealer::Dealer;
+use crate::dealer::lease::Held;
 use crate::dealer::messages::{Index, Input, Output};
 use crate::dealer::methods::{self, DealerCall};
 use crate::dealer::roster::Roster;
@@ -69,8 +71,10 @@ impl DealerNode {
             lane_of: |_| None,
             takes_back: |_, _| false,
         };
+        let mut desk = Desk::new(config.desk, trade);
+        desk.pass_control_on();
         DealerNode {
-            desk: Desk::new(config.desk, trade),
+            desk,
             role: Dealer::new(roster, rules),
             links,
             remotes,
@@ -108,6 +112,8 @@ impl DealerNode {
     fn pump_desk(&mut self, now: Now, fx: &mut Effects<Job>) -> bool {
         if let Some(held) = self.desk.control_news(now, fx) {
             self.role.set_control(held);
+            let (lease, waiting) = self.desk.control_to_pass(now);
+            self.role.handle(Input::Control { held: lease.map(held_of), waiting }, now);
             return true;
         }
         let input = match self.desk.next(true, now, fx) {
@@ -137,6 +143,10 @@ impl DealerNode {
                 self.links.ask(player, id, call, lane, within, now);
             }
             Output::Abandon { player, id } => self.links.abandon(player, id, now),
+            Output::ControlPassed { waiting, players } => {
+                self.desk.control_passed(&waiting, &players, now, fx);
+            }
+            Output::ControlBinds(binding) => self.desk.bind_others(binding),
             Output::Journal(line) => self.write_journal(&line, fx),
             Output::Changed => {
                 let role = &self.role;
@@ -255,6 +265,10 @@ impl App for DealerNode {
 /// Session of a client that has given itself no name: no name can have a space at its begin.
 fn nameless(conn: ConnId) -> String {
     format!(" {}", conn.0)
+}
+
+fn held_of(lease: Lease) -> Held {
+    Held { until: lease.until(), token: lease.token, who: lease.who, purpose: lease.purpose }
 }
 
 /// The interfaces of all players are there before the players are.

@@ -9,9 +9,20 @@ use crate::node::work::Job;
 use crate::reactor::{ConnId, Effects};
 use crate::units::Now;
 use crate::value::Value;
+use std::collections::BTreeMap;
 
 /// Topic of the event that tells who has control, or null.
 const TOPIC: &str = "lease";
+
+/// Answers about control that wait until the role has passed it on. Each belongs to a call in flight, of which a
+/// connection has a few.
+#[derive(Debug, Default)]
+pub(super) struct Passing {
+    last: u64,
+    /// The role does not know of these yet.
+    new: Vec<u64>,
+    open: BTreeMap<u64, (ConnId, u64, Value)>,
+}
 
 impl<C, O> Desk<C, O> {
     /// Who has control has changed since this was asked last: for the role to show. Subscribers are told.
@@ -22,6 +33,60 @@ impl<C, O> Desk<C, O> {
         let held = self.leases.describe(now);
         self.publish(TOPIC, || held.clone(), now, fx);
         Some(held)
+    }
+
+    /// The role passes control on to others: clients are answered when it has ([`Desk::control_passed`]).
+    pub fn pass_control_on(&mut self) {
+        self.passing = Some(Passing::default());
+    }
+
+    /// Who has control now, for the role to pass on, and the clients that wait for it.
+    pub fn control_to_pass(&mut self, now: Now) -> (Option<Lease>, Vec<u64>) {
+        let new = self.passing.as_mut().map(|p| std::mem::take(&mut p.new)).unwrap_or_default();
+        (self.leases.holder(now).cloned(), new)
+    }
+
+    /// What has become of it: `players` is added to the answer of the clients that wait.
+    pub fn control_passed<J>(
+        &mut self,
+        waiting: &[u64],
+        players: &Value,
+        now: Now,
+        fx: &mut Effects<Job<J>>,
+    ) {
+        for name in waiting {
+            let Some(passing) = &mut self.passing else { return };
+            let Some((conn, seq, mut answer)) = passing.open.remove(name) else { continue };
+            if let Value::Map(fields) = &mut answer {
+                fields.push(("players".into(), players.clone()));
+            }
+            self.faces.reply(conn, seq, Ok(answer), now);
+            self.drain_face(conn, now, fx);
+        }
+    }
+
+    /// A lease binds everybody from now on, or whom the configuration says.
+    pub fn bind_others(&mut self, binding: bool) {
+        self.leases.set_binding(binding);
+    }
+
+    /// The outcome of a method of `rpc`, unless others have to be told first.
+    pub(super) fn unless_passed_on(
+        &mut self,
+        (conn, seq): (ConnId, u64),
+        method: &Method,
+        outcome: Outcome,
+    ) -> Option<Outcome> {
+        let about_control = matches!(method.name, "acquire" | "renew" | "release");
+        match (&mut self.passing, outcome) {
+            (Some(passing), Ok(answer)) if about_control && answer != Value::Bool(false) => {
+                passing.last += 1;
+                passing.new.push(passing.last);
+                passing.open.insert(passing.last, (conn, seq, answer));
+                None
+            }
+            (_, outcome) => Some(outcome),
+        }
     }
 
     /// A method of `rpc`.
@@ -75,7 +140,11 @@ impl<C, O> Desk<C, O> {
     ) -> Outcome {
         self.faces.bind_lease(conn, Some(lease.token.clone()));
         self.lease_note(Some(conn), what, lease, now, fx);
-        Ok(lease.granted(now))
+        let mut granted = lease.granted(now);
+        if let Value::Map(fields) = &mut granted {
+            fields.push(("rule".into(), self.leases.rule().name().into()));
+        }
+        Ok(granted)
     }
 
     /// Into log and record; role and subscribers are told when everything has settled.
