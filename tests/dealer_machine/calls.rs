@@ -266,7 +266,7 @@ fn a_write_whose_turn_comes_too_late_is_answered_and_not_carried_out() {
 
 #[test]
 fn what_is_read_after_a_write_is_from_after_it() {
-    let mut w = World::ours(1);
+    let mut w = World::ours(2);
     // A read that is on its way when the write comes, and one while the write is.
     w.faults.push(Fault { player: 0, method: "get_mode", moment: Moment::Asked, kind: Kindness::Slow });
     let before = w.call(What::GetMode);

@@ -134,20 +134,6 @@ fn a_player_that_is_away_is_named_and_gets_it_later() {
 }
 
 #[test]
-fn whoever_waited_while_control_went_to_another_is_refused() {
-    let mut w = world(&[Kind::Ours; 2], LeaseRule::Binding);
-    w.faults.push(Fault { player: 0, method: "prepare", moment: Moment::Asked, kind: Kindness::Slow });
-    let first = w.call(forward("prepare", Class::Write));
-    let second = w.call(forward("arm_roach", Class::Write));
-    let ann = held(&w, "ann", 600);
-    w.control(ann);
-    w.answer(first, ms(5000)).expect("it had begun");
-    let error = w.answer(second, ms(5000)).expect_err("not hers");
-    assert_eq!(error.message, "control has gone to ann (tests) while this call waited for its turn");
-    assert_eq!(w.players[1].counted("arm_roach"), 0);
-}
-
-#[test]
 fn reference_players_have_no_leases_and_stop_always_passes() {
     let mut w = world(&[Kind::Ours, Kind::Reference], LeaseRule::Required);
     let ann = held(&w, "ann", 600);

@@ -252,10 +252,12 @@ fn a_player_without_data_is_said_two_seconds_after_the_start() {
 #[test]
 fn nobody_goes_on_alone_while_a_player_of_the_reference_is_late() {
     let mut w = World::new(&[Kind::Ours, Kind::Reference], Some("HBW"), Rules::default());
-    w.faults.push(fault(1, "start", Moment::Taken, Kindness::Hung));
     let ticket = w.call(start());
     w.run(ms(100));
-    w.run_to(w.second.expect("asked") + ms(1200));
+    let second = w.second.expect("asked");
+    w.run_to(second - ms(1200));
+    w.strike(1, Kindness::Hung);
+    w.run_to(second + ms(1200));
     assert!(!w.players[0].runs(), "1 s after the second it is taken back");
     let reply = w.answer(ticket, ms(60_000)).expect("a result");
     assert!(
