@@ -152,6 +152,14 @@ impl Asks {
         late
     }
 
+    /// The asks of a round have other deadlines.
+    pub fn extend(&mut self, procedure: u64, round: Round, deadline: Mono, within: Duration) {
+        let askers = self.open.values_mut().flat_map(|o| &mut o.askers);
+        for asker in askers.filter(|a| a.procedure == procedure && a.round == round) {
+            (asker.deadline, asker.within) = (deadline, within);
+        }
+    }
+
     /// A procedure has ended: what only it waited for is abandoned.
     pub fn forget(&mut self, procedure: u64) -> Vec<(AskId, Open)> {
         for open in self.open.values_mut() {

@@ -76,7 +76,6 @@ pub struct Fanout {
     lane: Lane,
     within: Duration,
     policy: Policy,
-    begun: bool,
     /// Players of ours are asked first whether they would.
     beforehand: bool,
     would: Gathered,
@@ -100,7 +99,6 @@ impl Fanout {
             lane,
             within,
             policy,
-            begun: false,
             beforehand: false,
             shape: |gathered, view, policy| policy.outcome(gathered, view),
             warning: false,
@@ -133,7 +131,6 @@ impl Fanout {
     }
 
     fn begin(&mut self, view: &View<'_>) -> Vec<Action> {
-        self.begun = true;
         let can = |p: &&Index| {
             let seat = view.roster.seat(**p);
             seat.kind() == Some(Kind::Ours) && seat.can("would")
@@ -189,8 +186,7 @@ impl Fanout {
 impl Procedure for Fanout {
     fn stopped(&self, _: &View<'_>) -> Option<Outcome> {
         let start = self.call.interface == "bank" && matches!(self.call.method.as_str(), "start" | "startin");
-        (start && !self.begun)
-            .then(|| Ok(Value::verdict(false, "cancelled by stop() before its turn had come")))
+        start.then(|| Ok(Value::verdict(false, "cancelled by stop() before its turn had come")))
     }
 
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action> {
@@ -205,7 +201,7 @@ impl Procedure for Fanout {
                 if self.answers.complete() { self.finish(view) } else { Vec::new() }
             }
             Event::Cancel => vec![Action::Reply(Err(CallError::exception("cancelled"))), Action::End],
-            Event::State(_) | Event::Wake => Vec::new(),
+            Event::State(_) | Event::Stopped | Event::Wake | Event::Noted | Event::ClockSet => Vec::new(),
         }
     }
 }

@@ -35,6 +35,8 @@ const SILENT: Duration = Duration::from_secs(3);
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Asks that wait on a wire; more are answered as lost.
 const QUEUE_MAX: usize = 256;
+/// The wall clock goes as the monotonic one but for this, and for 1 in 1000; otherwise it was set.
+const CLOCK_DRIFT_NS: i64 = 1_000_000;
 /// The interfaces of a player.
 const INTERFACES: [&str; 3] = ["bank", "bank.roach", "bank.valon"];
 
@@ -616,6 +618,33 @@ fn reference_state(mode: Value, scan_status: Option<Value>) -> Value {
 fn clock_of(state: &Value, asked: Now, now: Now) -> Option<LinkEvent> {
     let Value::Int(theirs) = state.get("utc_ns")? else { return None };
     let round_trip = i64::try_from(now.mono.since(asked.mono).as_nanos()).ok()?;
+    // Our clock was set meanwhile: what "asked" was is not known any longer.
+    let stepped = (now.utc.nanos_since(asked.utc) - round_trip).abs();
+    if stepped > CLOCK_DRIFT_NS + round_trip / 1000 {
+        return None;
+    }
     let middle = asked.utc.0 + round_trip / 2;
     Some(LinkEvent::Clock { offset_ns: theirs - middle, uncertainty_ns: round_trip / 2 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Utc;
+
+    #[test]
+    fn a_clock_that_was_set_while_a_player_was_asked_measures_nothing() {
+        let at = |mono_ms: u64, utc_ms: u64| Now {
+            mono: Mono(mono_ms * 1_000_000),
+            utc: Utc::from_seconds(1_795_228_800) + Duration::from_millis(utc_ms),
+        };
+        let state = Value::Map(vec![("utc_ns".into(), Value::Int(at(0, 5).utc.0))]);
+        let offset = clock_of(&state, at(0, 0), at(10, 10));
+        assert_eq!(offset, Some(LinkEvent::Clock { offset_ns: 0, uncertainty_ns: 5_000_000 }));
+        for set_to in [0, 5, 15, 610] {
+            assert_eq!(clock_of(&state, at(0, 0), at(10, set_to)), None, "{set_to} ms");
+        }
+        // A clock that is only steered goes on measuring.
+        assert!(clock_of(&state, at(0, 0), at(3000, 3001)).is_some());
+    }
 }

@@ -1,6 +1,7 @@
 //! What the role is told, and what it orders.
 
 use super::lease::Held;
+use super::saved::Saved;
 use crate::api::{Call, CallError, Outcome, Ticket};
 use crate::value::Value;
 use std::time::Duration;
@@ -102,6 +103,10 @@ pub enum Input<C> {
         /// Names of clients that wait until players have been told; answered by [`Output::ControlPassed`].
         waiting: Vec<u64>,
     },
+    /// The oldest [`Output::Save`] that was not answered is in the file (or could not be written).
+    Saved,
+    /// The wall clock was set.
+    ClockSet,
     /// A link says something.
     Link {
         /// Whose.
@@ -153,6 +158,8 @@ pub enum Output {
     },
     /// Nobody but who has control may change anything (or: as the proxy's own rule says), since it is so at players.
     ControlBinds(bool),
+    /// What a proxy after this one must know; answered by [`Input::Saved`].
+    Save(Saved),
     /// A line of the scan journal.
     Journal(Value),
     /// What subscribers are told (`dealer.snapshot`) has changed.

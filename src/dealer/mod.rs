@@ -29,6 +29,7 @@ pub mod procedure;
 pub mod role;
 pub mod roster;
 pub mod rules;
+pub mod saved;
 pub mod seat;
 pub mod start;
 pub mod turns;

@@ -204,7 +204,7 @@ impl Procedure for SetMode {
                 let text = "cancelled; players that were asked already go on: see get_mode";
                 vec![Action::Reply(Err(CallError::exception(text))), Action::End]
             }
-            Event::State(_) | Event::Wake => Vec::new(),
+            Event::State(_) | Event::Stopped | Event::Wake | Event::Noted | Event::ClockSet => Vec::new(),
         }
     }
 }

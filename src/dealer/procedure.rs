@@ -28,10 +28,16 @@ pub enum Event<'a> {
     },
     /// A player says something new of itself.
     State(Index),
+    /// What [`Action::Arming`] has to say is in the file.
+    Noted,
+    /// The wall clock was set: seconds are not when they were thought to be.
+    ClockSet,
     /// The time asked for by [`Action::Wake`] has come.
     Wake,
     /// The client withdraws its call.
     Cancel,
+    /// Somebody has called `stop` for one of the players, which is about to be asked.
+    Stopped,
 }
 
 /// What a procedure wants.
@@ -60,6 +66,25 @@ pub enum Action {
     Warn(String),
     /// What this start came to: kept for `last_start`.
     LastStart(Value),
+    /// These players are about to be asked to start; answered by [`Event::Noted`] when a proxy that takes over from
+    /// this one would know.
+    Arming {
+        /// Who.
+        players: Vec<Index>,
+        /// Start of the scan.
+        start: Utc,
+    },
+    /// This start is not to be.
+    TakenBack(Utc),
+    /// What is known of this start is known.
+    StartOver(Utc),
+    /// The asks of this round may take so long from now.
+    Extend {
+        /// Which.
+        round: Round,
+        /// From now.
+        within: Duration,
+    },
     /// If this player turns out to run the scan of this second, stop it.
     Orphan {
         /// Who.
@@ -98,8 +123,7 @@ pub trait Procedure: std::fmt::Debug {
     /// Something has happened.
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action>;
 
-    /// `stop` was called for one of the players. The answer of what is over with that, as nothing was sent yet that a
-    /// player could stop.
+    /// `stop` was called for one of the players while this waited for its turn: its answer, if it is over with that.
     fn stopped(&self, _view: &View<'_>) -> Option<Outcome> {
         None
     }

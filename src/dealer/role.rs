@@ -7,7 +7,7 @@ use super::lease::PassedOn;
 use super::messages::{AskId, Index, Input, Kind, Lane, LinkEvent, Output};
 use super::methods::DealerCall;
 use super::notices::Notices;
-use super::orphans::Orphans;
+use super::orphans::{Orphans, Sight};
 use super::procedure::{Action, Event, Procedure, Round, View};
 use super::roster::Roster;
 use super::rules::Rules;
@@ -20,6 +20,7 @@ use std::time::Duration;
 
 mod calls;
 mod control;
+mod keeping;
 
 /// Asks of the role itself, for nobody's call.
 const NOBODY: u64 = 0;
@@ -54,8 +55,11 @@ enum Told {
     Begin,
     Answer { player: Index, round: Round, answer: Answer },
     State(Index),
+    Noted,
+    ClockSet,
     Wake,
     Cancel,
+    Stopped,
 }
 
 /// The role.
@@ -75,6 +79,12 @@ pub struct Dealer {
     orphans: Orphans,
     /// Authoritative once it was set here; players that come back are told.
     scan_number: Option<i64>,
+    /// Something of what is kept has changed.
+    unsaved: bool,
+    /// Saves that were ordered, and that were answered.
+    saves: (u64, u64),
+    /// Procedures that wait for a save: its number, once it is ordered.
+    noting: Vec<(u64, Option<u64>)>,
     /// Players that are to be told.
     unnumbered: BTreeSet<Index>,
     /// Players that would not hear it.
@@ -104,6 +114,9 @@ impl Dealer {
             journal: Journal::default(),
             orphans: Orphans::default(),
             scan_number: None,
+            unsaved: false,
+            saves: (0, 0),
+            noting: Vec::new(),
             unnumbered: BTreeSet::new(),
             deaf: BTreeSet::new(),
             control: Value::Null,
@@ -119,6 +132,8 @@ impl Dealer {
             Input::Turn { ticket, go } => self.turn(ticket, go),
             Input::Cancel { ticket } => self.cancel(ticket),
             Input::Control { held, waiting } => self.lease.changed(held, &waiting),
+            Input::Saved => self.saved(),
+            Input::ClockSet => self.clock_set(),
             Input::Link { player, event } => self.link(player, event, now),
         }
         self.settle(now);
@@ -259,10 +274,24 @@ impl Dealer {
     /// A scan that was taken back while this player could not be reached.
     fn look_for_orphan(&mut self, player: Index, now: Now) {
         let seat = self.roster.seat(player);
-        if self.orphans.seen(player, seat, now) {
-            let text = format!("{} still had the start that was taken back; it is stopped", seat.name);
+        let name = seat.name.clone();
+        for sight in self.orphans.seen(player, seat, now) {
+            let text = match sight {
+                Sight::Stop => format!("{name} still had the start that was taken back; it is stopped"),
+                Sight::GoesOn(start) => {
+                    format!(
+                        "the start of {start} was under way when the proxy ended; all players have it: it goes on"
+                    )
+                }
+                Sight::Doubt(start) => format!(
+                    "{name} runs a scan and does not say which; if it is that of {start}, it was taken back: stop it"
+                ),
+            };
             self.notices.warn(now.utc, text);
-            self.ask_for_nobody(player, super::procedure::bank("stop", Vec::new()), ORPHAN_STOP_WITHIN, now);
+            if sight == Sight::Stop {
+                let stop = super::procedure::bank("stop", Vec::new());
+                self.ask_for_nobody(player, stop, ORPHAN_STOP_WITHIN, now);
+            }
         }
     }
 
@@ -296,20 +325,19 @@ impl Dealer {
         }
     }
 
-    /// `stop` is called for these players: what waits for its turn to start them, or has sent nothing yet, is over.
+    /// `stop` is called for these players: a start that waits for its turn is over, one that is under way is told.
     fn stop_called(&mut self, players: &[Index], now: Now) {
         let view = View { roster: &self.roster, rules: &self.rules, now };
-        let waiting = self.turns.waiting().map(|(id, w)| (id, w.ticket, &w.players, &w.procedure));
-        let running = self.running.iter().map(|(id, r)| (*id, r.ticket, &r.players, &r.procedure));
-        let over: Vec<(u64, Ticket, Outcome)> = waiting
-            .chain(running)
-            .filter(|(_, _, of, _)| of.iter().any(|p| players.contains(p)))
-            .filter_map(|(id, ticket, _, procedure)| Some((id, ticket, procedure.stopped(&view)?)))
-            .collect();
+        let with = |of: &[Index]| of.iter().any(|p| players.contains(p));
+        let waiting = self.turns.waiting().filter(|(_, w)| with(&w.players));
+        let over: Vec<(u64, Ticket, Outcome)> =
+            waiting.filter_map(|(id, w)| Some((id, w.ticket, w.procedure.stopped(&view)?))).collect();
         for (id, ticket, outcome) in over {
+            self.turns.done(id);
             self.reply(ticket, outcome);
-            self.end(id);
         }
+        let running = self.running.iter().filter(|(_, r)| with(&r.players));
+        self.told.extend(running.map(|(id, _)| (*id, Told::Stopped)));
     }
 
     fn start(&mut self, id: u64, waiting: Waiting) {
@@ -328,7 +356,7 @@ impl Dealer {
             } else if let Some((id, waiting)) = self.turns.begin_next() {
                 self.out.push_back(Output::Turn(waiting.ticket));
                 self.called.insert(waiting.ticket, (id, waiting));
-            } else if !self.pass_control(now) {
+            } else if !self.pass_control(now) && !self.save() {
                 return;
             }
         }
@@ -343,8 +371,11 @@ impl Dealer {
                 Event::Answer { player: *player, round: *round, answer }
             }
             Told::State(player) => Event::State(*player),
+            Told::Noted => Event::Noted,
+            Told::ClockSet => Event::ClockSet,
             Told::Wake => Event::Wake,
             Told::Cancel => Event::Cancel,
+            Told::Stopped => Event::Stopped,
         };
         for action in running.procedure.handle(event, &view) {
             self.act(id, action, now);
@@ -370,9 +401,16 @@ impl Dealer {
             Action::TurnOver => self.turns.done(id),
             Action::Warn(text) => self.notices.warn(now.utc, text),
             Action::LastStart(what) => self.notices.started(what),
-            Action::ScanNumber(number) => self.scan_number = Some(number),
-            Action::NextScanNumber => self.scan_number = self.scan_number.map(|n| n.saturating_add(1)),
+            Action::ScanNumber(number) => self.number_is(Some(number)),
+            Action::NextScanNumber => self.number_is(self.scan_number.map(|n| n.saturating_add(1))),
             Action::Orphan { player, start } => self.orphans.add(player, start),
+            Action::Arming { players, start } => {
+                self.orphans.arming(&players, start);
+                self.noting.push((id, None));
+            }
+            Action::TakenBack(start) => self.orphans.taken_back(start),
+            Action::StartOver(start) => self.orphans.over(start),
+            Action::Extend { round, within } => self.asks.extend(id, round, now.mono + within, within),
             Action::Journal { players, begun } => {
                 for line in self.journal.begin(players, begun, &self.roster) {
                     self.out.push_back(Output::Journal(line));
@@ -380,6 +418,11 @@ impl Dealer {
             }
             Action::End => self.end(id),
         }
+    }
+
+    fn number_is(&mut self, number: Option<i64>) {
+        self.scan_number = number;
+        self.unsaved = true;
     }
 
     fn end(&mut self, id: u64) {

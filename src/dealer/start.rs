@@ -28,6 +28,13 @@ const STOP: Round = 2;
 const LOOK: Round = 3;
 const VERIFY: Round = 4;
 
+/// Why a start is taken back whose client does not want it any longer.
+const CANCELLED: &str = "cancelled";
+
+/// A clock that is not known by then is not waited for.
+const CLOCKS_WITHIN: Duration = Duration::from_millis(1500);
+/// A file that is not written by then is not waited for.
+const NOTE_WITHIN: Duration = Duration::from_millis(500);
 /// A player that has not accepted by then will not arm in time.
 const ACCEPT_BEFORE: Duration = Duration::from_millis(1500);
 /// A player that has not said by then, after the second, that it has armed, is not waited for.
@@ -48,6 +55,10 @@ enum Phase {
     /// Whoever was scanning when it was last heard is asked whether it still is.
     Look,
     Query,
+    /// The clock was set: players' clocks are measured anew before they are believed.
+    Clocks,
+    /// The start goes into the file first: a proxy that takes over must know of it.
+    Note,
     Arm,
     RollBack {
         why: String,
@@ -71,6 +82,8 @@ pub struct Start {
     verified: Gathered,
     start: Utc,
     began: Now,
+    /// Clocks were waited for once.
+    waited_for_clocks: bool,
     /// Who left before anything was sent (policy quorum).
     dropped: Gathered,
 }
@@ -92,6 +105,7 @@ impl Start {
             phase: Phase::Look,
             start: Utc(0),
             began: Now::default(),
+            waited_for_clocks: false,
         }
     }
 
@@ -234,12 +248,66 @@ impl Start {
             );
             return refuse(self.nobody(view, &text));
         }
+        if let Some(wait) = self.wait_for_clocks(view) {
+            actions.extend(wait);
+            return actions;
+        }
         match clocks::compare(&self.players, view.roster) {
             Err(text) => return refuse(self.nobody(view, &text)),
             Ok(warnings) => actions.extend(warnings.into_iter().map(Action::Warn)),
         }
-        actions.extend(self.arm(view.now));
+        self.phase = Phase::Note;
+        actions.push(Action::Arming { players: self.players.clone(), start: self.start });
+        actions.push(Action::Wake(view.now.mono + NOTE_WITHIN));
         actions
+    }
+
+    /// Clocks of players of ours that are not known.
+    fn unmeasured(&self, view: &View<'_>) -> Vec<Index> {
+        let unknown = |p: &Index| {
+            let seat = view.roster.seat(*p);
+            seat.kind() == Some(Kind::Ours) && seat.clock.is_none()
+        };
+        self.players.iter().copied().filter(unknown).collect()
+    }
+
+    /// The next look measures them. Once: a player that does not say is told of, not waited for.
+    fn wait_for_clocks(&mut self, view: &View<'_>) -> Option<Vec<Action>> {
+        let unmeasured = self.unmeasured(view);
+        if unmeasured.is_empty() {
+            return None;
+        }
+        if self.waited_for_clocks {
+            let names = view.roster.names(&unmeasured).join(", ");
+            log::warn!("start: the clocks of {names} are not known");
+            return None;
+        }
+        (self.phase, self.waited_for_clocks) = (Phase::Clocks, true);
+        Some(vec![Action::Wake(view.now.mono + CLOCKS_WITHIN)])
+    }
+
+    /// What players said before is old by now: they are asked again.
+    fn query_again(&mut self) -> Vec<Action> {
+        self.earliest = Gathered::from(&self.players);
+        self.phase = Phase::Query;
+        ask_all(&self.players, QUERY, &bank("earliest_start", Vec::new()), Lane::Read, READ_WITHIN)
+    }
+
+    /// The wall clock was set: the second comes at another time than was thought.
+    fn clock_set(&mut self, view: &View<'_>) -> Vec<Action> {
+        let accept = mono_of(self.start, view.now, -(ACCEPT_BEFORE.as_nanos() as i64));
+        let extend = Action::Extend {
+            round: ARM,
+            within: self.limit.unwrap_or(until(self.start, view.now) + PATIENCE),
+        };
+        match self.phase {
+            Phase::Arm => vec![extend, Action::Wake(accept)],
+            Phase::RollBack { .. } => vec![extend],
+            Phase::Verify => {
+                vec![Action::Wake(mono_of(self.start, view.now, VERIFY_AFTER.as_nanos() as i64))]
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn arm(&mut self, now: Now) -> Vec<Action> {
@@ -290,7 +358,7 @@ impl Start {
     /// 1.5 s before the second: who has not accepted will not arm. 1 s after it: who has not armed keeps the others from
     /// going on alone.
     fn late(&mut self, view: &View<'_>) -> Vec<Action> {
-        let begun = view.now.utc >= self.start;
+        let begun = view.now.utc >= self.start + ARMED_BY;
         let start = self.start.to_string();
         let in_time = |p: &Index| {
             let ours = view.roster.seat(*p).kind() != Some(Kind::Reference);
@@ -339,17 +407,30 @@ impl Start {
         actions
     }
 
+    /// The client, or somebody with a `stop`, takes the start back. Players who have it by now tell of the stop themselves.
+    fn taken_back(&mut self, why: &str, view: &View<'_>) -> Vec<Action> {
+        let mut actions = match self.phase {
+            Phase::Look | Phase::Query | Phase::Clocks => Vec::new(),
+            Phase::Note => vec![Action::StartOver(self.start)],
+            Phase::Arm if why == CANCELLED => return self.roll_back("cancelled by the client".into(), view),
+            _ => return Vec::new(),
+        };
+        actions.extend(refuse(self.nobody(view, &format!("not started: {why}"))));
+        actions
+    }
+
     /// Stops everybody who has this start. Those who have not said yet are stopped when they do.
     fn roll_back(&mut self, why: String, view: &View<'_>) -> Vec<Action> {
         let said = Action::Warn(format!("the start was taken back: {why}"));
         self.phase = Phase::RollBack { why };
+        let taken_back = Action::TakenBack(self.start);
         let start = self.start.to_string();
         let has_it = |p: &Index| match self.arms.of(*p) {
             Some(answer) => succeeded(answer),
             None => scan_start(*p, view) == Some(start.as_str()),
         };
         let running: Vec<Index> = self.players.iter().copied().filter(has_it).collect();
-        let mut actions = vec![said];
+        let mut actions = vec![said, taken_back];
         actions.extend(self.stop(&running));
         // Who has not answered yet is looked at from here; what becomes of the others is the orphans' business.
         let unknown = self.players.iter().filter(|p| self.arms.of(**p).is_some_and(may_have_it));
@@ -386,7 +467,12 @@ impl Start {
             };
             self.arms.put(player, Ok(Value::verdict(false, text)));
         }
-        vec![Action::LastStart(self.describe(view, Some(why))), Action::Reply(self.result(view)), Action::End]
+        vec![
+            Action::LastStart(self.describe(view, Some(why))),
+            Action::StartOver(self.start),
+            Action::Reply(self.result(view)),
+            Action::End,
+        ]
     }
 
     fn all_armed(&mut self, view: &View<'_>) -> Vec<Action> {
@@ -395,6 +481,7 @@ impl Start {
         vec![
             Action::LastStart(self.describe(view, None)),
             Action::Reply(self.result(view)),
+            Action::StartOver(self.start),
             Action::Journal { players: self.players.clone(), begun: self.describe(view, None) },
             Action::TurnOver,
             Action::Wake(at),
@@ -469,8 +556,7 @@ impl Start {
 
 impl Procedure for Start {
     fn stopped(&self, view: &View<'_>) -> Option<Outcome> {
-        let unsent = matches!(self.phase, Phase::Look | Phase::Query);
-        unsent.then(|| self.nobody(view, "not started: cancelled by stop()"))
+        Some(self.nobody(view, "not started: cancelled by stop()"))
     }
 
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action> {
@@ -502,20 +588,22 @@ impl Procedure for Start {
                 actions.extend(self.look(view));
                 actions
             }
+            Event::Noted | Event::Wake if self.phase == Phase::Note => self.arm(view.now),
+            Event::ClockSet => self.clock_set(view),
+            Event::Wake if self.phase == Phase::Clocks => self.query_again(),
+            Event::State(_) if self.phase == Phase::Clocks && self.unmeasured(view).is_empty() => {
+                self.query_again()
+            }
             Event::Wake if self.phase == Phase::Arm => self.late(view),
             Event::Wake if self.phase == Phase::Verify => self.verify(),
-            Event::Cancel if matches!(self.phase, Phase::Look | Phase::Query) => {
-                refuse(self.nobody(view, "not started: cancelled"))
-            }
-            Event::Cancel if self.phase == Phase::Arm => {
-                self.roll_back("cancelled by the client".into(), view)
-            }
+            Event::Cancel => self.taken_back(CANCELLED, view),
+            Event::Stopped => self.taken_back("cancelled by stop()", view),
             // It shows now that it has this start.
             Event::State(player) if matches!(self.phase, Phase::RollBack { .. }) => {
                 let mine = scan_start(player, view) == Some(self.start.to_string().as_str());
                 if mine && self.arms.of(player).is_none() { self.stop(&[player]) } else { Vec::new() }
             }
-            Event::Wake | Event::State(_) | Event::Cancel => Vec::new(),
+            Event::Noted | Event::Wake | Event::State(_) => Vec::new(),
         }
     }
 }

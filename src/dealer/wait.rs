@@ -98,7 +98,9 @@ impl Procedure for WaitForScan {
                 if self.answers.complete() { self.heard(view) } else { Vec::new() }
             }
             Event::Cancel => vec![Action::Reply(Err(CallError::exception("cancelled"))), Action::End],
-            Event::Answer { .. } | Event::State(_) => Vec::new(),
+            Event::Answer { .. } | Event::State(_) | Event::Stopped | Event::Noted | Event::ClockSet => {
+                Vec::new()
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //! - `calls`, `starts`, `modes`: one behaviour a test;
 //! - `control`: leases passed on to players;
 //! - `node`: faces, role and links together, over players that are sessions;
+//! - `restarts`: a proxy that is killed, and a clock that is set;
 //! - `link`: the link to one player against serving sessions;
 //! - `matrix`: every fault at every step of a start and of a mode change, alone and in twos, and a judge.
 
@@ -16,5 +17,6 @@ mod matrix;
 mod modes;
 mod node;
 mod player;
+mod restarts;
 mod starts;
 mod world;

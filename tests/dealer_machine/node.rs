@@ -120,6 +120,7 @@ impl House {
             resolve: Vec::new(),
             alias: true,
             journal: None,
+            state_file: None,
         };
         let roster = Roster::new(&names, &BTreeMap::new(), &[], now).expect("sound");
         let player = || Player { leases: Leases::new(rule), bound: HashMap::new(), wrote: Vec::new() };

@@ -9,6 +9,7 @@ use appliance::dealer::messages::{AskId, Index, Input, Kind, LinkEvent, Output};
 use appliance::dealer::methods::{DealerCall, Pick, What};
 use appliance::dealer::roster::Roster;
 use appliance::dealer::rules::Rules;
+use appliance::dealer::saved::Saved;
 use appliance::dealer::start::utc_of;
 use appliance::node::leases::Leases;
 use appliance::units::{Mono, Now, Utc};
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 /// One way between dealer and player.
 pub const TRAVEL: Duration = Duration::from_millis(5);
+/// Until the proxy's file is written.
+const SAVE_TAKES: Duration = Duration::from_millis(2);
 /// A silent player is noticed after this.
 const NOTICED: Duration = Duration::from_secs(3);
 
@@ -71,6 +74,7 @@ enum Happening {
     Down { player: usize, wire: u32 },
     Up { player: usize },
     Resume { player: usize },
+    Saved { proxy: u32 },
 }
 
 pub struct World {
@@ -81,6 +85,12 @@ pub struct World {
     pub journal: Vec<Value>,
     /// What clients that wait for control were told.
     pub passed: BTreeMap<u64, Value>,
+    /// What is in the proxy's file.
+    pub saved: Saved,
+    /// Counts proxies: what an earlier one waited for reaches nobody.
+    proxy: u32,
+    roster: Roster,
+    rules: Rules,
     /// The proxy keeps out whoever has no lease.
     pub binds: bool,
     /// What was asked of whom, in order.
@@ -103,13 +113,17 @@ impl World {
         let groups = BTreeMap::from([("pair".to_owned(), names[..2].to_vec())]);
         let roster = Roster::new(&names, &groups, &[], now).expect("sound");
         let mut world = World {
-            dealer: Dealer::new(roster, rules),
+            dealer: Dealer::new(roster.clone(), rules.clone()),
             now,
             players: kinds.iter().map(|kind| Player::new(*kind, mode)).collect(),
             replies: BTreeMap::new(),
             journal: Vec::new(),
             passed: BTreeMap::new(),
             binds: false,
+            saved: Saved::default(),
+            proxy: 0,
+            roster: roster.clone(),
+            rules: rules.clone(),
             asked: Vec::new(),
             second: None,
             faults: Vec::new(),
@@ -186,6 +200,35 @@ impl World {
     pub fn done(&mut self, what: What) -> Value {
         let ticket = self.call(what);
         self.answer(ticket, Duration::from_secs(200)).expect("a result")
+    }
+
+    /// The proxy is killed, and there again at once; players find their connections gone.
+    pub fn kill_proxy(&mut self) {
+        self.proxy += 1;
+        self.dealer = Dealer::new(self.roster.clone(), self.rules.clone());
+        self.dealer.restore(&Saved::parse(self.saved.text().as_bytes()).expect("whole"), self.now);
+        for player in 0..self.players.len() {
+            let p = &mut self.players[player];
+            p.wire += 1;
+            p.up = false;
+            self.at(ms(100 + 10 * player as u64), Happening::Up { player });
+        }
+    }
+
+    /// The wall clock of the proxy is set, alone or with those of all players.
+    pub fn set_clock(&mut self, by_ns: i64, players_too: bool) {
+        self.now.utc = Utc(self.now.utc.0 + by_ns);
+        for player in 0..self.players.len() {
+            let p = &mut self.players[player];
+            p.clock_ns -= if players_too { 0 } else { by_ns };
+            if let Doing::Starting(start) = p.doing {
+                let life = p.life;
+                let left = start.nanos_since(p.utc(self.now)) - ARM_BEFORE.as_nanos() as i64;
+                self.at(Duration::from_nanos(left.max(0) as u64), Happening::Arm { player, life, start });
+            }
+        }
+        self.dealer.handle(Input::ClockSet, self.now);
+        self.drain();
     }
 
     /// What a fault does now, whatever the player is at.
@@ -283,6 +326,10 @@ impl World {
                     self.passed.extend(waiting.into_iter().map(|client| (client, players.clone())));
                 }
                 Output::ControlBinds(binds) => self.binds = binds,
+                Output::Save(saved) => {
+                    self.saved = saved;
+                    self.at(SAVE_TAKES, Happening::Saved { proxy: self.proxy });
+                }
                 // The worst case: the player goes on with it.
                 Output::Abandon { .. } | Output::Changed | Output::Methods(_) => {}
             }
@@ -381,6 +428,9 @@ impl World {
                 }
             }
             Happening::Poll { player } => {
+                if !self.players[player].hung {
+                    self.tell_clock(player);
+                }
                 self.tell_state(player);
                 self.at(ms(1000), Happening::Poll { player });
             }
@@ -400,6 +450,11 @@ impl World {
                 self.tell_clock(player);
                 self.tell_state(player);
             }
+            Happening::Saved { proxy } if proxy == self.proxy => {
+                self.dealer.handle(Input::Saved, self.now);
+                self.drain();
+            }
+            Happening::Saved { .. } => {}
             Happening::Resume { player } => {
                 self.players[player].hung = false;
                 self.work_off(player);
@@ -449,6 +504,12 @@ impl World {
         let p = &mut self.players[player];
         if p.life != life || p.doing != Doing::Starting(start) {
             return;
+        }
+        let left = start.nanos_since(p.utc(self.now)) - ARM_BEFORE.as_nanos() as i64;
+        if left > 0 {
+            // The clock was set back meanwhile.
+            return self
+                .at(Duration::from_nanos(left.unsigned_abs()), Happening::Arm { player, life, start });
         }
         if p.hung {
             // When it goes on it sees that it is too late.

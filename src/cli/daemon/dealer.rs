@@ -10,6 +10,7 @@ use crate::dealer::messages::Index;
 use crate::dealer::roster::Roster;
 use crate::dealer::rules::{HealthGate, Rules};
 use crate::node::dealer::links::Place;
+use crate::node::dealer::work;
 use crate::node::{DealerNode, DealerNodeConfig};
 use crate::reactor::{self, Options};
 use crate::record::RecordFile;
@@ -34,6 +35,7 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         )));
     }
     let name = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
+    let state_file = record_file(settings, None).path.with_file_name("dealer.state");
     let config = DealerNodeConfig {
         desk: desk(args, settings, DEFAULT_JSON, None)?,
         name: name.clone(),
@@ -41,10 +43,14 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
         resolve: settings.resolve.iter().map(|(n, ip)| (n.clone(), *ip)).collect(),
         alias: d.alias,
         journal: Some(journal(settings)),
+        state_file: Some(state_file.clone()),
     };
     log::info!("dealer proxy for {}", names.join(", "));
     let rules = Rules { name, ..rules(settings, dibas.as_ref(), &roster) };
     let mut node = DealerNode::new(config, roster, rules, clock::now());
+    if let Some(saved) = work::saved(&state_file) {
+        node.restore(&saved, clock::now());
+    }
     reactor::run(&mut node, Options::default())
         .map_err(|e| Refusal::System(format!("the loop cannot run: {e}")))
 }

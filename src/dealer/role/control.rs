@@ -45,6 +45,7 @@ impl Dealer {
         let Told::Answer { player, round, answer } = told else { return };
         if id == CONTROL {
             let name = self.roster.name(*player).to_owned();
+            self.unsaved = true;
             if self.lease.answered(*player, &name, *round, answer) && self.deaf.remove(player) {
                 self.unnumbered.insert(*player);
             }

@@ -17,12 +17,14 @@ use crate::dealer::messages::{Index, Input, Output};
 use crate::dealer::methods::{self, DealerCall};
 use crate::dealer::roster::Roster;
 use crate::dealer::rules::Rules;
-use crate::reactor::{App, ConnId, Effect, Effects, Event, Request, TimerKey, When};
+use crate::dealer::saved::Saved;
+use crate::reactor::{App, ConnId, Effect, Effects, Event, JobName, Request, TimerKey, When};
 use crate::record::RecordFile;
 use crate::units::Now;
 use crate::value::Value;
 use links::{Links, Place};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 /// Blocking work of this node.
 pub type Job = node_work::Job<work::Job>;
@@ -45,6 +47,8 @@ pub struct DealerNodeConfig {
     pub alias: bool,
     /// The scan journal, if kept.
     pub journal: Option<RecordFile>,
+    /// What a proxy after this one must know, if kept.
+    pub state_file: Option<PathBuf>,
 }
 
 /// A dealer proxy with everything around it.
@@ -55,6 +59,7 @@ pub struct DealerNode {
     remotes: Remotes,
     alias: bool,
     journal: Option<RecordFile>,
+    state_file: Option<PathBuf>,
     timers: Timers,
 }
 
@@ -80,6 +85,7 @@ impl DealerNode {
             remotes,
             alias: config.alias,
             journal: config.journal,
+            state_file: config.state_file,
             timers: Timers::default(),
         }
     }
@@ -146,6 +152,7 @@ impl DealerNode {
             Output::ControlPassed { waiting, players } => {
                 self.desk.control_passed(&waiting, &players, now, fx);
             }
+            Output::Save(saved) => self.save(saved, now, fx),
             Output::ControlBinds(binding) => self.desk.bind_others(binding),
             Output::Journal(line) => self.write_journal(&line, fx),
             Output::Changed => {
@@ -154,6 +161,22 @@ impl DealerNode {
             }
             Output::Methods(player) => self.learn(player),
         }
+    }
+
+    /// Each is answered, in order.
+    fn save(&mut self, saved: Saved, now: Now, fx: &mut Effects<Job>) {
+        match self.state_file.clone() {
+            Some(path) => {
+                let job = Job::Role(work::Job::Save { path, saved });
+                fx.push(Effect::Work { worker: node_work::RECORDER, job });
+            }
+            None => self.role.handle(Input::Saved, now),
+        }
+    }
+
+    /// Goes on where a proxy before this one has left off; before the loop.
+    pub fn restore(&mut self, saved: &Saved, now: Now) {
+        self.role.restore(saved, now);
     }
 
     fn write_journal(&mut self, line: &Value, fx: &mut Effects<Job>) {
@@ -227,11 +250,20 @@ impl DealerNode {
             Event::Done(Ok(node_work::Done::Role(work::Done::Written { error: Some(why) }))) => {
                 log::error!("the scan journal is not written: {why}");
             }
+            Event::Done(Ok(node_work::Done::Role(work::Done::Saved { error }))) => {
+                if let Some(why) = error {
+                    log::error!("the state was not saved, a restart would not know of it: {why}");
+                }
+                self.role.handle(Input::Saved, now);
+            }
+            Event::Done(Err(lost)) if lost.job.kind == work::SAVE => self.role.handle(Input::Saved, now),
             // Whichever job it was: a lookup that is not answered would never be asked again.
             Event::Done(Err(lost)) => self.links.lookup_lost(&lost.why, now),
             Event::Signal(request) => self.signal(request, now, fx),
-            // Starts are seconds of players' clocks; our own waits are monotonic.
-            Event::ClockSet => log::warn!("the wall clock was set to {} UTC", now.utc),
+            Event::ClockSet => {
+                log::warn!("the wall clock was set to {} UTC", now.utc);
+                self.role.handle(Input::ClockSet, now);
+            }
             _ => {}
         }
     }
@@ -259,6 +291,10 @@ impl App for DealerNode {
 
     fn work(job: Job) -> Done {
         node_work::work(job, work::work)
+    }
+
+    fn name_of(job: &Job) -> JobName {
+        node_work::name_of(job, work::name_of)
     }
 }
 

@@ -1,8 +1,12 @@
 //! What the dealer proxy gives to worker threads besides the record: names of hosts, and the scan journal.
 
+use crate::dealer::saved::Saved;
+use crate::reactor::JobName;
 use crate::record::{self, RecordFile};
 use crate::sys::resolve;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 /// Blocking work.
 #[derive(Debug)]
@@ -21,6 +25,26 @@ pub enum Job {
         /// What, JSON.
         line: String,
     },
+    /// Write the state of the proxy.
+    Save {
+        /// Where.
+        path: PathBuf,
+        /// What.
+        saved: Saved,
+    },
+}
+
+/// What [`Job::Save`] is called when it is lost.
+pub const SAVE: &str = "saved state of the proxy";
+
+/// What a job is called when it is lost.
+pub fn name_of(job: &Job) -> JobName {
+    let named = |kind, of: &str| JobName { kind, of: of.to_owned() };
+    match job {
+        Job::Resolve { host, .. } => named("lookup of a host", host),
+        Job::Journal { .. } => named("line of the scan journal", ""),
+        Job::Save { .. } => named(SAVE, ""),
+    }
 }
 
 /// What became of it.
@@ -40,6 +64,11 @@ pub enum Done {
         /// Why not, if not.
         error: Option<String>,
     },
+    /// Of [`Job::Save`].
+    Saved {
+        /// Why not, if not.
+        error: Option<String>,
+    },
 }
 
 /// Does a job; blocks.
@@ -51,9 +80,38 @@ pub fn work(job: Job) -> Done {
                 found.and_then(|all| all.first().copied().ok_or_else(|| "it has no address".into()));
             Done::Resolved { host, port, address }
         }
+        Job::Save { path, saved } => Done::Saved { error: save(&path, &saved).err() },
         Job::Journal { file, line } => {
             let error = record::append(&file, &line).err();
             Done::Written { error: error.map(|e| format!("{}: {e}", file.path.display())) }
         }
     }
+}
+
+/// Writes the state beside its name and gives it the name then: whoever reads it finds a whole one.
+///
+/// # Errors
+/// The directory cannot be written, or the disk is full: in words.
+pub fn save(path: &Path, saved: &Saved) -> Result<(), String> {
+    let draft = path.with_extension("new");
+    let text = |e: std::io::Error| format!("{}: {e}", path.display());
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(text)?;
+    }
+    let mut file = std::fs::File::create(&draft).map_err(text)?;
+    file.write_all(saved.text().as_bytes()).and_then(|()| file.sync_all()).map_err(text)?;
+    std::fs::rename(&draft, path).map_err(text)
+}
+
+/// The state a proxy before this one has left; `None`: there is none, or it is not understood (which is said).
+pub fn saved(path: &Path) -> Option<Saved> {
+    let bytes = std::fs::read(path).ok()?;
+    Saved::parse(&bytes)
+        .inspect_err(|why| {
+            log::error!(
+                "{}: {why}; starts that were to be taken back are not known: look at the players",
+                path.display()
+            );
+        })
+        .ok()
 }
