@@ -4,6 +4,7 @@ pub mod links;
 pub mod work;
 
 use super::desk::{Ask, Desk, DeskConfig, Trade};
+use super::dialing::Place;
 use super::timers::Timers;
 use super::work as node_work;
 use crate::api::bind::Bound;
@@ -11,15 +12,16 @@ use crate::api::remote::Remotes;
 use crate::api::table::Table;
 use crate::api::{Call, CallError, Method};
 use crate::dealer::Dealer;
+use crate::dealer::link::Protocol;
 use crate::dealer::messages::{Index, Input, Output};
 use crate::dealer::methods::{self, DealerCall};
 use crate::dealer::roster::Roster;
 use crate::dealer::rules::Rules;
-use crate::reactor::{App, Effect, Effects, Event, Request, TimerKey, When};
+use crate::reactor::{App, Effect, Effects, Event, JobName, Request, TimerKey, When};
 use crate::record::RecordFile;
 use crate::units::Now;
 use crate::value::Value;
-use links::{Links, Place};
+use links::Links;
 use std::net::Ipv4Addr;
 
 /// Blocking work of this node.
@@ -36,7 +38,7 @@ pub struct DealerNodeConfig {
     /// Name of this proxy, for clients.
     pub name: String,
     /// Players and where they answer, in the order of the roster.
-    pub places: Vec<(String, Place)>,
+    pub places: Vec<(String, Place, Protocol)>,
     /// Host names with addresses given by configuration.
     pub resolve: Vec<(String, Ipv4Addr)>,
     /// `bank`, `bank.roach`, `bank.valon` are those of the first active player.
@@ -86,7 +88,7 @@ impl DealerNode {
                 self.carry_out(output, now, fx);
                 moved = true;
             }
-            for (player, event) in self.links.pump(fx) {
+            for (player, event) in self.links.pump(now, fx) {
                 self.role.handle(Input::Link { player, event }, now);
                 moved = true;
             }
@@ -96,9 +98,6 @@ impl DealerNode {
             }
         }
         self.timers.want(ROLE, self.role.deadline().map(When::Mono), fx);
-        for (key, want) in self.links.deadlines() {
-            self.timers.want(key, want, fx);
-        }
         self.desk.settle(fx);
     }
 
@@ -139,7 +138,7 @@ impl DealerNode {
         let Some(file) = self.journal.clone() else { return };
         match crate::proto::json::to_text(line) {
             Ok(text) => {
-                let job = Job::Role(work::Job::Journal { file, line: format!("{text}\n") });
+                let job = Job::Role(work::Job { file, line: format!("{text}\n") });
                 fx.push(Effect::Work { worker: node_work::CLERK, job });
             }
             Err(e) => log::error!("a scan cannot be written into the journal: {e}"),
@@ -195,19 +194,21 @@ impl DealerNode {
             }
             Event::ConnectFailed { tag, error } => self.links.connect_failed(tag, &error, now),
             Event::Timer { key } => {
-                self.timers.fired(key);
                 if !self.links.timer(key, now) {
+                    self.timers.fired(key);
                     self.role.tick(now);
                 }
             }
-            Event::Done(Ok(node_work::Done::Role(work::Done::Resolved { host, port, address }))) => {
+            Event::Done(Ok(node_work::Done::Resolved { host, port, address })) => {
                 self.links.resolved(&host, port, &address, now, fx);
             }
-            Event::Done(Ok(node_work::Done::Role(work::Done::Written { error: Some(why) }))) => {
+            Event::Done(Ok(node_work::Done::Role(work::Done { error: Some(why) }))) => {
                 log::error!("the scan journal is not written: {why}");
             }
-            // Whichever job it was: a lookup that is not answered would never be asked again.
-            Event::Done(Err(lost)) => self.links.lookup_lost(&lost.why, now),
+            // A lookup that is not answered would never be asked again.
+            Event::Done(Err(lost)) if lost.job.kind == node_work::LOOK_UP => {
+                self.links.lookup_lost(&lost.why, now);
+            }
             Event::Signal(request) => self.signal(request, now, fx),
             // Starts are seconds of players' clocks; our own waits are monotonic.
             Event::ClockSet => log::warn!("the wall clock was set to {} UTC", now.utc),
@@ -231,6 +232,10 @@ impl App for DealerNode {
             self.role_event(event, now, fx);
         }
         self.settle(now, fx);
+    }
+
+    fn name_of(job: &Job) -> JobName {
+        node_work::name_of(job, work::name_of)
     }
 
     fn work(job: Job) -> Done {

@@ -1,59 +1,31 @@
-//! What the dealer proxy gives to worker threads besides the record: names of hosts, and the scan journal.
+//! What the dealer proxy gives to worker threads besides what every node does: the scan journal.
 
+use crate::reactor::JobName;
 use crate::record::{self, RecordFile};
-use crate::sys::resolve;
-use std::net::SocketAddr;
 
-/// Blocking work.
+/// A line for the scan journal, to be appended.
 #[derive(Debug)]
-pub enum Job {
-    /// Look a player's host up before connecting.
-    Resolve {
-        /// The host.
-        host: String,
-        /// The port to connect to.
-        port: u16,
-    },
-    /// Append a line to the scan journal.
-    Journal {
-        /// Where.
-        file: RecordFile,
-        /// What, JSON.
-        line: String,
-    },
+pub struct Job {
+    /// Where.
+    pub file: RecordFile,
+    /// What, JSON.
+    pub line: String,
 }
 
 /// What became of it.
 #[derive(Debug)]
-pub enum Done {
-    /// Of [`Job::Resolve`].
-    Resolved {
-        /// The host.
-        host: String,
-        /// The port.
-        port: u16,
-        /// Its address, or why it has none.
-        address: Result<SocketAddr, String>,
-    },
-    /// Of [`Job::Journal`].
-    Written {
-        /// Why not, if not.
-        error: Option<String>,
-    },
+pub struct Done {
+    /// Why it is not written, if it is not.
+    pub error: Option<String>,
+}
+
+/// What a job is called.
+pub fn name_of(job: &Job) -> JobName {
+    JobName { kind: "line of the scan journal", of: job.file.path.display().to_string() }
 }
 
 /// Does a job; blocks.
-pub fn work(job: Job) -> Done {
-    match job {
-        Job::Resolve { host, port } => {
-            let found = resolve::addresses_of(&host, port).map_err(|e| e.to_string());
-            let address =
-                found.and_then(|all| all.first().copied().ok_or_else(|| "it has no address".into()));
-            Done::Resolved { host, port, address }
-        }
-        Job::Journal { file, line } => {
-            let error = record::append(&file, &line).err();
-            Done::Written { error: error.map(|e| format!("{}: {e}", file.path.display())) }
-        }
-    }
+pub fn work(Job { file, line }: Job) -> Done {
+    let error = record::append(&file, &line).err();
+    Done { error: error.map(|e| format!("{}: {e}", file.path.display())) }
 }
