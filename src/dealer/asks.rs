@@ -8,13 +8,13 @@ use super::messages::{AskId, Index, Lane};
 use super::procedure::Round;
 use crate::api::Call;
 use crate::units::Mono;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// How old a shared answer may be.
 pub const SHARED: Duration = Duration::from_millis(100);
-/// Answers that are kept for sharing.
-const KEPT_MAX: usize = 1024;
+/// Answers of a player that are kept for sharing; the oldest go.
+const KEPT_MAX: usize = 32;
 
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,31 +53,43 @@ pub enum Placed {
     Answered(Answer),
 }
 
+/// An answer that may be shared.
+#[derive(Debug)]
+struct Kept {
+    call: Call,
+    answer: Answer,
+    at: Mono,
+}
+
 /// All asks.
 #[derive(Debug, Default)]
 pub struct Asks {
     next: u64,
     open: BTreeMap<AskId, Open>,
-    answered: Vec<(Index, Call, Answer, Mono)>,
+    /// Of each player, the oldest first: a call to many must not cost a look at the answers of all.
+    answered: BTreeMap<Index, VecDeque<Kept>>,
 }
 
 impl Asks {
     /// Places an ask.
     pub fn place(&mut self, player: Index, call: Call, lane: Lane, asker: Asker, now: Mono) -> Placed {
         if lane == Lane::Read {
-            self.answered.retain(|(.., at)| now.since(*at) <= SHARED);
-            if let Some((.., answer, _)) = self.answered.iter().find(|(p, c, ..)| *p == player && *c == call)
-            {
-                return Placed::Answered(answer.clone());
+            if let Some(kept) = self.answered.get_mut(&player) {
+                while kept.front().is_some_and(|k| now.since(k.at) > SHARED) {
+                    kept.pop_front();
+                }
+                if let Some(found) = kept.iter().find(|k| k.call == call) {
+                    return Placed::Answered(found.answer.clone());
+                }
             }
-            let same = |o: &&mut Open| o.lane == Lane::Read && o.player == player && o.call == call;
+            let same = |o: &&mut Open| o.player == player && o.lane == Lane::Read && o.call == call;
             if let Some(open) = self.open.values_mut().find(same) {
                 open.askers.push(asker);
                 return Placed::Shared;
             }
         } else {
             // What was read before a write is old.
-            self.answered.retain(|(p, ..)| *p != player);
+            self.answered.remove(&player);
         }
         self.next += 1;
         let id = AskId(self.next);
@@ -88,15 +100,19 @@ impl Asks {
     /// It is answered: who waited.
     pub fn answered(&mut self, id: AskId, answer: &Answer, now: Mono) -> Option<Open> {
         let open = self.open.remove(&id)?;
-        if open.lane == Lane::Read && self.answered.len() < KEPT_MAX {
-            self.answered.push((open.player, open.call.clone(), answer.clone(), now));
+        if open.lane == Lane::Read {
+            let kept = self.answered.entry(open.player).or_default();
+            if kept.len() >= KEPT_MAX {
+                kept.pop_front();
+            }
+            kept.push_back(Kept { call: open.call.clone(), answer: answer.clone(), at: now });
         }
         Some(open)
     }
 
     /// Everything on its way to a player that is gone.
     pub fn lost(&mut self, player: Index) -> Vec<Open> {
-        self.answered.retain(|(p, ..)| *p != player);
+        self.answered.remove(&player);
         let ids: Vec<AskId> =
             self.open.iter().filter(|(_, o)| o.player == player).map(|(id, _)| *id).collect();
         ids.iter().filter_map(|id| self.open.remove(id)).collect()

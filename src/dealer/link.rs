@@ -88,7 +88,7 @@ pub enum LinkOutput {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Purpose {
     /// An ask of the role.
-    Ask(AskId),
+    Ask(AskId, Lane),
     /// Nobody waits any longer.
     Nobody,
     /// What interface this is.
@@ -176,7 +176,7 @@ impl PlayerLink {
             self.out.push_back(LinkOutput::Event(LinkEvent::Reply { id, outcome }));
             return;
         }
-        queue.push_back((Purpose::Ask(id), call, within));
+        queue.push_back((Purpose::Ask(id, lane), call, within));
         if wire == WireId::Work {
             self.next_look = self.next_look.min(now.mono + POLL_BUSY);
         }
@@ -197,8 +197,9 @@ impl PlayerLink {
     pub fn abandon(&mut self, id: AskId, now: Now) {
         for wire in [WireId::Look, WireId::Work] {
             let w = &mut self.wires[wire as usize];
-            w.queue.retain(|(p, ..)| *p != Purpose::Ask(id));
-            let sent = w.sent.iter().find(|(_, p)| **p == Purpose::Ask(id)).map(|(seq, _)| *seq);
+            let it = |p: &Purpose| matches!(p, Purpose::Ask(ask, _) if *ask == id);
+            w.queue.retain(|(p, ..)| !it(p));
+            let sent = w.sent.iter().find(|(_, p)| it(p)).map(|(seq, _)| *seq);
             let Some(seq) = sent else { continue };
             w.sent.insert(seq, Purpose::Nobody);
             match (self.protocol, wire) {
@@ -485,10 +486,12 @@ impl PlayerLink {
     fn answered(&mut self, purpose: Purpose, outcome: Outcome, now: Now) {
         match purpose {
             Purpose::Nobody => {}
-            Purpose::Ask(id) => {
+            Purpose::Ask(id, lane) => {
                 self.out.push_back(LinkOutput::Event(LinkEvent::Reply { id, outcome }));
-                // What it did may have changed what it is.
-                self.next_look = now.mono;
+                // What it did may have changed what it is. A read has not: looking again would double its price.
+                if lane == Lane::Write {
+                    self.next_look = now.mono;
+                }
             }
             Purpose::Learn(interface) => self.learned(interface, outcome, now),
             Purpose::Look(asked) => self.looked(asked, outcome, now),
