@@ -10,13 +10,13 @@ use super::messages::{AskId, Index, Lane};
 use super::procedure::Round;
 use crate::api::Call;
 use crate::units::Mono;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// How old a shared answer may be.
 pub const SHARED: Duration = Duration::from_millis(100);
-/// Answers that are kept for sharing.
-const KEPT_MAX: usize = 1024;
+/// Answers of a player that are kept for sharing; the oldest go.
+const KEPT_MAX: usize = 32;
 
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +46,6 @@ pub struct Open {
     age: u64,
 }
 
-/// A read that was answered a moment ago.
-#[derive(Debug)]
-struct Answered {
-    player: Index,
-    call: Call,
-    answer: Answer,
-    at: Mono,
-}
-
 /// How an ask goes on.
 #[derive(Debug, PartialEq)]
 pub enum Placed {
@@ -66,12 +57,21 @@ pub enum Placed {
     Answered(Answer),
 }
 
+/// An answer that may be shared.
+#[derive(Debug)]
+struct Kept {
+    call: Call,
+    answer: Answer,
+    at: Mono,
+}
+
 /// All asks.
 #[derive(Debug, Default)]
 pub struct Asks {
     next: u64,
     open: BTreeMap<AskId, Open>,
-    answered: Vec<Answered>,
+    /// Of each player, the oldest first: a call to many must not cost a look at the answers of all.
+    answered: BTreeMap<Index, VecDeque<Kept>>,
     ages: BTreeMap<Index, u64>,
 }
 
@@ -83,9 +83,13 @@ impl Asks {
         }
         let age = self.age(player);
         if lane == Lane::Read {
-            self.answered.retain(|a| now.since(a.at) <= SHARED);
-            if let Some(same) = self.answered.iter().find(|a| a.player == player && a.call == call) {
-                return Placed::Answered(same.answer.clone());
+            if let Some(kept) = self.answered.get_mut(&player) {
+                while kept.front().is_some_and(|k| now.since(k.at) > SHARED) {
+                    kept.pop_front();
+                }
+                if let Some(found) = kept.iter().find(|k| k.call == call) {
+                    return Placed::Answered(found.answer.clone());
+                }
             }
             let same =
                 |o: &&mut Open| o.lane == Lane::Read && o.player == player && o.age == age && o.call == call;
@@ -107,7 +111,7 @@ impl Asks {
     /// What was read of this player until now is old.
     fn ages(&mut self, player: Index) {
         *self.ages.entry(player).or_default() += 1;
-        self.answered.retain(|a| a.player != player);
+        self.answered.remove(&player);
     }
 
     /// It is answered: who waited.
@@ -115,9 +119,12 @@ impl Asks {
         let open = self.open.remove(&id)?;
         match open.lane {
             Lane::Write => self.ages(open.player),
-            Lane::Read if open.age == self.age(open.player) && self.answered.len() < KEPT_MAX => {
-                let (player, call, answer) = (open.player, open.call.clone(), answer.clone());
-                self.answered.push(Answered { player, call, answer, at: now });
+            Lane::Read if open.age == self.age(open.player) => {
+                let kept = self.answered.entry(open.player).or_default();
+                if kept.len() >= KEPT_MAX {
+                    kept.pop_front();
+                }
+                kept.push_back(Kept { call: open.call.clone(), answer: answer.clone(), at: now });
             }
             Lane::Read => {}
         }

@@ -4,6 +4,7 @@ pub mod links;
 pub mod work;
 
 use super::desk::{Ask, Desk, DeskConfig, Trade};
+use super::dialing::Place;
 use super::leases::Lease;
 use super::timers::Timers;
 use super::work as node_work;
@@ -13,6 +14,7 @@ use crate::api::table::Table;
 use crate::api::{Call, CallError, Method};
 use crate::dealer::Dealer;
 use crate::dealer::lease::Held;
+use crate::dealer::link::Protocol;
 use crate::dealer::messages::{Index, Input, Output};
 use crate::dealer::methods::{self, DealerCall};
 use crate::dealer::roster::Roster;
@@ -22,7 +24,7 @@ use crate::reactor::{App, ConnId, Effect, Effects, Event, JobName, Request, Time
 use crate::record::RecordFile;
 use crate::units::Now;
 use crate::value::Value;
-use links::{Links, Place};
+use links::Links;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -40,7 +42,7 @@ pub struct DealerNodeConfig {
     /// Name of this proxy, for clients.
     pub name: String,
     /// Players and where they answer, in the order of the roster.
-    pub places: Vec<(String, Place)>,
+    pub places: Vec<(String, Place, Protocol)>,
     /// Host names with addresses given by configuration.
     pub resolve: Vec<(String, Ipv4Addr)>,
     /// `bank`, `bank.roach`, `bank.valon` are those of the first active player.
@@ -98,7 +100,7 @@ impl DealerNode {
                 self.carry_out(output, now, fx);
                 moved = true;
             }
-            for (player, event) in self.links.pump(fx) {
+            for (player, event) in self.links.pump(now, fx) {
                 self.role.handle(Input::Link { player, event }, now);
                 moved = true;
             }
@@ -108,9 +110,6 @@ impl DealerNode {
             }
         }
         self.timers.want(ROLE, self.role.deadline().map(When::Mono), fx);
-        for (key, want) in self.links.deadlines() {
-            self.timers.want(key, want, fx);
-        }
         self.desk.settle(fx);
     }
 
@@ -239,12 +238,12 @@ impl DealerNode {
             }
             Event::ConnectFailed { tag, error } => self.links.connect_failed(tag, &error, now),
             Event::Timer { key } => {
-                self.timers.fired(key);
                 if !self.links.timer(key, now) {
+                    self.timers.fired(key);
                     self.role.tick(now);
                 }
             }
-            Event::Done(Ok(node_work::Done::Role(work::Done::Resolved { host, port, address }))) => {
+            Event::Done(Ok(node_work::Done::Resolved { host, port, address })) => {
                 self.links.resolved(&host, port, &address, now, fx);
             }
             Event::Done(Ok(node_work::Done::Role(work::Done::Written { error: Some(why) }))) => {
@@ -257,8 +256,10 @@ impl DealerNode {
                 self.role.handle(Input::Saved, now);
             }
             Event::Done(Err(lost)) if lost.job.kind == work::SAVE => self.role.handle(Input::Saved, now),
-            // Whichever job it was: a lookup that is not answered would never be asked again.
-            Event::Done(Err(lost)) => self.links.lookup_lost(&lost.why, now),
+            // A lookup that is not answered would never be asked again.
+            Event::Done(Err(lost)) if lost.job.kind == node_work::LOOK_UP => {
+                self.links.lookup_lost(&lost.why, now);
+            }
             Event::Signal(request) => self.signal(request, now, fx),
             Event::ClockSet => {
                 log::warn!("the wall clock was set to {} UTC", now.utc);
@@ -289,12 +290,12 @@ impl App for DealerNode {
         self.settle(now, fx);
     }
 
-    fn work(job: Job) -> Done {
-        node_work::work(job, work::work)
-    }
-
     fn name_of(job: &Job) -> JobName {
         node_work::name_of(job, work::name_of)
+    }
+
+    fn work(job: Job) -> Done {
+        node_work::work(job, work::work)
     }
 }
 
