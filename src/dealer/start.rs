@@ -16,6 +16,7 @@ use super::gathered::Gathered;
 use super::messages::{Index, Kind, Lane};
 use super::procedure::{Action, Event, Procedure, Round, View, ask_all, bank};
 use super::rules::{HealthGate, READ_WITHIN};
+use super::seat::Seat;
 use super::{fanout::Policy, health};
 use crate::api::{CallError, Outcome};
 use crate::units::{Civil, Mono, NANOS, Now, Utc};
@@ -404,6 +405,7 @@ impl Start {
             let text = match (seat.is_up(), seat.state_name()) {
                 (false, _) => format!("{}: {}", seat.name, seat.why_down()),
                 (true, Some("SCANNING")) => continue,
+                (true, _) if self.is_past(seat) => continue,
                 (true, state) => {
                     format!("{}: {} 2 s after the start", seat.name, state.unwrap_or("state unknown"))
                 }
@@ -413,6 +415,15 @@ impl Start {
         actions.push(Action::LastStart(self.describe(view, None)));
         actions.push(Action::End);
         actions
+    }
+
+    /// Somebody has stopped this scan, and perhaps begun the next one.
+    fn is_past(&self, seat: &Seat) -> bool {
+        let start = self.start.to_string();
+        let last = seat.state.as_ref().and_then(|(state, _)| state.get("last_scan"));
+        let text = |key: &str| last.and_then(|scan| scan.get(key)).and_then(Value::as_str);
+        seat.scan_start().is_some_and(|next| next != start)
+            || text("start") == Some(&start) && text("ended").is_some_and(|how| how.starts_with("stopped"))
     }
 
     /// One entry for everybody that was asked for, also for those who were left out.
