@@ -48,7 +48,8 @@ fn victims(cell: Cell, entry: &Value) -> Result<(), String> {
         (Phase::Starting, _) => says(entry, false, ""),
         // It may be back before it is asked, without a mode.
         (Phase::BeforeSetMode | Phase::BeforeSetParam, Fault::Restart) => Ok(()),
-        (Phase::Waiting, Fault::Restart) => hold(lost || is_scan_status(entry, false).is_ok()),
+        // It is back before the others have ended, and has no scan.
+        (Phase::Waiting, Fault::Restart) => hold(lost || says(entry, false, "No backend selected!").is_ok()),
         _ => hold(lost),
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use trial::{Outcome, Trial};
 
 /// Sites of each instrument that are tried side by side: most of a trial is waiting.
-const LANES: [(Instrument, usize); 2] = [(Instrument::Hbw, 2), (Instrument::Codd, 3)];
+const LANES: [(Instrument, usize); 2] = [(Instrument::Hbw, 3), (Instrument::Codd, 4)];
 
 /// The trials of one site, one after the other.
 fn lane(instrument: Instrument, cells: &[Cell]) -> Vec<(Cell, Outcome)> {
@@ -20,7 +20,8 @@ fn lane(instrument: Instrument, cells: &[Cell]) -> Vec<(Cell, Outcome)> {
     let mut drivers: BTreeMap<Way, Box<dyn Driver>> = BTreeMap::new();
     let mut outcomes = Vec::new();
     for cell in cells {
-        let driver = drivers.entry(cell.way).or_insert_with(|| cell.way.open(&site).expect("it can be opened"));
+        let driver =
+            drivers.entry(cell.way).or_insert_with(|| cell.way.open(&site).expect("it can be opened"));
         let outcome = Trial::new(&mut site, driver.as_mut(), *cell).run();
         println!("{cell}: {outcome}");
         outcomes.push((*cell, outcome));
@@ -52,7 +53,8 @@ fn tell(outcomes: &[(Cell, Outcome)]) {
         let name = format!("{phase:?}");
         println!("{name:16}{:>8}{:>8}{:>8}   {victims:?}", faults[0], faults[1], faults[2]);
     }
-    let ways = Way::ALL.map(|way| (way, Fault::ALL.map(|fault| count(&|c| c.way == way && c.fault == fault))));
+    let ways =
+        Way::ALL.map(|way| (way, Fault::ALL.map(|fault| count(&|c| c.way == way && c.fault == fault))));
     println!("kills, hangs and restarts seen through {ways:?}");
     let missed = outcomes.iter().filter(|(_, o)| o.late).count();
     let half = outcomes.iter().filter(|(_, o)| o.half_started).count();

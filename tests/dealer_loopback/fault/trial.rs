@@ -59,7 +59,10 @@ impl<'a> Trial<'a> {
 
     pub fn run(mut self) -> Outcome {
         // What a player had before is what it is known to lack when it comes back.
-        self.does(Call::new("set_mode").arg(self.instrument.mode()).arg(false).arg(true), &Want::Done("New mode"));
+        self.does(
+            Call::new("set_mode").arg(self.instrument.mode()).arg(false).arg(true),
+            &Want::Done("New mode"),
+        );
         self.lead_up();
         let (start, armed, late) = self.strike();
         self.while_away();
@@ -133,18 +136,20 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn hit(&mut self) {
+    /// When the blow came.
+    fn hit(&mut self) -> Utc {
         match self.cell.fault {
             Fault::Hang => self.site.signal(self.victim, Signal::SIGSTOP),
-            Fault::Kill => self.site.kill(self.victim),
-            Fault::Restart => {
-                self.site.kill(self.victim);
-                self.site.restart(self.victim);
-            }
+            Fault::Kill | Fault::Restart => self.site.kill(self.victim),
+        }
+        let at = clock::now().utc;
+        if self.cell.fault == Fault::Restart {
+            self.site.restart(self.victim);
         }
         if let Some(pid) = self.frozen_daq.take() {
             send(pid, Signal::SIGCONT);
         }
+        at
     }
 
     /// The second of the scan that was asked for, if one was; whether the reply says that it is on; and whether the blow
@@ -179,7 +184,9 @@ impl<'a> Trial<'a> {
                 return (Some(start), Some(false), false);
             }
             Phase::Armed => return self.strike_armed(),
-            Phase::Scanning | Phase::Waiting | Phase::Stopping => return (Some(self.strike_scan()), None, false),
+            Phase::Scanning | Phase::Waiting | Phase::Stopping => {
+                return (Some(self.strike_scan()), None, false);
+            }
         }
         (None, None, false)
     }
@@ -213,9 +220,8 @@ impl<'a> Trial<'a> {
         self.driver.begin(&Call::new("start"));
         let start = self.second_of(self.victim);
         self.await_state(self.victim, &["SCANNING"]);
-        self.hit();
         // On a machine that is too busy.
-        let late = clock::now().utc >= start && self.cell.fault != Fault::Restart;
+        let late = self.hit() >= start;
         let heard = self.driver.finish();
         self.heard(&heard);
         let armed = entries::armed_alike(&heard, self.instrument.banks());
@@ -227,7 +233,9 @@ impl<'a> Trial<'a> {
         let start = self.starts();
         wait_until(start + Duration::from_millis(300));
         match self.cell.phase {
-            Phase::Scanning => self.hit(),
+            Phase::Scanning => {
+                self.hit();
+            }
             Phase::Waiting => {
                 let since = clock::now().utc;
                 let wait = Call::new("wait_for_scan").with("timeout_s", Value::Float(60.0));
@@ -276,7 +284,8 @@ impl<'a> Trial<'a> {
         };
         let seen: Vec<(&str, Option<Value>)> =
             whole.iter().map(|name| (*name, self.site.says(name))).collect();
-        let has: Vec<bool> = seen.iter().map(|(_, s)| s.as_ref().is_some_and(|s| has_scan(s, start))).collect();
+        let has: Vec<bool> =
+            seen.iter().map(|(_, s)| s.as_ref().is_some_and(|s| has_scan(s, start))).collect();
         let back = match self.cell.fault {
             Fault::Restart => self.site.says(self.victim).is_some_and(|s| has_scan(&s, start)),
             _ => false,
