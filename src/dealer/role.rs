@@ -1,6 +1,6 @@
 //! [`Dealer`]: the role. Takes calls, runs procedures, keeps what is known of the players.
 
-use super::answer::{Answer, Failure};
+use super::answer::{Answer, Failure, succeeded};
 use super::asks::{Asker, Asks, Placed};
 use super::journal::Journal;
 use super::lease::PassedOn;
@@ -257,6 +257,12 @@ impl Dealer {
     fn answered(&mut self, id: AskId, answer: Answer, now: Now) {
         let Some(open) = self.asks.answered(id, &answer, now.mono) else { return };
         self.note_failure(open.player, &answer, now);
+        if let ("bank", "set_mode") = (open.call.interface.as_str(), open.call.method.as_str())
+            && succeeded(&answer)
+            && let Some(mode) = open.call.args.first().and_then(Value::as_str)
+        {
+            self.roster.seat_mut(open.player).has_set(mode);
+        }
         for asker in open.askers {
             let told = Told::Answer { player: open.player, round: asker.round, answer: answer.clone() };
             self.told.push_back((asker.procedure, told));

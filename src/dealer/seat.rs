@@ -102,6 +102,11 @@ impl Seat {
         self.state = Some((state, now.mono));
     }
 
+    /// It has said that it has set this mode; its state may say so only after it was lost.
+    pub fn has_set(&mut self, mode: &str) {
+        self.last_mode = Some(mode.to_owned());
+    }
+
     fn is_busy_with(&self, state: &Value) -> bool {
         state.get("state").and_then(Value::as_str) == Some("SETTING_MODE")
     }

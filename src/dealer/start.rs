@@ -512,7 +512,9 @@ impl Start {
         let Ok(Value::List(items)) = answer else { return Some(complaint(&seat.name, answer)) };
         if items.first() != Some(&Value::Bool(true)) {
             let stopped = seat.last_scan_ended(self.start).is_some_and(|how| how.starts_with("stopped"));
-            return (!stopped).then(|| format!("no scan, {}", seat.state_name().unwrap_or("state unknown")));
+            // The next one may have begun already.
+            let past = stopped || seat.scan_start().is_some_and(|next| next != self.start.to_string());
+            return (!past).then(|| format!("no scan, {}", seat.state_name().unwrap_or("state unknown")));
         }
         let network = items.iter().filter_map(Value::as_str).find_map(|t| t.strip_prefix("NETSTAT="))?;
         (!RECEIVING.contains(&network)).then(|| format!("no data comes in, NETSTAT={network}"))

@@ -1,10 +1,14 @@
 //! A dealer proxy and its players as processes on loopback: a coherent observation of eight banks through plain pyzmq
 //! and `appliance call`, and a player that is killed, stopped or started again at every phase of an observation.
 
+mod driver;
+mod fault;
+mod observe;
 #[path = "../failures/processes.rs"]
 #[allow(dead_code, reason = "shared with tests that kill more")]
 mod processes;
 mod site;
+mod want;
 
 use appliance::value::Value;
 use nix::sys::signal::Signal;

@@ -1,8 +1,10 @@
 //! The site of `config/dibas.loopback.conf` behind one dealer proxy.
 
 use super::processes::{PATIENCE, Process, appliance, wait_for};
+use super::{BANKS, MODE};
 use appliance::cli::client::Client;
 use appliance::shm::{clean, keys};
+use appliance::units::Utc;
 use appliance::value::Value;
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,48 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(150);
+/// A player that is asked beside what it does answers within this, or is not there.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+/// What a bank with a board of its own has beside its port.
+const WITH_BOARD: &str = "has_roach = true
+katcp_ip = 127.0.0.1
+data_source_host = 127.0.17.65
+synth = katcp
+synth_port = /dev/ttyS1
+synth_ref = external
+synth_ref_freq = 10000000
+synth_vco_range = 2200, 4400
+synth_rf_level = 5
+synth_options = 0, 0, 1, 0
+filter_bandwidth_bits = 450, 0x00, 1450, 0x08, 1900, 0x18
+";
+
+/// What the players of a site are together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Instrument {
+    /// A wide band on three banks, each with a board of its own.
+    Hbw,
+    /// Coherent dedispersion on eight banks, with one board, the master's.
+    Codd,
+}
+
+impl Instrument {
+    /// Its players.
+    pub fn banks(self) -> &'static [&'static str] {
+        match self {
+            Instrument::Hbw => &BANKS[..3],
+            Instrument::Codd => &BANKS,
+        }
+    }
+
+    /// Its mode.
+    pub fn mode(self) -> &'static str {
+        match self {
+            Instrument::Hbw => "MODE1",
+            Instrument::Codd => MODE,
+        }
+    }
+}
 
 struct Bank {
     name: String,
@@ -24,7 +68,7 @@ pub struct Site {
     banks: Vec<Bank>,
     /// Of all players, also of those that are not ours.
     names: Vec<String>,
-    _board: Process,
+    _boards: Vec<Process>,
     _proxy: Process,
     /// Where the proxy answers.
     pub json: String,
@@ -38,15 +82,20 @@ impl Site {
 
     /// With players that others have started: name and address.
     pub fn with(names: &[&str], others: &[(&str, &str)]) -> Site {
+        Site::build(names, others, 1)
+    }
+
+    /// All are up, and the proxy knows them.
+    pub fn of(instrument: Instrument) -> Site {
+        let names = instrument.banks();
+        Site::build(names, &[], if instrument == Instrument::Hbw { names.len() } else { 1 })
+    }
+
+    fn build(names: &[&str], others: &[(&str, &str)], boards: usize) -> Site {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut command = appliance();
-        command.args(["sim", "roach", "--announce", "--port", "0"]);
-        let board = Process::start(&mut command, &dir.path().join("roach.log"));
-        let address = board.ready().expect("the simulated board comes up");
-        let port = address.trim().rsplit(':').next().expect("a port").to_owned();
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/dibas.loopback.conf");
-        let text = std::fs::read_to_string(shipped).expect("shipped");
-        let text = text.replace("katcp_port = 7147", &format!("katcp_port = {port}"));
+        let (boards, ports): (Vec<Process>, Vec<String>) =
+            names[..boards].iter().map(|name| start_board(&dir.path().join(format!("roach-{name}")))).unzip();
+        let text = configuration(&ports);
         std::fs::write(dir.path().join("dibas.conf"), text).expect("written");
         for new in ["data", "run"] {
             std::fs::create_dir(dir.path().join(new)).expect("created");
@@ -75,13 +124,50 @@ impl Site {
             panic!("{e}; its log:\n{}", std::fs::read_to_string(&log).unwrap_or_default())
         });
         let json = address_of(&words);
-        let site = Site { dir, banks, names, _board: board, _proxy: proxy, json };
+        let site = Site { dir, banks, names, _boards: boards, _proxy: proxy, json };
         site.await_all_up(PATIENCE);
-        wait_for("the board is connected", PATIENCE, || {
-            let state = site.player_state("BANKA");
-            (state.get("roach").and_then(Value::as_str) == Some("connected")).then_some(())
-        });
+        site.await_boards();
         site
+    }
+
+    /// Every board is connected to its player.
+    pub fn await_boards(&self) {
+        wait_for("the boards are connected", PATIENCE, || {
+            let connected = |name: &&String| {
+                let state = self.player_state(name);
+                state.get("roach").and_then(Value::as_str) == Some("connected")
+            };
+            self.names.iter().take(self._boards.len()).all(|name| connected(&name)).then_some(())
+        });
+    }
+
+    /// Of a file or directory of this site's own.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What a player itself says of its state, beside the proxy; `None` when it does not answer.
+    pub fn says(&self, name: &str) -> Option<Value> {
+        let bank = self.banks.iter().find(|b| b.name == name)?;
+        let mut client = Client::connect(&bank.json.parse().ok()?, LOOK_WITHIN).ok()?;
+        client.call("bank", "player_state", vec![], vec![]).ok()
+    }
+
+    /// The proxy has been asked for this since then.
+    pub fn was_asked(&self, method: &str, since: Utc) -> bool {
+        let clients = self.client().call("rpc", "clients", vec![], vec![]).expect("the proxy answers");
+        let Value::List(clients) = clients else { panic!("a list: {clients}") };
+        let text = |client: &Value, key: &str| {
+            client.get(key).and_then(Value::as_str).map(str::to_owned).unwrap_or_default()
+        };
+        let wanted = format!("dealer.{method}");
+        let since = since.to_string();
+        clients.iter().any(|c| text(c, "last_call") == wanted && text(c, "last_call_at") >= since)
+    }
+
+    /// What the proxy shows of a player.
+    pub fn shown(&self, name: &str) -> Value {
+        self.player(name)
     }
 
     fn client(&self) -> Client {
@@ -186,6 +272,28 @@ impl Drop for Site {
             }
         }
     }
+}
+
+/// A simulated board, and the port it listens on.
+fn start_board(log: &Path) -> (Process, String) {
+    let mut command = appliance();
+    command.args(["sim", "roach", "--announce", "--port", "0"]);
+    let board = Process::start(&mut command, log);
+    let address = board.ready().expect("the simulated board comes up");
+    let port = address.trim().rsplit(':').next().expect("a port").to_owned();
+    (board, port)
+}
+
+/// The shipped configuration, with as many boards as there are ports.
+fn configuration(ports: &[String]) -> String {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/dibas.loopback.conf");
+    let text = std::fs::read_to_string(shipped).expect("shipped");
+    let text = text.replace("katcp_port = 7147", &format!("katcp_port = {}", ports[0]));
+    (6668..).zip(&ports[1..]).fold(text, |text, (player, board)| {
+        let without = format!("player_port = {player}\nhas_roach = false\n");
+        assert!(text.contains(&without), "config/dibas.loopback.conf has no '{without}'");
+        text.replace(&without, &format!("player_port = {player}\nkatcp_port = {board}\n{WITH_BOARD}"))
+    })
 }
 
 fn start_bank(dir: &Path, name: &str, json: &str) -> Bank {

@@ -179,6 +179,16 @@ fn a_player_that_comes_back_without_its_mode_needs_setup_and_hears_the_scan_numb
 }
 
 #[test]
+fn a_mode_that_was_just_set_is_missed_although_no_state_has_told_of_it() {
+    let mut w = World::new(&[Kind::Ours, Kind::Ours], None, Rules::default());
+    w.done(What::SetMode(vec!["HBW".into()]));
+    w.strike(0, Kindness::Restarted);
+    w.run(ms(3000));
+    let warnings = w.done(What::LastWarnings).to_string();
+    assert!(warnings.contains("BANKA: it had HBW, now no mode is set: set_mode"), "{warnings}");
+}
+
+#[test]
 fn clients_choose_their_players_and_groups_are_names() {
     let mut w = World::ours(3);
     let gone = w.call_of(What::Remove(vec!["pair".into()]), Pick::default(), "ann");

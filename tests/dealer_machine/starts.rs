@@ -48,6 +48,22 @@ fn all_start_in_the_same_second_and_the_scan_is_in_the_journal_when_it_has_ended
 }
 
 #[test]
+fn a_scan_that_was_stopped_before_it_was_looked_at_is_no_warning() {
+    let mut w = World::ours(2);
+    w.done(start());
+    w.done(forward("stop", Class::Write));
+    w.run_to(w.second.expect("asked") + ms(4000));
+    assert_eq!(w.done(What::LastWarnings), Value::List(vec![]));
+    // Nor when the next one is under way by then.
+    w.done(start());
+    w.done(forward("stop", Class::Write));
+    let first = w.second.expect("asked");
+    w.done(start());
+    w.run_to(first + ms(2500));
+    assert_eq!(w.done(What::LastWarnings), Value::List(vec![]));
+}
+
+#[test]
 fn a_time_that_is_too_early_is_refused_in_the_words_of_the_reference() {
     let mut w = World::ours(2);
     let at = Utc::from_seconds(w.now.utc.seconds());
