@@ -1,6 +1,7 @@
 //! The interface `rpc`, which every role has: the table of methods described by itself.
 
 use super::bind::Bound;
+use super::entry::{self, arg};
 use super::table::Table;
 use super::{Arg, CallError, Class, Effect, Kind, Method, Outcome};
 use crate::value::Value;
@@ -16,19 +17,7 @@ pub const SUBSCRIBE: &str = "subscribe";
 pub const WHO_MAX: usize = 64;
 
 const fn query(name: &'static str, doc: &'static str, args: &'static [Arg], reply: &'static str) -> Method {
-    Method {
-        interface: INTERFACE,
-        name,
-        doc,
-        args,
-        keywords: None,
-        reply,
-        class: Class::Read,
-        effect: Effect::Query,
-        cancellable: false,
-        urgent: false,
-        since: "0.1.0",
-    }
+    entry::method(INTERFACE, name, Class::Read, Effect::Query, args, reply, doc)
 }
 
 /// A method of leases: it changes who may change things, waits for no turn, and is refused to read-only clients.
@@ -36,15 +25,8 @@ const fn lease(name: &'static str, doc: &'static str, args: &'static [Arg], repl
     Method { class: Class::Write, effect: Effect::Configure, urgent: true, ..query(name, doc, args, reply) }
 }
 
-const SECONDS: Arg = Arg {
-    name: "seconds",
-    kind: Kind::Number,
-    unit: "s",
-    default: None,
-    doc: "how long from now, 1 to 86400",
-};
-
-const TOKEN: Arg = Arg { name: "token", kind: Kind::Str, unit: "", default: None, doc: "as acquire gave it" };
+const SECONDS: Arg = arg("seconds", Kind::Number, "s", None, "how long from now, 1 to 86400");
+const TOKEN: Arg = arg("token", Kind::Str, "", None, "as acquire gave it");
 
 /// The methods of `rpc`.
 pub const METHODS: &[Method] = &[
@@ -53,13 +35,7 @@ pub const METHODS: &[Method] = &[
         "describe",
         "Describes an interface, or one method as interface.method: arguments with type, unit and default, \
          reply, class (read, write, job), effect and version.",
-        &[Arg {
-            name: "name",
-            kind: Kind::Str,
-            unit: "",
-            default: None,
-            doc: "an interface, or a method as interface.method",
-        }],
+        &[arg("name", Kind::Str, "", None, "an interface, or a method as interface.method")],
         "list of descriptions, or one description",
     ),
     query(
@@ -82,21 +58,9 @@ pub const METHODS: &[Method] = &[
          are requests elsewhere that carry its token. Whom it keeps out is the site's choice (listen.lease); reads and \
          stop are always allowed. It ends by release or when its time is over, not with the connection.",
         &[
-            Arg {
-                name: "who",
-                kind: Kind::Str,
-                unit: "",
-                default: None,
-                doc: "your name for others to see, at most 64 characters",
-            },
+            arg("who", Kind::Str, "", None, "your name for others to see, at most 64 characters"),
             SECONDS,
-            Arg {
-                name: "purpose",
-                kind: Kind::Str,
-                unit: "",
-                default: Some("''"),
-                doc: "what for, at most 200 characters",
-            },
+            arg("purpose", Kind::Str, "", Some("''"), "what for, at most 200 characters"),
         ],
         "{token, who, until, seconds, rule}, rule being listen.lease; at a dealer proxy, which passes it on, also \
          players: {player: [true, text] or [false, why not]}",

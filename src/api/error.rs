@@ -1,6 +1,6 @@
 //! Names of error classes and families on the wire, and the errors every face raises the same way.
 
-use super::{CallError, ErrorClass, Family};
+use super::{Call, CallError, ErrorClass, Family};
 
 const CLASSES: [(ErrorClass, &str); 8] = [
     (ErrorClass::KeyError, "KeyError"),
@@ -88,6 +88,17 @@ impl CallError {
             "{place} refused: nothing may be changed without a lease here (listen.lease){}",
             CallError::LEASE_NEEDED
         ))
+    }
+
+    /// A request id has been used for another call.
+    pub fn id_taken(id: &str, first: &Call) -> CallError {
+        let text = format!(
+            "request id {} was used for {}.{} with these or other arguments less than ten minutes ago; a new call needs a new id",
+            python_repr(id),
+            first.interface,
+            first.method
+        );
+        CallError::new(ErrorClass::ValueError, Family::Invalid, text)
     }
 
     /// From a class name of a peer. A class we do not know becomes `Exception` and moves into the text.

@@ -6,6 +6,7 @@
 pub mod bind;
 pub mod builtin;
 pub mod docs;
+pub mod entry;
 pub mod error;
 pub mod keys;
 pub mod remote;
@@ -114,7 +115,8 @@ pub struct Call {
     pub kwargs: Vec<(String, Value)>,
 }
 
-/// What a client may say beside a call: in whose name, under which lease, until when it must have begun.
+/// What a client may say beside a call: in whose name, under which lease, until when it must have begun, and what
+/// it is to be known by when it is asked again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     /// The name the client gives itself; empty if it gave none.
@@ -123,6 +125,8 @@ pub struct Terms {
     pub lease: String,
     /// Not to be carried out if it could not begin by then.
     pub begin_by: Option<Mono>,
+    /// Names the request, so that it is not carried out twice; empty if it has no id.
+    pub id: String,
 }
 
 /// Python class names that clients match on.

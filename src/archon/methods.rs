@@ -8,6 +8,7 @@ mod hardware;
 
 use super::safety::Consent;
 use crate::api::bind::Bound;
+use crate::api::entry::{self, arg};
 use crate::api::table::Table;
 use crate::api::{Arg, CallError, Class, Effect, Kind, Method, builtin};
 use crate::config::archon::WindowKey;
@@ -225,16 +226,6 @@ pub struct ExposeAsk {
     pub seqno: Option<u64>,
 }
 
-const fn arg(
-    name: &'static str,
-    kind: Kind,
-    unit: &'static str,
-    default: Option<&'static str>,
-    doc: &'static str,
-) -> Arg {
-    Arg { name, kind, unit, default, doc }
-}
-
 /// The controllers a call is for.
 const CONTROLLER: Arg = arg(
     "controller",
@@ -252,19 +243,7 @@ const fn method(
     reply: &'static str,
     doc: &'static str,
 ) -> Method {
-    Method {
-        interface: INTERFACE,
-        name,
-        doc,
-        args,
-        keywords: None,
-        reply,
-        class,
-        effect,
-        cancellable: false,
-        urgent: false,
-        since: "0.2.0",
-    }
+    Method { since: "0.2.0", ..entry::method(INTERFACE, name, class, effect, args, reply, doc) }
 }
 
 /// Never waits behind writes, though it may wait for the controller.

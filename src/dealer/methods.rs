@@ -5,6 +5,7 @@
 
 use super::fanout::Policy;
 use crate::api::bind::Bound;
+use crate::api::entry::{self, arg};
 use crate::api::table::Table;
 use crate::api::{Arg, Call, CallError, Class, Effect, Kind, Method, builtin};
 use crate::player::methods::{BANK, SCANS};
@@ -106,16 +107,6 @@ pub enum What {
     Journal(usize),
 }
 
-const fn arg(
-    name: &'static str,
-    kind: Kind,
-    unit: &'static str,
-    default: Option<&'static str>,
-    doc: &'static str,
-) -> Arg {
-    Arg { name, kind, unit, default, doc }
-}
-
 const PLAYERS: Arg =
     arg("players", Kind::Any, "", Some("None"), "Names of players or groups; absent: the active ones.");
 const DEADLINE: Arg =
@@ -138,19 +129,7 @@ const fn method(
     reply: &'static str,
     doc: &'static str,
 ) -> Method {
-    Method {
-        interface: INTERFACE,
-        name,
-        doc,
-        args,
-        keywords: None,
-        reply,
-        class,
-        effect,
-        cancellable: false,
-        urgent: false,
-        since: "0.1.0",
-    }
+    entry::method(INTERFACE, name, class, effect, args, reply, doc)
 }
 
 const NAMES: Arg = arg("names", Kind::Rest, "", Some("[]"), "Names of players or groups.");

@@ -10,13 +10,16 @@
 //! gone is dropped (the client has been told it failed), except urgent ones. A role that puts writes in order itself
 //! takes them at once, but they are *deferred* then: until the role begins one, the same rules hold for it.
 
-use crate::api::{Class, Method, Outcome, Terms, Ticket};
+use crate::api::{CallError, Class, Method, Outcome, Terms, Ticket};
 use crate::reactor::ConnId;
 use crate::units::{Mono, Now};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Writes waiting for their turn, over all clients; more are refused.
 pub const QUEUE_MAX: usize = 256;
+
+/// Requests that wait for the answer to a call of another request with the same id.
+pub const ASKERS_MAX: usize = 16;
 
 /// A call that has not been answered.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct OpenCall<C> {
     pub conn: Option<ConnId>,
     /// The session's own number of the call.
     pub seq: u64,
+    /// Others, and numbers of theirs, that have asked the same again and wait for the answer.
+    pub also: Vec<(ConnId, u64)>,
     /// What was called.
     pub method: &'static Method,
     /// When.
@@ -45,6 +50,13 @@ pub enum Turn<C> {
     Start(Ticket, C),
     /// Its client has gone: do not execute it.
     Drop(Ticket),
+}
+
+impl<C> OpenCall<C> {
+    /// Who waits for the answer, with the sessions' own numbers.
+    pub fn askers(&self) -> Vec<(ConnId, u64)> {
+        self.conn.map(|conn| (conn, self.seq)).into_iter().chain(self.also.iter().copied()).collect()
+    }
 }
 
 /// All open calls.
@@ -83,6 +95,7 @@ impl<C> Calls<C> {
         let entry = OpenCall {
             conn: Some(conn),
             seq,
+            also: Vec::new(),
             method,
             arrived: now,
             terms,
@@ -95,6 +108,26 @@ impl<C> Calls<C> {
             self.queue.push_back(ticket);
         }
         Some(ticket)
+    }
+
+    /// An open call is asked for again: this client gets the answer, too.
+    ///
+    /// # Errors
+    /// Too many wait for it already; nothing has changed.
+    pub fn join(&mut self, ticket: Ticket, conn: ConnId, seq: u64) -> Result<(), CallError> {
+        let Some(call) = self.open.get_mut(&ticket) else { return Ok(()) };
+        if call.also.len() >= ASKERS_MAX {
+            let Method { interface, name, .. } = call.method;
+            let text = format!(
+                "{ASKERS_MAX} requests with this id wait for {interface}.{name} already; wait for its answer"
+            );
+            return Err(CallError::exception(text));
+        }
+        match call.conn {
+            Some(_) => call.also.push((conn, seq)),
+            None => (call.conn, call.seq) = (Some(conn), seq),
+        }
+        Ok(())
     }
 
     /// The record has the entry of this call (or could not be written: that was said elsewhere).
@@ -181,12 +214,20 @@ impl<C> Calls<C> {
         self.open.remove(&ticket)
     }
 
-    /// A client has gone. Those of its calls that the role is to give up: writes it has not begun, and reads that would
-    /// go on for nobody.
+    /// A client has gone. Those of its calls that the role is to give up, if nobody else waits for them: writes it has
+    /// not begun, and reads that would go on for nobody.
     pub fn forget(&mut self, conn: ConnId) -> Vec<Ticket> {
         let mut idle = Vec::new();
-        for (ticket, call) in self.open.iter_mut().filter(|(_, call)| call.conn == Some(conn)) {
+        for (ticket, call) in &mut self.open {
+            call.also.retain(|(other, _)| *other != conn);
+            if call.conn != Some(conn) {
+                continue;
+            }
             call.conn = None;
+            if let Some((other, seq)) = call.also.pop() {
+                (call.conn, call.seq) = (Some(other), seq);
+                continue;
+            }
             let endless = call.method.class == Class::Read && call.method.cancellable;
             if endless || (call.deferred && !self.execute_abandoned) {
                 idle.push(*ticket);

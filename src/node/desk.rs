@@ -9,6 +9,7 @@ use super::calls::{self, Calls, Turn};
 use super::faces::{FaceEvent, Faces, Port};
 use super::leases::Leases;
 use super::recorder::{Recorder, Waiting};
+use super::repeats::Repeats;
 use super::timers::Timers;
 use super::work::{self, Announce, Done, Job};
 use crate::api::bind::{Bound, bind};
@@ -23,6 +24,7 @@ use crate::value::Value;
 use std::collections::VecDeque;
 
 mod control;
+mod repeated;
 
 /// The timer of the record; a role's own keys are others.
 const RECORD: TimerKey = TimerKey(0);
@@ -82,6 +84,8 @@ pub struct Desk<C, O> {
     record: Option<RecordFile>,
     record_failing: bool,
     leases: Leases,
+    /// Requests that may come twice.
+    repeats: Repeats,
     /// Who has control has changed, and neither role nor subscribers know.
     lease_changed: bool,
     /// The role passes control on to others first.
@@ -106,6 +110,7 @@ impl<C, O> Desk<C, O> {
             record: config.record,
             record_failing: false,
             leases: Leases::new(config.lease),
+            repeats: Repeats::default(),
             lease_changed: false,
             passing: None,
             announce: config.announce,
@@ -151,7 +156,10 @@ impl<C, O> Desk<C, O> {
                 self.drain_face(conn, now, fx);
             }
             Event::Closed { conn, .. } if self.faces.closed(conn, fx) => {
-                self.asks.extend(self.calls.forget(conn).into_iter().map(Ask::Cancel));
+                for ticket in self.calls.forget(conn) {
+                    self.repeats.not_carried_out(ticket);
+                    self.asks.push_back(Ask::Cancel(ticket));
+                }
             }
             Event::Timer { key: RECORD } => self.record_late(now),
             Event::Timer { key: LEASE } => self.lease_due(now, fx),
@@ -191,13 +199,14 @@ impl<C, O> Desk<C, O> {
                 Turn::Start(ticket, call) => {
                     // Control may have gone to somebody else while it waited.
                     if let Err(refused) = self.still_admitted(ticket, now) {
-                        self.reply(ticket, Err(refused), now, fx);
+                        self.not_carried_out(ticket, refused, now, fx);
                         continue;
                     }
                     self.turn = Some(ticket);
                     return Some(Ask::Call(ticket, call));
                 }
                 Turn::Drop(ticket) => {
+                    self.repeats.not_carried_out(ticket);
                     log::warn!("call {} dropped: its client has gone", ticket.0);
                     self.enter("dropped", vec![("id".into(), Value::Int(ticket.0 as i64))], None, now, fx);
                 }
@@ -213,6 +222,14 @@ impl<C, O> Desk<C, O> {
 
     /// The turn of a deferred write has come: may it still be carried out?
     pub fn begin(&mut self, ticket: Ticket, now: Now) -> Result<(), CallError> {
+        let may = self.may_begin(ticket, now);
+        if may.is_err() {
+            self.repeats.not_carried_out(ticket);
+        }
+        may
+    }
+
+    fn may_begin(&mut self, ticket: Ticket, now: Now) -> Result<(), CallError> {
         let by = self.calls.terms(ticket).and_then(|terms| terms.begin_by);
         if by.is_some_and(|by| by <= now.mono) {
             return Err(CallError::too_late(&self.call_name(ticket)));
@@ -227,11 +244,12 @@ impl<C, O> Desk<C, O> {
     /// The answer to a call.
     pub fn reply<J>(&mut self, ticket: Ticket, outcome: Outcome, now: Now, fx: &mut Effects<Job<J>>) {
         let Some(call) = self.calls.close(ticket) else { return };
+        self.repeats.answered(ticket, &outcome, now);
         if call.method.class != Class::Read {
             self.enter("reply", calls::reply_fields(ticket, &call, &outcome, now), None, now, fx);
         }
-        if let Some(conn) = call.conn {
-            self.faces.reply(conn, call.seq, outcome, now);
+        for (conn, seq) in call.askers() {
+            self.faces.reply(conn, seq, outcome.clone(), now);
             self.drain_face(conn, now, fx);
         }
     }
@@ -426,12 +444,21 @@ impl<C, O> Desk<C, O> {
             }
             return Ok(());
         }
+        let request = entry.as_ref().and_then(|(peer, call)| repeated::request(peer, method, call, &terms));
+        if let Some(request) = &request
+            && self.asked_before(request, conn, seq, now, fx)?
+        {
+            return Ok(());
+        }
         self.leases.admit(method, lease_of(&terms), now)?;
         let call = (self.trade.understand)(method, bound)?;
         if method.urgent {
             self.take_back(method, now, fx);
         }
         let ticket = self.calls.admit(conn, seq, method, call, terms, now).ok_or_else(|| self.busy())?;
+        if let Some((key, call)) = request {
+            self.repeats.began(key, call, ticket);
+        }
         match entry {
             Some((peer, call)) => self.enter_call(ticket, &peer, call, now, fx),
             None => self.ask_at_once(ticket),
@@ -464,6 +491,10 @@ impl<C, O> Desk<C, O> {
             ("kwargs".into(), record::shortened(&Value::Map(call.kwargs))),
         ];
         fields.extend(who.map(|who| ("who".to_owned(), who)));
+        let request = self.calls.terms(ticket).map_or("", |terms| &terms.id);
+        if !request.is_empty() {
+            fields.push(("request".to_owned(), request.into()));
+        }
         if !self.enter("call", fields, Some(Waiting::Call(ticket)), now, fx) {
             self.no_longer_waiting(Waiting::Call(ticket));
         }

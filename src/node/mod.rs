@@ -20,6 +20,7 @@ pub mod faces;
 pub mod leases;
 pub mod player;
 pub mod recorder;
+pub mod repeats;
 pub mod timers;
 pub mod work;
 

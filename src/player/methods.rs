@@ -4,6 +4,7 @@
 //! documentation are derived from here.
 
 use crate::api::bind::{Bound, bind};
+use crate::api::entry::{self, arg};
 use crate::api::table::Table;
 use crate::api::{Arg, Call, CallError, Class, Effect, Kind, Method, builtin};
 use crate::player::board::{self, BoardCall};
@@ -137,16 +138,6 @@ pub enum PlayerCall {
     ReformatDataBuffers(Value),
 }
 
-const fn arg(
-    name: &'static str,
-    kind: Kind,
-    unit: &'static str,
-    default: Option<&'static str>,
-    doc: &'static str,
-) -> Arg {
-    Arg { name, kind, unit, default, doc }
-}
-
 const fn method(
     name: &'static str,
     class: Class,
@@ -155,19 +146,7 @@ const fn method(
     reply: &'static str,
     doc: &'static str,
 ) -> Method {
-    Method {
-        interface: "bank",
-        name,
-        doc,
-        args,
-        keywords: None,
-        reply,
-        class,
-        effect,
-        cancellable: false,
-        urgent: false,
-        since: "0.1.0",
-    }
+    entry::method("bank", name, class, effect, args, reply, doc)
 }
 
 const NAME: Arg = arg("name", Kind::Str, "", Some("None"), "Parameter name; absent: all of them.");

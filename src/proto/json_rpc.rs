@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request  {"name": "bank", "proc": "get_status", "args": [], "kwargs": {}}
-//!          and, if the client likes, "who": "ann", "lease": "...", "deadline_ms": 5000
+//!          and, if the client likes, "who": "ann", "lease": "...", "deadline_ms": 5000, "id": "..."
 //! reply    any value, or {"EXCEPTION": ["KeyError", "'nope'", ["bank.nope: 'nope'"]]}
 //! ```
 //!
@@ -16,7 +16,7 @@ use crate::value::Value;
 pub const EXCEPTION: &str = "EXCEPTION";
 /// The method every interface answers.
 pub const LIST_METHODS: &str = "list_methods";
-/// Characters of `who` and `lease`.
+/// Characters of `who`, `lease` and `id`.
 pub const EXTRA_MAX: usize = 64;
 /// Trace lines kept from a peer's error.
 const LINES_MAX: usize = 10;
@@ -53,6 +53,8 @@ pub struct Extras {
     pub lease: String,
     /// The call is dropped if it cannot begin within so many milliseconds; 0: not sent.
     pub deadline_ms: u32,
+    /// Names this request, so that it can be asked again without being carried out twice; empty if not sent.
+    pub id: String,
 }
 
 /// An error as it travels.
@@ -117,6 +119,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Fault> {
         who: extra_text("who", take("who"))?,
         lease: extra_text("lease", take("lease"))?,
         deadline_ms: deadline(take("deadline_ms"))?,
+        id: extra_text("id", take("id"))?,
     };
     Ok(Request::Call { name: text_or_repr(name), proc, args, kwargs, extras })
 }

@@ -133,7 +133,8 @@ impl RpcServer {
             ServerOutput::ListMethods { seq, interface }
         } else {
             let who = self.peer().who().chars().filter(|c| !c.is_control()).take(EXTRA_MAX).collect();
-            let terms = Terms { who, lease: String::new(), begin_by: by.map(|(by, _)| by) };
+            let begin_by = by.map(|(by, _)| by);
+            let terms = Terms { who, begin_by, ..Terms::default() };
             ServerOutput::Call { seq, call: Call { interface, method, args, kwargs }, terms }
         });
         Ok(())

@@ -156,9 +156,9 @@ fn slot(message: Message, arrived: Mono) -> Option<Slot> {
 }
 
 fn terms_of(extras: Extras, arrived: Mono) -> Terms {
-    let Extras { who, lease, deadline_ms } = extras;
+    let Extras { who, lease, deadline_ms, id } = extras;
     let begin_by = (deadline_ms > 0).then(|| arrived + Duration::from_millis(u64::from(deadline_ms)));
-    Terms { who, lease, begin_by }
+    Terms { who, lease, begin_by, id }
 }
 
 fn fault_of(error: CallError, place: &str) -> Fault {

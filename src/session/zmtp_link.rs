@@ -241,14 +241,11 @@ impl Link {
                 self.out.extend_from_slice(&self.side.ready());
                 self.phase = Phase::Ready { minor };
             }
-            Greeting::Two { revision, .. } if self.side == Side::Req => {
-                return Err(GreetingError::Version2(revision).into());
-            }
-            Greeting::Two { socket_type, .. } if !greeting::v2_accepts(socket_type) => {
+            Greeting::Two { socket_type, .. } if !greeting::v2_accepts(self.side, socket_type) => {
                 return Err(Fault::SocketType(format!("number {socket_type}")));
             }
             Greeting::Two { .. } => {
-                self.out.extend_from_slice(&greeting::V2_ANSWER);
+                self.out.extend_from_slice(&greeting::v2_answer(self.side));
                 self.commands = false;
                 self.phase = Phase::Identity;
             }

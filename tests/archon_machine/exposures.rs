@@ -38,6 +38,15 @@ fn an_exposure_becomes_one_file_for_each_ccd_pixel_by_pixel() {
 }
 
 #[test]
+fn a_parameter_that_is_not_there_is_null() {
+    let mut world = World::ready();
+    let exposures = world.done(Ask::GetParam("exposures".into()));
+    assert_eq!(exposures.get("sp1"), Some(&Value::Int(0)), "{exposures}");
+    let nothing = world.done(Ask::GetParam("NoSuchParameter".into()));
+    assert_eq!(nothing.get("sp1"), Some(&Value::Null), "{nothing}");
+}
+
+#[test]
 fn thirty_two_bits() {
     let mut world = World::new(&["sp1"], Sample::U32);
     world.init();

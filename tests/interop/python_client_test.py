@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 from datetime import datetime, timedelta, timezone
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -29,6 +30,7 @@ import dealer  # noqa: E402
 from appliance_client import ArchonController, CommandStatus, ControllerStatus  # noqa: E402
 from appliance_client import archon as archon_module  # noqa: E402
 from appliance_client import site, wire  # noqa: E402
+from appliance_client.player import Interface  # noqa: E402
 
 BINARY = os.environ.get("APPLIANCE_BINARY", "appliance")
 READY_S = 60
@@ -306,6 +308,60 @@ class Directly(Observing, Rig):
         lengths = [p.player_state()["scan"]["length_s"] for p in self.d.players.values()]
         self.assertEqual(lengths, [3.0] * 3)
         self.ok(self.d.stop())
+
+    def with_a_master(self, mode, master):
+        """A dealer that knows by the site's configuration who programs the board of all in this mode."""
+        conf = self.dir / "site" / "etc" / "config" / "dibas.conf"
+        conf.parent.mkdir(parents=True, exist_ok=True)
+        conf.write_text(f"[{mode}]\ncdd_master_hpc = {master}\n")
+        with unittest.mock.patch.dict(os.environ, DIBAS_DIR=str(self.dir / "site")):
+            d = dealer.Dealer(self.urls)
+        self.addCleanup(d.close)
+        return d
+
+    def heard(self):
+        """Player, interface and method of what is asked from now on."""
+        names, calls = {url: name for name, url in self.urls.items()}, []
+        original = Interface.call_within
+
+        def spy(interface, timeout_s, method, *args):
+            if method in ("would", "progdev", "set_mode"):
+                calls.append((names[interface._link.url], method))
+            return original(interface, timeout_s, method, *args)
+
+        patch = unittest.mock.patch.object(Interface, "call_within", spy)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return calls
+
+    def test_a_shared_board_is_programmed_by_its_master_first(self):
+        d = self.with_a_master("MODE2", "BANKB")
+        self.ok(d.set_mode("MODE1", force=True))
+        calls = self.heard()
+        self.ok(d.set_mode("MODE2"))
+        self.assertEqual(sorted(calls[:3]), [(name, "would") for name in BANKS])
+        self.assertEqual(sorted(calls[3:5]), [("BANKA", "progdev"), ("BANKC", "progdev")])
+        self.assertEqual(calls[5], ("BANKB", "set_mode"))
+        self.assertEqual(sorted(calls[6:]), [("BANKA", "set_mode"), ("BANKC", "set_mode")])
+        self.ok(d.set_mode("MODE1", force=True))
+        self.assertEqual(len(calls), 11, "the other modes are set by all at once")
+
+    def test_nobody_changes_to_a_shared_board_without_its_master(self):
+        d = self.with_a_master("MODE2", "BANKB")
+        self.ok(d.set_mode("MODE1", force=True))
+        calls = self.heard()
+        for entry in d.set_mode("MODE2", players=["BANKA", "BANKC"]).values():
+            self.assertEqual(entry, [False, "not done: BANKB, which programs the board of all, is not among the players"])
+        self.assertEqual(calls, [])
+        self.ok(d.set_param(scan_length=60.0, players=["BANKC"]), ["BANKC"])
+        self.ok(d.prepare(players=["BANKC"]), ["BANKC"])
+        self.ok(d.start(players=["BANKC"]), ["BANKC"])
+        result = d.set_mode("MODE2")
+        self.ok(d.stop(players=["BANKC"]), ["BANKC"])
+        self.assertEqual(result["BANKA"], [False, "not done: BANKC would refuse it"])
+        self.assertRegex(result["BANKC"][1], "scan")
+        self.assertEqual(d.get_mode(), (True, "MODE1"))
+        self.assertNotIn("progdev", [method for _, method in calls], "no board is silenced for nothing")
 
 
 class ThroughTheProxy(Observing, Rig):
@@ -595,6 +651,10 @@ player_port = 6669
             {"BANKA": "tcp://north1:6667", "BANKB": "tcp://north2:6668", "BANKC": "tcp://north3:6669"},
         )
 
+    def test_masters_of_dibas_conf(self):
+        text = self.CONF + '[CODD_MODE_64]\ncdd_master_hpc = "BANKA"\n[MODE1]\nnfft = 1024\n'
+        self.assertEqual(site.masters(site.dibas_conf(self.conf(text))), {"CODD_MODE_64": "BANKA"})
+
     def test_a_dealer_without_arguments(self):
         os.environ["DIBAS_DIR"] = self.conf(self.CONF)
         self.addCleanup(os.environ.pop, "DIBAS_DIR", None)
@@ -724,6 +784,7 @@ class Archon(Rig, unittest.IsolatedAsyncioTestCase):
         self.assertNotEqual((await c.reset_window())["lines"], 20)
         await c.set_autoflush(True)
         self.assertEqual(await c.get_param("FlushCount"), int(config_parameter(lines, "FlushCount")))
+        self.assertIsNone(await c.get_param("NoSuchParameter"))
         await c.flush(1)
         self.assertEqual(c.status.names, ["IDLE", "POWERON"])
         self.assertEqual((await c.power(False)).names, ["IDLE", "POWEROFF"])

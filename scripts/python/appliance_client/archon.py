@@ -250,9 +250,9 @@ class ArchonController:
         """Sets a running parameter of the timing script, 0 to 1048575."""
         await self.call("set_param", param, value, timeout_s=WRITE_S)
 
-    async def get_param(self, param: str) -> int:
-        """Its value in configuration memory. The running value cannot be read."""
-        value: int = await self.call("get_param", param)
+    async def get_param(self, param: str) -> Optional[int]:
+        """Its value in configuration memory; None: there is no such parameter. The running value cannot be read."""
+        value: Optional[int] = await self.call("get_param", param)
         return value
 
     async def set_autoflush(self, mode: bool) -> None:

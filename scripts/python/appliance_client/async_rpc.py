@@ -9,8 +9,8 @@ import zmq
 import zmq.asyncio
 
 from . import wire
-from .errors import ConnectionLost, NoReply, NotConnected
-from .rpc import CONNECT_S, IDLE_MAX, open_socket
+from .errors import NotConnected
+from .rpc import CONNECT_S, IDLE_MAX, Wire, checked
 
 _contexts: Dict[int, Any] = {}
 
@@ -23,41 +23,26 @@ def _context() -> Any:
     return _contexts[pid]
 
 
-class AsyncConnection:
-    """One REQ socket: one call at a time, in the loop it was made in."""
+class AsyncConnection(Wire):
+    """One call at a time, in the loop it was made in."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
         self.loop = asyncio.get_running_loop()
-        self._socket = open_socket(_context(), url)
-        self._events = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        #: The same socket, for looks that do not wait.
+        super().__init__(_context(), url)
+        #: The monitor's socket, for looks that do not wait.
         self._seen: Any = zmq.Socket.shadow(self._events.underlying)
-        try:
-            self._socket.connect(url)
-        except zmq.ZMQError as error:
-            self.close()
-            raise NotConnected(
-                f"{url} is no address that can be connected to ({error}); write tcp://host:port"
-            ) from None
-
-    def close(self) -> None:
-        """At once; what was not sent is dropped."""
-        self._socket.disable_monitor()
-        self._events.close(linger=0)
-        self._socket.close(linger=0)
 
     async def call(self, body: bytes, what: str, timeout_s: float) -> bytes:
         """The reply. After an exception other than :class:`NotConnected` the connection is of no use any more."""
         until = time.monotonic() + timeout_s
         patience = min(CONNECT_S, timeout_s)
         if not await self._socket.poll(int(patience * 1000), zmq.POLLOUT):
-            raise NotConnected(f"{what}: no connection to {self.url} within {patience:g} s")
+            raise self._unconnected(what, patience)
         self._disconnected()  # of earlier connections
         try:
             await self._socket.send(body, zmq.NOBLOCK)
         except zmq.Again:
-            raise NotConnected(f"{what}: the connection to {self.url} ended before the request was sent") from None
+            raise self._unsent(what) from None
         poller = zmq.asyncio.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._events, zmq.POLLIN)
@@ -68,9 +53,9 @@ class AsyncConnection:
             if self._socket in ready or await self._socket.poll(0, zmq.POLLIN):
                 return bytes(await self._socket.recv(zmq.NOBLOCK))
             if self._disconnected():
-                raise ConnectionLost(f"{what}: {self.url} closed the connection before it replied")
+                raise self._lost(what)
             if left <= 0:
-                raise NoReply(f"{what}: no reply from {self.url} within {timeout_s:g} s; it may still be at it")
+                raise self._late(what, timeout_s)
 
     def _disconnected(self) -> bool:
         """Has a connection ended since this was asked last?"""
@@ -85,9 +70,7 @@ class AsyncLink:
     """Calls to one server: each has a connection of its own for as long as it runs."""
 
     def __init__(self, url: str) -> None:
-        if not isinstance(url, str) or "://" not in url:
-            raise ValueError(f"{url!r} is no address: write tcp://host:port")
-        self.url = url
+        self.url = checked(url)
         self._idle: List[Tuple[int, AsyncConnection]] = []
         self._closed = False
 

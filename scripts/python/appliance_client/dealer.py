@@ -122,7 +122,11 @@ class Dealer:
         return sorted({*super().__dir__(), *self._fleet.methods()})
 
     def set_mode(self, mode: str, bandwidth: Any = False, force: bool = False, **pick: Any) -> Dict[str, Any]:
-        """Sets the mode of all: ``{player: [bool, text]}``. ``bandwidth``: synthesizer, MHz; up to 120 s."""
+        """Sets the mode of all: ``{player: [bool, text]}``. ``bandwidth``: synthesizer, MHz; up to 120 s.
+
+        In a mode in which one player programs the board of all (``cdd_master_hpc`` of the mode in dibas.conf) it is the
+        first, and the others follow when it has succeeded.
+        """
         return self.call("set_mode", mode, bandwidth, force, **pick)
 
     def prepare(self, **pick: Any) -> Dict[str, Any]:
@@ -313,10 +317,19 @@ def _fleet(players: Optional[Mapping[str, str]], proxy: Optional[str]) -> Fleet:
     if players is not None:
         if not isinstance(players, dict):
             raise Exception('Players must be in form of dict: {"Bank":"URL"}')  # class and words that scripts know
-        return Direct(players)
+        return Direct(players, _masters())
     if os.environ.get(ENVIRONMENT):
         return Proxied(os.environ[ENVIRONMENT])
-    return Direct(site.players(site.dibas_conf()))
+    conf = site.dibas_conf()
+    return Direct(site.players(conf), site.masters(conf))
+
+
+def _masters() -> Dict[str, str]:
+    """Of the site, if it has a configuration here: players given by their addresses need none."""
+    try:
+        return site.masters(site.dibas_conf()) if os.environ.get("DIBAS_DIR") else {}
+    except OSError:
+        return {}
 
 
 def _start_time(starttime: Union[None, datetime, Sequence[int]]) -> Optional[datetime]:

@@ -38,7 +38,9 @@ def one_thread_each(players: Sequence[Player], ask: Ask) -> "queue.Queue[Tuple[s
 class Direct(Fleet):
     """Talks to each player itself."""
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
+    def __init__(self, urls: Mapping[str, str], masters: Optional[Mapping[str, str]] = None) -> None:
+        #: Modes of a shared board, and who programs it.
+        self.masters = dict(masters or {})
         self.players = {name: Player(name, url) for name, url in urls.items()}
         self._warnings: Deque[List[str]] = deque(maxlen=WARNINGS_MAX)
         self._errors: Dict[str, List[str]] = {}
@@ -83,6 +85,12 @@ class Direct(Fleet):
         deadline_s: Optional[float],
         policy: Policy,
     ) -> Dict[str, Any]:
+        mode = (list(args) or [kwargs.get("mode")])[0]
+        if method == "set_mode" and isinstance(mode, str) and mode in self.masters:
+            from .mode import shared_board
+
+            limit = deadline_s or deadline_of(method)
+            return policy.judge(shared_board(self, names, self.masters[mode], args, kwargs, limit, policy))
         return policy.judge(self.entries(names, method, args, kwargs, deadline_s))
 
     def get_mode(self, names: Sequence[str]) -> Tuple[bool, Any]:

@@ -26,7 +26,7 @@ IDLE_MAX = 4
 UNACKNOWLEDGED_MS = 20_000
 
 
-def open_socket(context: Any, url: str) -> Any:
+def open_socket(context: Any) -> Any:
     """A REQ socket that sends over a standing connection or not at all. Of ``zmq`` or ``zmq.asyncio``."""
     socket = context.socket(zmq.REQ)
     socket.setsockopt(zmq.LINGER, 0)
@@ -45,13 +45,19 @@ def open_socket(context: Any, url: str) -> Any:
     return socket
 
 
-class Connection:
-    """One REQ socket: one call at a time."""
+def checked(url: Any) -> str:
+    """The address; ValueError for what is none."""
+    if not isinstance(url, str) or "://" not in url:
+        raise ValueError(f"{url!r} is no address: write tcp://host:port")
+    return url
 
-    def __init__(self, url: str) -> None:
+
+class Wire:
+    """A REQ socket with its monitor, and the words for what becomes of a call on it. Of ``zmq`` or ``zmq.asyncio``."""
+
+    def __init__(self, context: Any, url: str) -> None:
         self.url = url
-        self._patience_s = CONNECT_S
-        self._socket = open_socket(zmq.Context.instance(), url)
+        self._socket = open_socket(context)
         self._events = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         try:
             self._socket.connect(url)
@@ -67,18 +73,38 @@ class Connection:
         self._events.close(linger=0)
         self._socket.close(linger=0)
 
+    def _unconnected(self, what: str, patience_s: float) -> NotConnected:
+        return NotConnected(f"{what}: no connection to {self.url} within {patience_s:g} s")
+
+    def _unsent(self, what: str) -> NotConnected:
+        return NotConnected(f"{what}: the connection to {self.url} ended before the request was sent")
+
+    def _lost(self, what: str) -> ConnectionLost:
+        return ConnectionLost(f"{what}: {self.url} closed the connection before it replied")
+
+    def _late(self, what: str, timeout_s: float) -> NoReply:
+        return NoReply(f"{what}: no reply from {self.url} within {timeout_s:g} s; it may still be at it")
+
+
+class Connection(Wire):
+    """One call at a time."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(zmq.Context.instance(), url)
+        self._patience_s = CONNECT_S
+
     def call(self, body: bytes, what: str, timeout_s: float) -> bytes:
         """The reply. After an exception other than :class:`NotConnected` the connection is of no use any more."""
         until = time.monotonic() + timeout_s
         patience, self._patience_s = min(self._patience_s, timeout_s), STILL_DOWN_S
         if not self._socket.poll(_ms(patience), zmq.POLLOUT):
-            raise NotConnected(f"{what}: no connection to {self.url} within {patience:g} s")
+            raise self._unconnected(what, patience)
         self._patience_s = CONNECT_S
         self._disconnected()  # of earlier connections
         try:
             self._socket.send(body, zmq.NOBLOCK)
         except zmq.Again:
-            raise NotConnected(f"{what}: the connection to {self.url} ended before the request was sent") from None
+            raise self._unsent(what) from None
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._events, zmq.POLLIN)
@@ -89,9 +115,9 @@ class Connection:
             if self._socket.poll(0, zmq.POLLIN):
                 return bytes(self._socket.recv(zmq.NOBLOCK))
             if self._disconnected():
-                raise ConnectionLost(f"{what}: {self.url} closed the connection before it replied")
+                raise self._lost(what)
             if left <= 0:
-                raise NoReply(f"{what}: no reply from {self.url} within {timeout_s:g} s; it may still be at it")
+                raise self._late(what, timeout_s)
 
     def _disconnected(self) -> bool:
         """Has a connection ended since this was asked last?"""
@@ -110,9 +136,7 @@ class Link:
     """Calls to one server, from any number of threads: each call has a connection of its own for as long as it runs."""
 
     def __init__(self, url: str) -> None:
-        if not isinstance(url, str) or "://" not in url:
-            raise ValueError(f"{url!r} is no address: write tcp://host:port")
-        self.url = url
+        self.url = checked(url)
         self._lock = threading.Lock()
         self._idle: List[Tuple[int, Connection]] = []
         self._closed = False

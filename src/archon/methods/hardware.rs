@@ -208,7 +208,7 @@ pub const METHODS: &[Method] = &[
         "get_param",
         &[arg("name", Kind::Str, "", None, "Parameter of the timing script, any case."), CONTROLLER],
         "object by controller: name and value in configuration memory, null if there is no such parameter",
-        "Value of a timing script parameter in configuration memory as read back or uploaded. The running value is not readable.",
+        "Value of a timing script parameter in configuration memory as read back or uploaded. The running value is not readable. Refused while the configuration is not known.",
     ),
     write(
         "set_param",

@@ -49,10 +49,11 @@ fn by_name(cx: &Context, who: &[Index], value: impl Fn(&Context, Index) -> Value
 fn parameter(cx: &Context, who: &[Index], name: &str) -> Outcome {
     let find = |n: &Index| {
         let view = cx.controllers[n.0].view();
-        let found = view.config.as_ref().and_then(|acf| acf.parameter(name));
-        let value = found
-            .map(|p| Value::Int(p.value))
-            .ok_or_else(|| refused(format!("{} - the configuration has no parameter {name}", cx.name(*n))))?;
+        let Some(acf) = &view.config else {
+            let text = "its configuration is not known yet; `config_read` reads it, `init` writes one";
+            return Err(refused(format!("{} - {text}", cx.name(*n))));
+        };
+        let value = acf.parameter(name).map_or(Value::Null, |p| Value::Int(p.value));
         Ok((cx.name(*n).to_owned(), value))
     };
     who.iter().map(find).collect::<Result<Vec<_>, CallError>>().map(Value::Map)

@@ -185,7 +185,7 @@ impl<C, O> Desk<C, O> {
         for ticket in self.calls.too_late(now) {
             let Some(method) = self.calls.method(ticket) else { continue };
             let error = CallError::too_late(&format!("{}.{}", method.interface, method.name));
-            self.reply(ticket, Err(error), now, fx);
+            self.not_carried_out(ticket, error, now, fx);
             self.asks.push_back(Ask::Cancel(ticket));
         }
     }

@@ -6,6 +6,7 @@ use super::registers::{any_request, progdev, read, read_word, write, write_int};
 use super::values::Give;
 use super::{snapshot, taps, ten_gbe};
 use crate::api::bind::Bound;
+use crate::api::entry::method;
 use crate::api::{Arg, CallError, Class, Effect, ErrorClass, Kind, Method};
 use crate::fpga::FpgaOp;
 use std::time::Duration;
@@ -38,17 +39,8 @@ impl Entry {
     ) -> Entry {
         let effect = if matches!(class, Class::Read) { Effect::Query } else { effect };
         let method = Method {
-            interface,
-            name,
-            doc,
-            args,
-            keywords: None,
-            reply,
-            class,
-            effect,
             cancellable: matches!(class, Class::Job),
-            urgent: false,
-            since: "0.1.0",
+            ..method(interface, name, class, effect, args, reply, doc)
         };
         Entry { method, procedure }
     }

@@ -159,10 +159,10 @@ fn what_a_client_says_beside_a_call() {
             Ok(other) => panic!("{other:?}"),
             Err(fault) => Err(fault.message),
         };
-    let want = Extras { who: "ann".into(), lease: "1f.2".into(), deadline_ms: 1500 };
-    assert_eq!(extras(r#""who": "ann", "lease": "1f.2", "deadline_ms": 1500"#), Ok(want));
+    let want = Extras { who: "ann".into(), lease: "1f.2".into(), deadline_ms: 1500, id: "7a".into() };
+    assert_eq!(extras(r#""who": "ann", "lease": "1f.2", "deadline_ms": 1500, "id": "7a""#), Ok(want));
     assert_eq!(
-        extras(r#""who": null, "lease": null, "deadline_ms": null, "other": 1"#),
+        extras(r#""who": null, "lease": null, "deadline_ms": null, "id": null, "other": 1"#),
         Ok(Extras::default())
     );
     let long = format!(r#""who": "{}""#, "x".repeat(EXTRA_MAX + 1));
@@ -171,6 +171,7 @@ fn what_a_client_says_beside_a_call() {
         (r#""who": "a\nb""#, "'who'"),
         (&long, "'who'"),
         (r#""lease": []"#, "'lease'"),
+        (r#""id": 7"#, "'id'"),
         (r#""deadline_ms": -1"#, "'deadline_ms'"),
         (r#""deadline_ms": "soon""#, "'deadline_ms'"),
     ] {

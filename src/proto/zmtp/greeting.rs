@@ -2,7 +2,9 @@
 //!
 //! libzmq sends it in three pieces (10, 1, 53 bytes), each after a look at the peer's, so that it can
 //! step down to an older protocol. [`may_send`] does the same. A peer of ZMTP 2.0 (libzmq 3.x) says no more than a
-//! revision and a socket type after the signature, and is answered in kind ([`V2_ANSWER`]).
+//! revision and a socket type after the signature, and is answered in kind ([`v2_answer`]).
+
+use super::Side;
 
 /// Length of a greeting.
 pub const LEN: usize = 64;
@@ -15,11 +17,11 @@ const MECHANISM: std::ops::Range<usize> = 12..32;
 
 /// Length of the greeting of a ZMTP 2.0 peer: signature, revision, socket type.
 pub const V2_LEN: usize = 12;
-/// What a serving side says to a ZMTP 2.0 peer after [`V2_LEN`] - 1 bytes: socket type REP, an empty identity.
-pub const V2_ANSWER: [u8; 3] = [4, 0, 0];
-// Socket types of ZMTP 2.0 are numbers; these may talk to a REP socket.
+// Socket types of ZMTP 2.0 are numbers.
 const V2_REQ: u8 = 3;
+const V2_REP: u8 = 4;
 const V2_DEALER: u8 = 5;
+const V2_ROUTER: u8 = 6;
 
 /// Our greeting.
 pub const fn ours() -> [u8; LEN] {
@@ -58,7 +60,7 @@ pub enum Greeting {
     Two {
         /// 1 or 2.
         revision: u8,
-        /// `REQ` is 3, `DEALER` is 5.
+        /// `REQ` is 3, `REP` 4, `DEALER` 5, `ROUTER` 6.
         socket_type: u8,
     },
 }
@@ -73,25 +75,31 @@ impl Greeting {
     }
 }
 
-/// May a ZMTP 2.0 peer of this socket type talk to a REP socket?
-pub fn v2_accepts(socket_type: u8) -> bool {
-    matches!(socket_type, V2_REQ | V2_DEALER)
+/// What we say to a ZMTP 2.0 peer after [`V2_LEN`] - 1 bytes: our socket type, and an identity frame, empty.
+pub const fn v2_answer(side: Side) -> [u8; 3] {
+    match side {
+        Side::Rep => [V2_REP, 0, 0],
+        Side::Req => [V2_REQ, 0, 0],
+    }
+}
+
+/// May a ZMTP 2.0 peer of this socket type talk to us?
+pub const fn v2_accepts(side: Side, socket_type: u8) -> bool {
+    match side {
+        Side::Rep => matches!(socket_type, V2_REQ | V2_DEALER),
+        Side::Req => matches!(socket_type, V2_REP | V2_ROUTER),
+    }
 }
 
 /// Why the peer cannot be spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GreetingError {
     /// Byte 0 is not FF: ZMTP 1.0 (libzmq 2.x), HTTP, anything.
-    #[error(
-        "peer does not speak ZMTP 2 or 3 (first byte {0:#04x}); a ZeroMQ client needs libzmq 3.2 or later"
-    )]
+    #[error("peer does not speak ZMTP 2 or 3 (first byte {0:#04x}); a ZeroMQ peer needs libzmq 3.2 or later")]
     NotZmtp(u8),
     /// Byte 9 has bit 0 clear (a long ZMTP 1.0 frame), or revision 0.
     #[error("peer speaks ZMTP 1.0 (libzmq 2.x); update it to libzmq 3.2 or later")]
     Version1,
-    /// Revision 1 or 2, where only ZMTP 3 will do: a server we call.
-    #[error("peer speaks ZMTP 2.0 (revision {0}, libzmq 3.x); update it to libzmq 4.0 or later")]
-    Version2(u8),
     /// PLAIN, CURVE, ...
     #[error("peer asks for security mechanism '{0}', only NULL is offered")]
     Mechanism(Mechanism),
@@ -192,6 +200,8 @@ mod tests {
             assert_eq!([9, 10, 11, 12].map(|n| may_send(&bytes[..n])), [10, 11, 11, 11]);
         }
         assert_eq!([9, 10, 11, 64].map(|n| may_send(&ours()[..n])), [10, 11, 64, 64]);
-        assert_eq!([3, 5, 4, 6, 1].map(v2_accepts), [true, true, false, false, false]);
+        let may = |side| [3, 5, 4, 6, 1].map(|number| v2_accepts(side, number));
+        assert_eq!(may(Side::Rep), [true, true, false, false, false]);
+        assert_eq!(may(Side::Req), [false, false, true, true, false]);
     }
 }

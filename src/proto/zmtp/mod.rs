@@ -1,4 +1,4 @@
-//! ZMTP 3.x with the NULL mechanism, and ZMTP 2.0 for a serving side, as much of it as REQ and REP need.
+//! ZMTP 3.x with the NULL mechanism, and ZMTP 2.0, as much of it as REQ and REP need.
 //!
 //! ```text
 //!  greeting (64 bytes) | READY command | { command | frame | frame .. }

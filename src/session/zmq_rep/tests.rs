@@ -381,11 +381,13 @@ proptest! {
 fn a_request_says_in_whose_name_and_until_when() {
     let mut s = open();
     let asks = |more: &str| request(&GET.replace("}}", &format!("}}, {more}}}")));
-    let orders = give(&mut s, &asks(r#""who": "ann", "lease": "1f.2", "deadline_ms": 1500"#)).orders;
+    let orders =
+        give(&mut s, &asks(r#""who": "ann", "lease": "1f.2", "deadline_ms": 1500, "id": "7a""#)).orders;
     let terms = Terms {
         who: "ann".into(),
         lease: "1f.2".into(),
         begin_by: Some(at(0).mono + Duration::from_millis(1500)),
+        id: "7a".into(),
     };
     assert_eq!(orders, [ServerOutput::Call { seq: 1, call: get_mode(), terms }]);
     // Two behind it on the same connection: for the first it is too late when its turn comes.

@@ -79,13 +79,61 @@ fn what_cannot_be_sent_is_answered_at_once() {
     assert!(matches!(&outputs[1], ClientOutput::Reply { seq: s, outcome: Err(_) } if *s == seq));
 }
 
-/// A server's handshake, and after it its answer behind a ping, each in pieces of `cut` bytes.
-fn hear_in_pieces(cut: usize) -> Vec<ClientOutput> {
+/// A server of ZMTP 2.0 (libzmq 3.2): signature, revision, socket type REP, an identity, and no commands.
+const OLD_REP: &[u8] = b"\xFF\0\0\0\0\0\0\0\x01\x7F\x01\x04\0\0";
+/// What it is to hear: signature, revision, socket type REQ, an identity.
+const TO_OLD_REP: &[u8] = b"\xFF\0\0\0\0\0\0\0\x01\x7F\x03\x03\0\0";
+
+/// What the client sends, and what it says, when it hears these bytes.
+fn exchange(client: &mut ZmqReq, bytes: &[u8]) -> (Vec<u8>, Vec<ClientOutput>) {
+    client.receive(bytes, Now::default());
+    let (mut sent, mut said) = (Vec::new(), Vec::new());
+    while let Some(output) = client.poll() {
+        match output {
+            ClientOutput::Send(bytes) => sent.extend(bytes),
+            other => said.push(other),
+        }
+    }
+    (sent, said)
+}
+
+#[test]
+fn a_server_of_zmtp_2_is_called_in_its_own_way() {
+    let mut client = ZmqReq::new(Now::default());
+    assert_eq!(exchange(&mut client, b"").0, TO_OLD_REP[..10]);
+    assert_eq!(exchange(&mut client, &OLD_REP[..10]).0, [3]);
+    assert_eq!(exchange(&mut client, &OLD_REP[10..11]).0, b"", "no more of ZMTP 3");
+    assert_eq!(exchange(&mut client, &OLD_REP[11..12]).0, TO_OLD_REP[11..]);
+    assert_eq!(exchange(&mut client, &OLD_REP[12..]), (vec![], vec![ClientOutput::Open]));
+    client.call(call("a"), Now::default());
+    let (sent, _) = exchange(&mut client, b"");
+    assert!(sent.starts_with(b"\x01\0\0") && sent.ends_with(b"}"), "{}", sent.escape_ascii());
+    let outcome = Ok(Value::Int(5));
+    assert_eq!(exchange(&mut client, b"\x01\0\0\x015").1, [ClientOutput::Reply { seq: 1, outcome }]);
+    let quiet = Now { mono: Mono(3_600_000_000_000), ..Now::default() };
+    client.tick(quiet);
+    assert_eq!(exchange(&mut client, b""), (vec![], vec![]), "it cannot be asked whether it is there");
+}
+
+#[test]
+fn only_servers_are_called_over_zmtp_2() {
+    for socket_type in [0, 1, 2, 3, 5, 7, 8, 255] {
+        let mut client = ZmqReq::new(Now::default());
+        let (_, said) = exchange(&mut client, &[&OLD_REP[..11], &[socket_type, 0, 0]].concat());
+        let number = format!("number {socket_type} socket");
+        assert!(matches!(said.last(), Some(ClientOutput::Close(why)) if why.contains(&number)), "{said:?}");
+    }
+}
+
+/// A server's handshake, and after it its answer, behind a ping if it knows any, each in pieces of `cut` bytes.
+fn hear_in_pieces(cut: usize, old: bool) -> Vec<ClientOutput> {
     let now = Now::default();
     let mut client = ZmqReq::new(now);
     client.call(call("a"), now);
     let handshake = [&crate::proto::zmtp::greeting::ours()[..], &Side::Rep.ready()].concat();
-    let answer = b"\x04\x07\x04PING\0\0\x01\0\0\x05[1.5]";
+    let ping = b"\x04\x07\x04PING\0\0".as_slice();
+    let (handshake, ping) = if old { (OLD_REP.to_vec(), &b""[..]) } else { (handshake, ping) };
+    let answer = [ping, b"\x01\0\0\x05[1.5]"].concat();
     let mut heard = Vec::new();
     for piece in handshake.chunks(cut).chain(answer.chunks(cut)) {
         client.receive(piece, now);
@@ -96,9 +144,16 @@ fn hear_in_pieces(cut: usize) -> Vec<ClientOutput> {
 
 proptest! {
     #[test]
-    fn any_split_gives_the_same_answer(cut in 1usize..80) {
+    fn any_split_gives_the_same_answer(cut in 1usize..80, old: bool) {
         let outcome = Ok(Value::List(vec![Value::Float(1.5)]));
-        prop_assert_eq!(hear_in_pieces(cut), [ClientOutput::Open, ClientOutput::Reply { seq: 1, outcome }]);
+        prop_assert_eq!(hear_in_pieces(cut, old), [ClientOutput::Open, ClientOutput::Reply { seq: 1, outcome }]);
+    }
+
+    #[test]
+    fn any_bytes_of_an_old_server_do_not_panic(skip in 0usize..3, bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let mut client = ZmqReq::new(Now::default());
+        client.call(call("a"), Now::default());
+        exchange(&mut client, &[&OLD_REP[..OLD_REP.len() - skip], &bytes].concat());
     }
 
     #[test]

@@ -7,8 +7,19 @@ use appliance::plan::Child;
 use appliance::player::bank::{Input, Ticket};
 use appliance::player::methods::PlayerCall;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
+/// The faults, and the list of all of them.
+macro_rules! faults {
+    ($($name:ident,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault {
+            $($name,)*
+        }
+
+        pub const ALL: &[Fault] = &[$(Fault::$name,)*];
+    };
+}
+
+faults! {
     LinkDrops,
     BoardFails,
     BoardSilent,
@@ -40,33 +51,6 @@ use Fault::*;
 /// What the specification asks for at every step.
 pub const OF_THE_ISSUE: [Fault; 8] =
     [LinkDrops, BoardFails, BoardSilent, DaqDies, DaqHangs, Stop, ClockForward, ClockBack];
-
-pub const ALL: [Fault; 24] = [
-    LinkDrops,
-    BoardFails,
-    BoardSilent,
-    DaqDies,
-    DaqHangs,
-    Stop,
-    ClockForward,
-    ClockBack,
-    LinkDropsAndReturns,
-    StatusFails,
-    SpawnFails,
-    FitsWriterDies,
-    NeedsTerm,
-    NeedsKill,
-    Immortal,
-    Withdrawn,
-    Shutdown,
-    HandOver,
-    Unlocked,
-    SynthRefuses,
-    SynthSilent,
-    SynthGone,
-    ParFileBad,
-    ParFileNever,
-];
 
 impl Fault {
     /// Is there what this strikes?

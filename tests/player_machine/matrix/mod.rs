@@ -80,7 +80,7 @@ fn cases_of(family: &'static Family) -> Vec<Case> {
     for (p, procedure) in PROCEDURES.iter().enumerate().filter(|(_, p)| (p.suits)(family)) {
         let points = steps_of(family, procedure);
         let faults: Vec<(usize, Fault)> =
-            ALL.into_iter().enumerate().filter(|(_, fault)| fault.suits(family)).collect();
+            ALL.iter().copied().enumerate().filter(|(_, fault)| fault.suits(family)).collect();
         for (at, (f, fault)) in points.iter().flat_map(|at| faults.iter().map(move |f| (*at, *f))) {
             let dice = dice([name, p as u64, at as u64, f as u64]);
             let every = if family.wire { OVER_KATCP_ONE_IN } else { 1 };

@@ -1,10 +1,9 @@
 //! Who has control: leases, names and deadlines as clients of the node see them.
 
+use super::handmade::Handmade;
 use super::house::*;
 use appliance::api::Outcome;
 use appliance::config::settings::LeaseRule;
-use appliance::proto::json;
-use appliance::proto::zmtp::{Side, frame, greeting};
 use appliance::reactor::ConnId;
 use appliance::value::Value;
 
@@ -30,34 +29,6 @@ fn refused(outcome: &Outcome) -> &str {
     match outcome {
         Err(e) if e.message.contains("control is with") => &e.message,
         other => panic!("not refused: {other:?}"),
-    }
-}
-
-/// A client that writes its own JSON.
-struct Handmade(ConnId);
-
-impl Handmade {
-    fn new(house: &mut House) -> Handmade {
-        let conn = house.raw();
-        house.send(conn, &[&greeting::ours()[..], &Side::Req.ready()].concat());
-        let _ = house.received(conn);
-        Handmade(conn)
-    }
-
-    /// Asks `bank` and gives the reply, if it has come; errors are objects.
-    fn ask(&self, house: &mut House, method: &str, more: &str) -> Option<Value> {
-        let body = format!(r#"{{"name": "bank", "proc": "{method}", "args": [], "kwargs": {{}}{more}}}"#);
-        let mut bytes = Vec::new();
-        frame::push(&mut bytes, true, b"");
-        frame::push(&mut bytes, false, body.as_bytes());
-        house.send(self.0, &bytes);
-        self.reply(house)
-    }
-
-    fn reply(&self, house: &mut House) -> Option<Value> {
-        let bytes = house.received(self.0);
-        let head = frame::Header::read(bytes.get(2..)?)?;
-        Some(json::read(&bytes[2 + head.head_len..]).expect("JSON"))
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod calls;
 mod faults;
+mod handmade;
 mod house;
 mod leases;
 mod mapped;
+mod repeats;
