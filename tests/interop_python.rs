@@ -59,6 +59,12 @@ fn players_that_fail() {
 }
 
 #[test]
+fn control_and_what_goes_beside_a_call() {
+    cases("zmq", "Leases");
+    cases("zmq", "Requests");
+}
+
+#[test]
 fn players_by_configuration() {
     cases("zmq", "Site");
 }

@@ -66,18 +66,17 @@ impl Node {
     }
 
     fn player(place: &Place) -> Node {
+        Node::player_with(place, &[])
+    }
+
+    /// A player with more settings.
+    fn player_with(place: &Place, settings: &[&str]) -> Node {
         let root = place.out.display().to_string();
         let data = format!("player.data_root={root}");
-        let words = [
-            "--role",
-            "player",
-            "--set",
-            "player.bank=BANKA",
-            "--set",
-            "player.simulate=true",
-            "--set",
-            &data,
-        ];
+        let mut words = vec!["--role", "player"];
+        for setting in ["player.bank=BANKA", "player.simulate=true", &data].iter().chain(settings) {
+            words.extend(["--set", setting]);
+        }
         Node::start(place, "player", &words)
     }
 
@@ -335,6 +334,94 @@ fn a_script_stops_at_the_first_call_that_fails() {
 }
 
 #[test]
+fn under_a_lease_commands_and_the_shell_go_on() {
+    let place = Place::new();
+    let player = Node::player_with(&place, &["listen.lease=required"]);
+    for target in [&player.json, &player.rpc] {
+        let call = |words: &[&str]| script(&place, &[&["call", target], words].concat(), "");
+        let without = call(&["bank.set_mode", "MODE1"]);
+        assert_eq!(without.status.code(), Some(1));
+        assert!(text(&without.stderr).contains("--lease TOKEN"), "{}", text(&without.stderr));
+        let granted = text(&call(&["rpc.acquire", "ann", "60"]).stdout);
+        let token = granted.split('"').nth(3).expect("a token").to_owned();
+        let with = call(&["bank.set_mode", "MODE1", "--lease", &token]);
+        assert_eq!(text(&with.stdout), "[true, \"New mode MODE1 set!\"]\n", "{}", text(&with.stderr));
+        let mut command = place.command(binary());
+        command.args(["call", target, "bank.set_param", "exposure=0.5"]).env("APPLIANCE_LEASE", &token);
+        let by_variable = command.output().expect("it runs");
+        assert!(by_variable.status.success(), "{}", text(&by_variable.stderr));
+        let until = text(&call(&["rpc.lease"]).stdout);
+        assert!(
+            granted.contains(until.rsplit('"').nth(1).expect("a time")),
+            "not prolonged: {granted} {until}"
+        );
+        assert!(call(&["rpc.release", &token]).status.success());
+        // A token that is of no use any more keeps nobody from looking and from stop.
+        let stale = |method| call(&[method, "--lease", &token]);
+        assert!(stale("bank.get_mode").status.success());
+        assert!(text(&stale("bank.stop").stdout).contains("No scan running!"), "{:?}", stale("bank.stop"));
+        assert_eq!(stale("bank.prepare").status.code(), Some(1));
+    }
+    for target in [&player.json, &player.rpc] {
+        let shell = script(&place, &["shell", target, "--who", "ann"], "set_param exposure=1.0\n");
+        assert!(text(&shell.stderr).contains("`rpc.acquire NAME SECONDS` here"), "{shell:?}");
+        let lines = "rpc.acquire ann 60\nset_param exposure=1.0\nrpc.clients\nset_mode MODE1\n";
+        let shell = script(&place, &["shell", target, "--who", "ann"], lines);
+        assert!(shell.status.success(), "{}", text(&shell.stderr));
+        assert!(text(&shell.stdout).contains(" ann "), "{}", text(&shell.stdout));
+        let again = script(&place, &["shell", target], "rpc.acquire ben 60\n");
+        assert!(text(&again.stderr).contains("control is with ann"), "{again:?}");
+        // Whose it was is known; a token is no secret.
+        let record = fs::read_to_string(place.out.join("player/record.jsonl")).expect("a record");
+        assert!(record.contains("\"who\":\"ann\"") || record.contains("\"who\": \"ann\""), "{record}");
+        let lines = "rpc.acquire ann 1\n";
+        let _ = script(&place, &["shell", target], lines);
+        released(&place, target);
+    }
+    nothing_is_left(&place, player);
+}
+
+/// Waits until the lease of a shell that has ended is over.
+fn released(place: &Place, target: &str) {
+    let until = Instant::now() + WITHIN;
+    while text(&script(place, &["call", target, "rpc.lease"], "").stdout).trim() != "null" {
+        assert!(Instant::now() < until, "the lease does not end");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+#[test]
+fn a_call_tells_by_its_exit_status_and_its_errors_what_to_do() {
+    let place = Place::new();
+    let player = Node::player(&place);
+    let proxy = Node::proxy(&place, &player);
+    let call = |target: &str, words: &[&str]| script(&place, &[&["call", target], words].concat(), "");
+    let refused = call(&player.json, &["bank.set_mode", "NOPE"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(text(&refused.stdout).starts_with("[false, "), "{refused:?}");
+    assert!(call(&player.json, &["bank.set_mode", "MODE1", "force=True"]).status.success());
+    let idle = call(&player.json, &["bank.scan_status"]);
+    assert!(idle.status.success() && text(&idle.stdout).starts_with("[false, \"NETSTAT="), "{idle:?}");
+    for target in [&player.json, &player.rpc] {
+        let misspelt = call(target, &["bank.set_modes", "MODE1"]);
+        assert_eq!(misspelt.status.code(), Some(1));
+        let said = text(&misspelt.stderr);
+        assert!(said.contains("there is no 'bank.set_modes'; there is bank.set_mode,"), "{said}");
+    }
+    let nowhere = text(&call(&player.json, &["bnk.set_mode", "--describe"]).stderr);
+    assert!(nowhere.contains("there is no 'bnk.set_mode'; there is bank.set_mode"), "{nowhere}");
+    let wrong = text(&call(&player.json, &["bank.set_mode", "1", "2", "3", "4"]).stderr);
+    assert!(wrong.contains("TypeError (invalid)") && wrong.contains("--describe"), "{wrong}");
+    // BANKB is not there.
+    let some = call(&proxy.json, &["dealer.get_mode", "players=BANKB"]);
+    assert!(some.status.success(), "an answer that is no verdict: {some:?}");
+    let some = call(&proxy.json, &["dealer.set_param", "exposure=0.5"]);
+    assert_eq!(some.status.code(), Some(1), "{some:?}");
+    proxy.stop();
+    player.stop();
+}
+
+#[test]
 fn status_is_one_table_and_says_who_is_lost() {
     let place = Place::new();
     let player = Node::player(&place);
@@ -356,6 +443,21 @@ fn status_is_one_table_and_says_who_is_lost() {
     assert_eq!(both.status.code(), Some(1), "{table}");
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[1].starts_with("BANKA NO_MODE") && lines[2].starts_with("BANKB NO ANSWER"), "{table}");
+    let only = |bank: &str| script(&place, &["status", &proxy.json, "--bank", bank], "");
+    let chosen = only("banka");
+    assert!(chosen.status.success(), "{chosen:?}");
+    let rows: Vec<String> = text(&chosen.stdout).lines().skip(1).map(str::to_owned).collect();
+    assert!(rows[0].starts_with("BANKA NO_MODE") && !rows.iter().any(|r| r.starts_with("BANKB")), "{rows:?}");
+    let absent = only("BANKX");
+    assert_eq!(absent.status.code(), Some(1));
+    assert!(text(&absent.stdout).contains("not known here; there are: BANKA, BANKB"), "{absent:?}");
+    let taken = script(&place, &["call", &proxy.json, "rpc.acquire", "ann", "600"], "");
+    assert!(taken.status.success(), "{taken:?}");
+    assert!(
+        text(&only("BANKA").stdout).lines().nth(1).is_some_and(|l| l.contains(" ann")),
+        "{:?}",
+        only("BANKA")
+    );
     let nobody = status("tcp://127.0.0.1:1");
     assert!(nobody.status.code() == Some(1) && text(&nobody.stdout).contains("cannot connect"), "{nobody:?}");
     proxy.stop();

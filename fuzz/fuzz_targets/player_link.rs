@@ -42,7 +42,7 @@ fn grant(link: &mut PlayerLink, now: Now) {
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for (protocol, old) in [(Protocol::Json, false), (Protocol::Json, true), (Protocol::Binary, false)] {
         for first in [begun(protocol, old), Vec::new()] {
-            let mut link = PlayerLink::new(protocol, at(0));
+            let mut link = PlayerLink::new(protocol, "proxy", at(0));
             link.tick(at(0));
             grant(&mut link, at(0));
             let mut ms = 0;

@@ -6,6 +6,7 @@
 Everything is in the package ``appliance_client``; this module only has its names.
 """
 
+from appliance_client.control import Control
 from appliance_client.dealer import Dealer
 from appliance_client.errors import (
     ConnectionLost,
@@ -20,6 +21,7 @@ from appliance_client.player import Player, SWbits
 
 __all__ = [
     "ConnectionLost",
+    "Control",
     "Dealer",
     "FanOutError",
     "NoReply",

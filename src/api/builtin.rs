@@ -34,7 +34,8 @@ pub const METHODS: &[Method] = &[
     query(
         "describe",
         "Describes an interface, or one method as interface.method: arguments with type, unit and default, \
-         reply, class (read, write, job), effect and version.",
+         reply, class (read, write, job), effect, whether it can be cancelled, whether it waits for no turn and no lease \
+         (urgent), and version.",
         &[arg("name", Kind::Str, "", None, "an interface, or a method as interface.method")],
         "list of descriptions, or one description",
     ),
@@ -67,8 +68,8 @@ pub const METHODS: &[Method] = &[
     ),
     lease(
         "renew",
-        "Sets how long a lease lasts from now on, and binds this connection to it.",
-        &[TOKEN, SECONDS],
+        "Binds this connection to a lease, and sets how long it lasts from now on; without seconds it ends when it did.",
+        &[TOKEN, Arg { default: Some("None"), ..SECONDS }],
         "as acquire",
     ),
     lease(
@@ -108,6 +109,7 @@ pub fn describe_method(method: &Method) -> Value {
         ("class".into(), method.class.name().into()),
         ("effect".into(), method.effect.name().into()),
         ("cancellable".into(), method.cancellable.into()),
+        ("urgent".into(), method.urgent.into()),
         ("since".into(), method.since.into()),
     ])
 }
@@ -164,7 +166,7 @@ mod tests {
     fn describes_itself() {
         assert_eq!(call("interfaces", &[]), Ok(Value::List(vec!["rpc".into()])));
         let one = call("describe", &["rpc.describe"]).expect("is there");
-        assert_eq!(one.get("class"), Some(&"read".into()));
+        assert_eq!((one.get("class"), one.get("urgent")), (Some(&"read".into()), Some(&false.into())));
         let all = call("describe", &["rpc"]).expect("is there");
         assert!(matches!(&all, Value::List(l) if l.len() == METHODS.len() && l.contains(&one)));
     }

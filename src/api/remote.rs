@@ -81,7 +81,7 @@ impl Remotes {
             class,
             effect,
             cancellable: description.get("cancellable") == Some(&Value::Bool(true)),
-            urgent: name == "stop",
+            urgent: is_urgent(interface, name, description),
             since: self.name(text("since")),
         };
         let method: &'static Method = Box::leak(Box::new(method));
@@ -113,6 +113,14 @@ impl Remotes {
 fn is_read(name: &str) -> bool {
     const READS: &[&str] = &["earliest_start", "scan_status", "help_param", "list_modes", "ping", "status"];
     name.starts_with("get_") || name.starts_with("list") || name.starts_with("read") || READS.contains(&name)
+}
+
+/// As it is described; of one that does not say, `stop` of a bank: `bank`, or the name of a player at a proxy.
+fn is_urgent(interface: &str, name: &str, description: &Value) -> bool {
+    match description.get("urgent") {
+        Some(Value::Bool(urgent)) => *urgent,
+        _ => name == "stop" && !interface.contains('.'),
+    }
 }
 
 impl Kind {
@@ -151,5 +159,24 @@ mod tests {
             (Class::Write, true, Kind::Rest)
         );
         assert_eq!(remotes.method("BANKA", &told("get_status")).expect("a name").class, Class::Read);
+    }
+
+    #[test]
+    fn stop_of_a_bank_is_urgent_and_no_other_unless_it_is_described_so() {
+        let mut remotes = Remotes::default();
+        let told = |name: &str| Value::Map(vec![("name".into(), name.into())]);
+        for (interface, name, urgent) in [
+            ("bank", "stop", true),
+            ("BANKA", "stop", true),
+            ("BANKA.roach", "stop", false),
+            ("bank", "start", false),
+        ] {
+            let method = remotes.method(interface, &told(name)).expect("a name");
+            assert_eq!(method.urgent, urgent, "{interface}.{name}");
+        }
+        let described =
+            |urgent: bool| Value::Map(vec![("name".into(), "stop".into()), ("urgent".into(), urgent.into())]);
+        assert!(remotes.method("bank.roach", &described(true)).expect("a name").urgent);
+        assert!(!remotes.method("bank", &described(false)).expect("a name").urgent);
     }
 }

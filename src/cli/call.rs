@@ -1,28 +1,38 @@
 //! `appliance call TARGET METHOD [ARG|name=value]...`: one call, its result as JSON.
 
 use super::client::{Client, TIMEOUT};
+use super::identity::Identity;
 use super::paint::Paint;
+use super::remedy::{self, Place};
 use super::remote_table::RemoteTable;
-use super::shell::help;
+use super::shell::complete::Scene;
+use super::shell::{help, literal, show};
 use super::target::Target;
-use crate::api::Outcome;
+use crate::api::{CallError, ErrorClass};
 use crate::proto::json;
 use crate::value::Value;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// What `--help` says of the end.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done: there is a result, and nobody refused
+  1  the call failed (reason on standard error), or the result says no: it is [false, text],
+     or an object in which a player, or several, have such an entry
+  2  usage";
+
 /// Make one call and print the result as JSON.
-///
-/// Exit status: 0 done, 1 the call failed (reason on stderr), 2 usage.
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_STATUS)]
 pub struct CallArgs {
     /// tcp://host:port (JSON), rpc://host:port or unix:/path (binary)
     target: Target,
     /// Interface and method, divided by the last dot: bank.get_status, archon.expose, archon.sp1.status
     #[arg(value_parser = parse_method)]
     method: Method,
-    /// Arguments: JSON, or else text; name=value gives a keyword
+    /// Arguments: JSON or as in Python (True, None, 'text'), or else text; name=value gives a keyword
     #[arg(value_name = "ARG|name=value", allow_negative_numbers = true)]
     args: Vec<String>,
     /// Give up after this many seconds
@@ -34,6 +44,8 @@ pub struct CallArgs {
     /// Explain the method, from the table of the node, and do not call it
     #[arg(long, conflicts_with = "watch")]
     describe: bool,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -76,21 +88,27 @@ fn is_identifier(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// JSON if it is JSON, else the text itself.
+/// JSON if it is JSON, a literal of Python if it looks like one (`True`, `None`, `['a', 1]`), else the text itself.
 pub fn parse_value(text: &str) -> Value {
-    json::read(text.as_bytes()).unwrap_or_else(|_| text.into())
+    let pythonic =
+        matches!(text, "True" | "False" | "None") || text.starts_with(|c: char| "'[({".contains(c));
+    let literal = || if pythonic { literal::read_all(text).ok() } else { None };
+    json::read(text.as_bytes()).ok().or_else(literal).unwrap_or_else(|| text.into())
 }
 
 /// Runs the command.
 pub fn run(args: CallArgs) -> ExitCode {
     let told = match args.describe {
-        true => describe(&args),
-        false => call(args).and_then(|value| json::to_text(&value).map_err(|e| format!("result: {e}"))),
+        true => describe(&args).map(|text| (text, true)),
+        false => call(args).and_then(|value| {
+            let text = json::to_text(&value).map_err(|e| format!("result: {e}"))?;
+            Ok((text, !show::refused(&value)))
+        }),
     };
     match told {
-        Ok(text) => {
+        Ok((text, good)) => {
             println!("{text}");
-            ExitCode::SUCCESS
+            if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(reason) => {
             eprintln!("appliance call: {reason}");
@@ -101,26 +119,51 @@ pub fn run(args: CallArgs) -> ExitCode {
 
 /// The method as the node describes it.
 fn describe(args: &CallArgs) -> Result<String, String> {
-    let mut client =
-        Client::connect(&args.target, Duration::from_secs_f64(args.timeout)).map_err(|e| e.message)?;
+    let mut client = connect(args).map_err(told)?;
     let mut remote = RemoteTable::default();
-    remote.ask(&mut client).map_err(|e| e.to_string())?;
-    let method = remote.table.find(&args.method.interface, &args.method.name).map_err(|e| e.to_string())?;
-    Ok(help::method(method, Paint::of_terminal(std::io::stdout().is_terminal())))
+    remote.ask(&mut client).map_err(told)?;
+    match remote.table.find(&args.method.interface, &args.method.name) {
+        Ok(method) => Ok(help::method(method, Paint::of_terminal(std::io::stdout().is_terminal()))),
+        Err(_) => Err(not_there(&args.method, &remote)),
+    }
+}
+
+fn connect(args: &CallArgs) -> Result<Client, CallError> {
+    Client::connect_as(&args.identity, &args.target, Duration::from_secs_f64(args.timeout))
 }
 
 fn call(args: CallArgs) -> Result<Value, String> {
     let (positional, named) = parse_args(&args.args);
-    let timeout = Duration::from_secs_f64(args.timeout);
-    let mut client = Client::connect(&args.target, timeout).map_err(|e| e.message)?;
+    let mut client = connect(&args).map_err(told)?;
     let (interface, name) = (&args.method.interface, &args.method.name);
-    let outcome: Outcome = if args.watch {
+    let outcome = if args.watch {
         watch(&mut client, &args.target)?;
         client.call_hearing(interface, name, positional, named, &mut show)
     } else {
         client.call(interface, name, positional, named)
     };
-    outcome.map_err(|error| error.to_string())
+    outcome.map_err(|error| {
+        let told = told(error.clone());
+        // Names with an underscore are in no list, but may be there.
+        if error.class != ErrorClass::KeyError || name.starts_with('_') {
+            return told;
+        }
+        // Is it the method that is not there, or something it was asked for?
+        let mut remote = RemoteTable::default();
+        match remote.ask(&mut client).map(|()| remote.table.find(interface, name).is_err()) {
+            Ok(true) => not_there(&args.method, &remote),
+            Ok(false) | Err(_) => told,
+        }
+    })
+}
+
+fn told(error: CallError) -> String {
+    remedy::error(&error, Place::CommandLine, Paint::of_terminal(std::io::stderr().is_terminal()))
+}
+
+fn not_there(method: &Method, remote: &RemoteTable) -> String {
+    let scene = Scene { table: &remote.table, interface: &method.interface };
+    remedy::unknown(&format!("{}.{}", method.interface, method.name), scene, Place::CommandLine)
 }
 
 /// Asks to be told what the node says from now on.
@@ -166,7 +209,8 @@ mod tests {
 
     #[test]
     fn arguments_are_json_or_text() {
-        let words = ["3", "-1.5", "text", "[1]", "a=b", "name=\"7\"", "n=7", "1=2", "url=http://x?a=b"];
+        let words =
+            ["3", "-1.5", "text", "[1]", "a=b", "name=\"7\"", "n=7", "1=2", "url=http://x?a=b", "b=True"];
         let (args, kwargs) = parse_args(&words.map(String::from));
         let list = Value::List(vec![Value::Int(1)]);
         assert_eq!(args, [Value::Int(3), Value::Float(-1.5), "text".into(), list, "1=2".into()]);
@@ -176,8 +220,34 @@ mod tests {
             keyword("name", "7".into()),
             keyword("n", Value::Int(7)),
             keyword("url", "http://x?a=b".into()),
+            keyword("b", true.into()),
         ];
         assert_eq!(kwargs, want);
+    }
+
+    #[test]
+    fn what_describe_prints_can_be_given() {
+        for (text, value) in [
+            ("True", Value::Bool(true)),
+            ("False", Value::Bool(false)),
+            ("None", Value::Null),
+            ("true", Value::Bool(true)),
+            ("null", Value::Null),
+            ("''", "".into()),
+            ("MODE1", "MODE1".into()),
+            ("Truely", "Truely".into()),
+        ] {
+            assert_eq!(parse_value(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn help_tells_the_whole_exit_status() {
+        for name in ["call", "status"] {
+            let mut cli = <crate::cli::Cli as clap::CommandFactory>::command();
+            let help = cli.find_subcommand_mut(name).expect("there").render_long_help().to_string();
+            assert!(help.contains("Exit status:") && help.contains("  2  usage"), "{help}");
+        }
     }
 
     #[test]

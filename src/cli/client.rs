@@ -1,6 +1,7 @@
 //! [`Client`]: a blocking client for commands that make a few calls. It connects when it has to, waits no
 //! longer than its timeout, and turns whatever goes wrong into an error of the call.
 
+use super::identity::Identity;
 use super::target::Target;
 use crate::api::{Call, CallError, ErrorClass, Family, Outcome};
 use crate::proto::rpc_frame::Hello;
@@ -36,14 +37,31 @@ pub struct Client {
     timeout: Duration,
     connection: Option<Connection>,
     give_up: Option<Arc<AtomicBool>>,
+    who: String,
+    lease: String,
 }
 
 impl Client {
-    /// Connects. `timeout` bounds this and each later call.
+    /// Connects in the name of the user, under no lease. `timeout` bounds this and each later call.
     pub fn connect(target: &Target, timeout: Duration) -> Result<Client, CallError> {
-        let mut client = Client { target: target.clone(), timeout, connection: None, give_up: None };
+        Client::connect_as(&Identity::default(), target, timeout)
+    }
+
+    /// The same in another name, or under a lease.
+    pub fn connect_as(identity: &Identity, target: &Target, timeout: Duration) -> Result<Client, CallError> {
+        let (who, lease) = (identity.name(), identity.token().unwrap_or_default().to_owned());
+        let target = target.clone();
+        let mut client = Client { target, timeout, connection: None, give_up: None, who, lease };
         client.connection = Some(client.open(clock::mono() + timeout)?);
         Ok(client)
+    }
+
+    /// The lease of the calls to come; none if it is empty. Connections that are made anew have it, too.
+    pub fn set_lease(&mut self, token: &str) {
+        token.clone_into(&mut self.lease);
+        if let Some(connection) = &mut self.connection {
+            connection.session.set_lease(token);
+        }
     }
 
     /// Bounds the calls to come.
@@ -92,46 +110,72 @@ impl Client {
             Some(connection) => connection,
             None => self.open(until)?,
         };
+        self.bind(&mut connection, interface, method, until)?;
         let call = Call { interface: interface.to_owned(), method: method.to_owned(), args, kwargs };
         match connection.call(call, until, self.give_up.as_deref(), hear) {
             Ok(outcome) => {
                 self.connection = Some(connection);
                 outcome
             }
-            Err(Lost::Timeout) => Err(self.error(
+            Err(lost) => Err(self.lost(lost, interface, method)),
+        }
+    }
+
+    /// The binary RPC has no place for a lease beside a call: the connection is bound to it before its first call. A lease
+    /// that cannot be had keeps nobody from looking and from `stop`.
+    fn bind(
+        &mut self,
+        connection: &mut Connection,
+        interface: &str,
+        method: &str,
+        until: Mono,
+    ) -> Result<(), CallError> {
+        if connection.binds_by_call && connection.bound != self.lease && !self.lease.is_empty() {
+            let mut ask = |interface: &str, method: &str, arg: &str| {
+                let (args, kwargs) = (vec![arg.into()], vec![]);
+                let call = Call { interface: interface.into(), method: method.into(), args, kwargs };
+                let outcome = connection.call(call, until, self.give_up.as_deref(), &mut |_, _| {});
+                outcome.map_err(|lost| self.lost(lost, interface, method))
+            };
+            if let Err(refused) = ask("rpc", "renew", &self.lease)? {
+                let about = ask("rpc", "describe", &format!("{interface}.{method}"))?.unwrap_or_default();
+                let is = |key: &str, value: Value| about.get(key) == Some(&value);
+                if !is("class", "read".into()) && !is("urgent", true.into()) && interface != "rpc" {
+                    let text = format!("lease {}: {}", self.lease, refused.message);
+                    return Err(CallError::new(refused.class, refused.family, text));
+                }
+            } else {
+                connection.bound.clone_from(&self.lease);
+            }
+        }
+        Ok(())
+    }
+
+    fn lost(&self, lost: Lost, interface: &str, method: &str) -> CallError {
+        match lost {
+            Lost::Timeout => self.error(
                 Family::Timeout,
                 format!("no answer to {interface}.{method} within {:?}", self.timeout),
-            )),
-            Err(Lost::GivenUp) => {
+            ),
+            Lost::GivenUp => {
                 let text = format!(
                     "no longer waiting for the answer to {interface}.{method}, which may still be at work"
                 );
-                Err(self.error(Family::Timeout, text))
+                self.error(Family::Timeout, text)
             }
-            Err(Lost::Closed(reason)) => {
-                Err(self.error(Family::Peer, format!("connection closed: {reason}")))
-            }
-            Err(Lost::Io(error)) => Err(self.error(Family::Environment, error.to_string())),
+            Lost::Closed(reason) => self.error(Family::Peer, format!("connection closed: {reason}")),
+            Lost::Io(error) => self.error(Family::Environment, error.to_string()),
         }
     }
 
     fn open(&self, until: Mono) -> Result<Connection, CallError> {
-        Connection::open(&self.target, until)
+        Connection::open(&self.target, &self.who, &self.lease, until)
             .map_err(|error| self.error(Family::Environment, format!("cannot connect: {error}")))
     }
 
     fn error(&self, family: Family, text: String) -> CallError {
         CallError::new(ErrorClass::Exception, family, format!("{}: {text}", self.target))
     }
-}
-
-/// Who uses this: `ann@control`, for others to see (`rpc.clients`, the record). Names of users are not looked up.
-fn me() -> String {
-    let named =
-        ["USER", "LOGNAME"].into_iter().find_map(|key| std::env::var(key).ok().filter(|n| !n.is_empty()));
-    let user = named.unwrap_or_else(|| format!("uid{}", nix::unistd::Uid::current()));
-    let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
-    format!("{user}@{host}")
 }
 
 /// Why there is no answer.
@@ -145,21 +189,26 @@ enum Lost {
 struct Connection {
     stream: Stream,
     session: Box<dyn Session + Send>,
+    /// A lease is not said with each call here.
+    binds_by_call: bool,
+    /// The lease it was bound to; empty: none.
+    bound: String,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    fn open(target: &Target, until: Mono) -> io::Result<Connection> {
+    fn open(target: &Target, who: &str, lease: &str, until: Mono) -> io::Result<Connection> {
         let now = clock::now();
-        let json = || Box::new(ZmqReq::new(now)) as Box<dyn Session + Send>;
-        let binary = || Box::new(RpcClient::new(&Hello::of("client", &me()), now)) as Box<dyn Session + Send>;
+        let json = || Box::new(ZmqReq::named(who, now)) as Box<dyn Session + Send>;
+        let binary = || Box::new(RpcClient::new(&Hello::of("client", who), now)) as Box<dyn Session + Send>;
         let left = || time_left(until).map(|left| left.min(CONNECT_TIMEOUT));
-        let (stream, session) = match target {
-            Target::Json(at) => (Stream::connect_tcp(&at.resolve()?, left)?, json()),
-            Target::Rpc(at) => (Stream::connect_tcp(&at.resolve()?, left)?, binary()),
-            Target::Unix(path) => (Stream::connect_unix(path)?, binary()),
+        let (stream, mut session, binds_by_call) = match target {
+            Target::Json(at) => (Stream::connect_tcp(&at.resolve()?, left)?, json(), false),
+            Target::Rpc(at) => (Stream::connect_tcp(&at.resolve()?, left)?, binary(), true),
+            Target::Unix(path) => (Stream::connect_unix(path)?, binary(), true),
         };
-        Ok(Connection { stream, session, buffer: vec![0; READ_BYTES] })
+        session.set_lease(lease);
+        Ok(Connection { stream, session, binds_by_call, bound: String::new(), buffer: vec![0; READ_BYTES] })
     }
 
     /// Takes in what came while nobody looked. `false`: the connection has ended.

@@ -53,7 +53,7 @@ fn methods() -> String {
     format!(
         "{}\nBesides, `dealer` has every method of `bank`, with the same arguments and three more: `players` (names or groups; \
          absent: the active ones), `deadline_s`, and `policy` (`all`, `strict`, `quorum=N`, `best_effort`). The reply is an object with one \
-         entry for each player: its own reply, or `[false, text]`. A player's interfaces `bank`, `bank.roach` and `bank.valon` are at the \
+         entry for each player: its own reply, or `[false, text]`; that of `help_param` is the text of the first player that can say. A player's interfaces `bank`, `bank.roach` and `bank.valon` are at the \
          proxy under its name: `BANKA`, `BANKA.roach`, `BANKA.valon`.\n\n## `archon.NAME`\n\nOne interface for each controller of `archon.yml`, with the methods of `archon` that concern a \
          controller, without their argument `controller`: {}.\n",
         methods_md(&[&player::methods::table(), &archon, &of_dealer]),

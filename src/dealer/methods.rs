@@ -300,6 +300,9 @@ pub static OWN: &[Method] = &[
     ),
 ];
 
+/// Methods whose reply is that of the first player that can say.
+const OF_THE_FIRST: &[&str] = &["help_param"];
+
 /// Methods of a player that are something else here.
 const NOT_FORWARDED: &[&str] = &["read_config_file"];
 
@@ -321,7 +324,10 @@ pub fn table() -> Table {
 /// The same method for many players.
 fn forwarded(m: &Method) -> Method {
     let args: Vec<Arg> = m.args.iter().copied().chain(PICK).collect();
-    let reply = Box::leak(format!("{{player: {}}}", m.reply).into_boxed_str());
+    let reply: &'static str = match OF_THE_FIRST.contains(&m.name) {
+        true => m.reply,
+        false => Box::leak(format!("{{player: {}}}", m.reply).into_boxed_str()),
+    };
     Method { interface: INTERFACE, args: Box::leak(args.into_boxed_slice()), reply, ..*m }
 }
 
@@ -439,6 +445,17 @@ mod tests {
                 assert_eq!(first, m.args.iter().map(|a| a.name).collect::<Vec<_>>(), "{}", m.name);
             }
         }
+    }
+
+    #[test]
+    fn replies_are_by_player_but_for_what_the_first_one_says() {
+        let table = table();
+        let reply = |name: &str| table.find(INTERFACE, name).expect("there").reply;
+        assert_eq!(reply("help_param"), "text or object");
+        assert_eq!(reply("prepare"), "{player: [true|false, text]}");
+        assert!(OF_THE_FIRST.iter().all(|name| {
+            typed(name, vec![], vec![]).is_ok_and(|c| matches!(c, DealerCall::Own(What::FirstOf(_), _)))
+        }));
     }
 
     #[test]

@@ -213,7 +213,7 @@ pub fn write_request_with(
         ("args".into(), Value::List(args.to_vec())),
         ("kwargs".into(), Value::Map(kwargs.to_vec())),
     ];
-    let texts = [("who", &extras.who), ("lease", &extras.lease)];
+    let texts = [("who", &extras.who), ("lease", &extras.lease), ("id", &extras.id)];
     let said = texts.into_iter().filter(|(_, text)| !text.is_empty());
     keys.extend(said.map(|(key, text)| (key.to_owned(), Value::from(text.as_str()))));
     if extras.deadline_ms > 0 {

@@ -44,8 +44,14 @@ impl ZmqReq {
     /// The same for a server whose end must be noticed within seconds, although it may be busy for minutes; `who` is
     /// said with every call.
     pub fn watchful(who: &str, now: Now) -> ZmqReq {
-        let mut session = ZmqReq::new(now);
+        let mut session = ZmqReq::named(who, now);
         session.link.set_pace(Pace::QUICK);
+        session
+    }
+
+    /// `who` is said with every call.
+    pub fn named(who: &str, now: Now) -> ZmqReq {
+        let mut session = ZmqReq::new(now);
         session.extras.who = who.chars().filter(|c| !c.is_control()).take(json_rpc::EXTRA_MAX).collect();
         session
     }

@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import inspect
 import io
+import json
 import os
 import pathlib
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -23,6 +25,8 @@ import unittest
 import unittest.mock
 from datetime import datetime, timedelta, timezone
 
+import zmq
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "python"))
 
@@ -30,6 +34,9 @@ import dealer  # noqa: E402
 from appliance_client import ArchonController, CommandStatus, ControllerStatus  # noqa: E402
 from appliance_client import archon as archon_module  # noqa: E402
 from appliance_client import site, wire  # noqa: E402
+from appliance_client.async_rpc import AsyncLink  # noqa: E402
+from appliance_client.caller import Caller, deadline_ms  # noqa: E402
+from appliance_client.rpc import Link  # noqa: E402
 from appliance_client.player import Interface  # noqa: E402
 
 BINARY = os.environ.get("APPLIANCE_BINARY", "appliance")
@@ -103,10 +110,10 @@ class Rig(unittest.TestCase):
         return cls.process(words, stack, **more)
 
     @classmethod
-    def player(cls, stack=None):
+    def player(cls, stack=None, settings=()):
         conf = ROOT / "config" / "dibas.example.conf"
         data = ["player.simulate=true", "player.bank=BANKA", "player.rate_divisor=64", f"player.data_root={cls.dir}"]
-        return cls.appliance("player", f"player.dibas_conf={conf}", *data, stack=stack)
+        return cls.appliance("player", f"player.dibas_conf={conf}", *data, *settings, stack=stack)
 
     @classmethod
     def old_player(cls, *options, stack=None):
@@ -114,9 +121,10 @@ class Rig(unittest.TestCase):
         return cls.process([sys.executable, str(script), *options], stack)
 
     @classmethod
-    def proxy(cls, urls, stack=None):
+    def proxy(cls, urls, stack=None, settings=()):
         players = [f"dealer.players.{name}={url}" for name, url in urls.items()]
-        return cls.appliance("dealer-proxy", *players, f"dealer.journal={cls.dir}/scans.jsonl", stack=stack)
+        journal = f"dealer.journal={cls.dir}/scans.jsonl"
+        return cls.appliance("dealer-proxy", *players, journal, *settings, stack=stack)
 
     def own(self):
         """Ends with this test."""
@@ -169,7 +177,16 @@ class Observing:
         self.ok(started)
         text = f"Successfully started roach for starttime={when:%Y-%m-%d %H:%M:%S}"
         self.assertEqual(started, dict.fromkeys(BANKS, [True, text]), "all in the same second")
-        self.assertIn(when.strftime("%Y-%m-%d %H:%M:%S"), d.last_start()["start"])
+        last = d.last_start()
+        self.assertEqual((last["start"], last["asked"]), (f"{when:%Y-%m-%d %H:%M:%S}",) * 2)
+        self.assertLess(last["called"], last["start"])
+        self.assertIsNone(last["failed"])
+        self.assertEqual(sorted(last), ["asked", "called", "failed", "players", "start"])
+        self.assertEqual(sorted(last["players"]), BANKS)
+        for told in last["players"].values():
+            self.assertEqual(sorted(told), ["arm_late_us", "clock_offset_ms", "margin_ms", "mode"])
+            self.assertEqual(told["mode"], "MODE1")
+            self.assertGreater(told["margin_ms"], 0)
         running, _ = d.wait_for_scan(timeout_s=0.2)
         self.assertFalse(running)
         self.assertTrue(d.scan_summary()["running_all"])
@@ -459,7 +476,7 @@ class Failing(Rig):
         kept = self.killed_in_a_start(players, d)
         text = "not started: BANKC: Lost connection to server for BANKC.; stopped"
         self.assertEqual([kept["BANKA"], kept["BANKB"]], [[False, text]] * 2)
-        self.assertIn("BANKC", d.last_start()["taken_back"])
+        self.assertIn("BANKC", d.last_start()["failed"])
 
     def test_also_through_the_proxy(self):
         own = self.own()
@@ -505,15 +522,13 @@ class Failing(Rig):
             setting.join()
             self.assertEqual(d.get_mode(), (True, "MODE1"))
 
-    def test_an_interrupted_start_is_taken_back(self):
-        a = self.player(self.own())
-        d = self.prepared({"BANKA": a.url})
+    def interrupted(self, d, arguments):
         script = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "scripts" / "python")!r})
 import dealer, datetime, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in jobs of a shell's background
-d = dealer.Dealer({{"BANKA": {a.url!r}}})
+d = dealer.Dealer({arguments})
 try:
     d.start(d.earliest_start() + datetime.timedelta(seconds=20))
 except KeyboardInterrupt:
@@ -525,6 +540,33 @@ except KeyboardInterrupt:
         told, _ = observer.communicate(timeout=30)
         self.assertEqual(told.decode().strip(), "READY")
         self.idle(d, ["BANKA"])
+
+    def test_an_interrupted_start_is_taken_back(self):
+        a = self.player(self.own())
+        d = self.prepared({"BANKA": a.url})
+        self.interrupted(d, {"BANKA": a.url})
+
+    def test_so_is_one_at_a_proxy_but_not_the_scan_that_was_there(self):
+        own = self.own()
+        proxy = self.proxy({"BANKA": self.player(own).url}, own)
+        d = self.prepared({}, proxy.url)
+        self.interrupted(d, f"proxy={proxy.url!r}")
+        self.until(lambda: not d.scan_summary()["running_any"])
+        self.assertIs(d.start()["BANKA"][0], True)
+        fleet = d._fleet
+        self.until(lambda: fleet._scans())
+        fleet._take_back(["BANKA"], fleet._scans())
+        self.assertIs(d.scan_status()["BANKA"][0], True, "somebody else's scan goes on")
+        fleet._take_back(["BANKA"], {})
+        self.idle(d, ["BANKA"])
+
+    def test_nobody_to_ask_for_a_start_is_said(self):
+        own = self.own()
+        proxy = self.proxy({"BANKA": NOBODY}, own)
+        for d in (dealer.Dealer(proxy=proxy.url), dealer.Dealer({"BANKA": NOBODY})):
+            self.addCleanup(d.close)
+            with self.assertRaisesRegex(dealer.RpcError, "no player said when it could start: .*BANKA"):
+                d.earliest_start()
 
     def test_an_address_that_is_none(self):
         with self.assertRaises(ValueError):
@@ -615,6 +657,163 @@ def config_parameter(lines, name):
     return next(line.rpartition("=")[2] for line in lines if f"={name}=" in line)
 
 
+class Leases(Rig):
+    """Control of players, of a proxy and of a CCD host."""
+
+    REQUIRED = ["listen.lease=required"]
+
+    def refused_for_want_of_control(self, entry):
+        self.assertIs(entry[0], False, entry)
+        self.assertRegex(entry[1], "lease|control is with")
+
+    def test_players_are_ours_for_a_while(self):
+        own = self.own()
+        urls = {name: self.player(own, self.REQUIRED).url for name in ("BANKA", "BANKB")}
+        ann, ben = dealer.Dealer(urls, who="ann"), dealer.Dealer(urls, who="ben")
+        self.addCleanup(ann.close)
+        self.addCleanup(ben.close)
+        for entry in ann.set_param(exposure=0.5).values():
+            self.refused_for_want_of_control(entry)
+        with ann.control("ann", 600, purpose="tests") as lease:
+            self.ok(ann.set_mode("MODE1", force=True), urls)
+            # Side by side: over several connections, none of which acquired it.
+            answers = []
+            threads = [
+                threading.Thread(target=lambda: answers.append(ann.players["BANKA"].set_param(exposure=0.5)))
+                for _ in range(6)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(len(answers), 6)
+            for entry in ben.set_param(exposure=1.0).values():
+                self.refused_for_want_of_control(entry)
+                self.assertIn("control is with ann (tests)", entry[1])
+            with self.assertRaisesRegex(dealer.FanOutError, "control is with ann"):
+                ben.control()
+            self.ok(ben.get_param("exposure"), urls)
+            self.assertEqual([entry[1] for entry in ben.stop().values()], ["No scan running!"] * 2)
+            with self.assertRaisesRegex(ValueError, "ours already"):
+                ann.control()
+            until = {name: granted["until"] for name, granted in lease.granted.items()}
+            lease.renew(7200)
+            self.assertTrue(all(lease.granted[name]["until"] > until[name] for name in urls))
+        for entry in ann.set_param(exposure=0.5).values():
+            self.refused_for_want_of_control(entry)
+        with ben.control("ben", 600):
+            self.ok(ben.set_param(exposure=1.0), urls)
+
+    def test_all_or_none(self):
+        own = self.own()
+        urls = {name: self.player(own, self.REQUIRED).url for name in ("BANKA", "BANKB")}
+        with dealer.Dealer(urls, who="ann") as ann, dealer.Dealer(urls, who="ben") as ben:
+            held = ben.players["BANKB"].control(seconds=600)
+            ben.players["BANKB"].set_scan_number(7)
+            with self.assertRaisesRegex(dealer.FanOutError, "BANKB: control is with ben") as caught:
+                ann.control("ann", 600)
+            self.assertIs(caught.exception.result["BANKA"][0], True)
+            with ben.players["BANKA"].control(seconds=600):
+                pass
+            self.assertEqual(held.release(), {"BANKB": True})
+            with ann.control("ann", 600, players=["BANKB"]):
+                self.ok(ann.set_scan_number(8, players="BANKB"), ["BANKB"])
+
+    def test_a_proxy_is_ours_for_a_while(self):
+        own = self.own()
+        players = {"BANKA": self.player(own).url}
+        proxy = self.proxy(players, own, self.REQUIRED)
+        ann, ben = dealer.Dealer(proxy=proxy.url, who="ann"), dealer.Dealer(proxy=proxy.url, who="ben")
+        self.addCleanup(ann.close)
+        self.addCleanup(ben.close)
+        self.until(lambda: isinstance(ann.player_state()["BANKA"], dict))
+        with self.assertRaisesRegex(dealer.RemoteError, "listen.lease"):
+            ann.prepare()
+        with ann.control("ann", 600) as lease:
+            self.assertEqual(list(lease.granted), ["proxy"])
+            self.ok(ann.set_mode("MODE1", force=True), players)
+            self.ok({"BANKA": ann.players["BANKA"].set_param(exposure=0.5)}, players)
+            with self.assertRaisesRegex(dealer.RemoteError, "control is with ann"):
+                ben.prepare()
+            with self.assertRaisesRegex(dealer.FanOutError, "control is with ann"):
+                ben.control()
+        with self.assertRaisesRegex(dealer.RemoteError, "listen.lease"):
+            ann.prepare()
+        # The proxy counts, whoever asks.
+        with ben.control(seconds=600):
+            self.ok(ben.set_scan_number(7), players)
+            self.ok(ben.increment_scan_number(), players)
+        with ann.control():
+            self.ok(ann.increment_scan_number(), players)
+        self.assertEqual((ann.scan_number, ben.scan_number), (9, 9))
+
+    def test_others_see_who_calls(self):
+        own = self.own()
+        a = self.player(own)
+        with dealer.Dealer({"BANKA": a.url}) as d, dealer.Dealer({"BANKA": a.url}, who="ann") as ann:
+            self.assertEqual(d.get_mode(), ann.get_mode())
+            names = [client["who"] for client in d.players["BANKA"].link.call("rpc", "clients")]
+            self.assertIn("ann", names)
+            self.assertIn(f"{socket.gethostname()}:{os.getpid()}", [name.rpartition("@")[2] for name in names])
+        with self.assertRaisesRegex(ValueError, "64"):
+            dealer.Dealer({"BANKA": a.url}, who="a" * 65)
+
+    def test_old_players_have_nothing_to_hold(self):
+        own = self.own()
+        old = self.old_player("--set-mode-s", "0", stack=own)
+        with dealer.Dealer({"OLD": old.url}) as d, d.control("ann", 60) as lease:
+            self.assertEqual(lease.granted, {})
+            self.ok(d.set_mode("MODE1"), ["OLD"])
+
+
+class Requests(unittest.TestCase):
+    """What goes over the wire beside a call."""
+
+    def setUp(self):
+        self.server = zmq.Context.instance().socket(zmq.REP)
+        self.addCleanup(self.server.close, linger=0)
+        self.server.rcvtimeo = 1000 * READY_S
+        self.url = f"tcp://127.0.0.1:{self.server.bind_to_random_port('tcp://127.0.0.1')}"
+        self.seen = []
+
+    def serve(self, count):
+        def run():
+            for _ in range(count):
+                self.seen.append(json.loads(self.server.recv()))
+                self.server.send(b"1")
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        self.addCleanup(thread.join)
+
+    def test_the_time_limit_of_the_client_is_that_of_the_call(self):
+        self.serve(3)
+        link = Link(self.url, Caller("ann"))
+        self.addCleanup(link.close)
+        link.call("bank", "prepare", timeout_s=1.5)
+        link.caller.lease = "1f.2"
+        link.call("bank", "prepare", timeout_s=30)
+        self.assertEqual(self.seen[0], dict(CALL, who="ann", deadline_ms=1500))
+        self.assertEqual(self.seen[1], dict(CALL, who="ann", deadline_ms=30000, lease="1f.2"))
+
+        async def awaited():
+            link = AsyncLink(self.url, Caller("ben"))
+            try:
+                return await link.call("bank", "prepare", timeout_s=2.5)
+            finally:
+                link.close()
+
+        self.assertEqual(asyncio.run(awaited()), 1)
+        self.assertEqual(self.seen[2], dict(CALL, who="ben", deadline_ms=2500))
+
+    def test_a_deadline_is_never_none_and_never_too_long(self):
+        self.assertEqual([deadline_ms(s) for s in (1e-9, 0.0012, 1e12)], [1, 2, 2**32 - 1])
+
+
+#: A request without what is beside it.
+CALL = {"name": "bank", "proc": "prepare", "args": [], "kwargs": {}}
+
+
 class Site(unittest.TestCase):
     """Players by configuration; what travels."""
 
@@ -689,7 +888,7 @@ class Archon(Rig, unittest.IsolatedAsyncioTestCase):
         super().setUpClass()
         conf = ROOT / "config" / "archon.example.yml"
         environment = dict(os.environ, HOME=str(cls.dir))
-        settings = ["archon.simulate=true", f"archon.config={conf}"]
+        settings = ["archon.simulate=true", f"archon.config={conf}", "listen.lease=binding"]
         cls.url = cls.appliance("archon", *settings, env=environment).url
 
     async def asyncSetUp(self):
@@ -790,6 +989,21 @@ class Archon(Rig, unittest.IsolatedAsyncioTestCase):
         self.assertEqual((await c.power(False)).names, ["IDLE", "POWEROFF"])
         self.assertIn("backplane_temp", await c.get_device_status())
         self.assertIn("mod2_name", await c.get_system())
+
+    async def test_the_host_is_ours_for_a_while(self):
+        other = ArchonController("sp1", self.url, who="ben")
+        async with other.control("ann", 600, purpose="tests") as lease:
+            await other.set_autoflush(True)
+            with self.assertRaisesRegex(dealer.RemoteError, r"control is with ann \(tests\)"):
+                await self.c.set_autoflush(True)
+            with self.assertRaisesRegex(dealer.RemoteError, "control is with ann"):
+                await self.c.control().acquire()
+            until = lease.granted["until"]
+            await lease.renew(7200)
+            self.assertGreater(lease.granted["until"], until)
+        await self.c.set_autoflush(True)
+        await other.set_autoflush(False)
+        await other.stop()
 
     async def test_calls_side_by_side_and_cancelled(self):
         names = await asyncio.gather(*(self.c.update_status() for _ in range(12)))

@@ -1,6 +1,7 @@
 """Commands players, the dealer proxy and the CCD host of `appliance` from Python."""
 
 from .archon import ArchonCommand, ArchonController, ArchonReply, CommandStatus
+from .control import AsyncControl, Control
 from .controller_status import ControllerStatus
 from .dealer import Dealer
 from .errors import ConnectionLost, FanOutError, NoReply, NotConnected, RemoteError, RpcError
@@ -11,8 +12,10 @@ __all__ = [
     "ArchonCommand",
     "ArchonController",
     "ArchonReply",
+    "AsyncControl",
     "CommandStatus",
     "ConnectionLost",
+    "Control",
     "ControllerStatus",
     "Dealer",
     "FanOutError",

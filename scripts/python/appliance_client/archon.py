@@ -20,6 +20,8 @@ from enum import Enum
 from typing import Any, AsyncIterator, Dict, List, Optional, Tuple, Union
 
 from .async_rpc import AsyncLink
+from .caller import Caller, checked_name
+from .control import AsyncControl
 from .controller_status import ControllerStatus
 from .errors import ConnectionLost, NoReply, NotConnected, RemoteError
 
@@ -84,14 +86,14 @@ class ArchonCommand:
 class ArchonController:
     """A controller by its name in the host's ``archon.yml``.
 
-    ``url``: JSON address of the host. Every method raises :class:`RemoteError` with the host's words when the host
+    ``url``: JSON address of the host; ``who``: the name others see, ``user@host:process`` unless said otherwise. Every method raises :class:`RemoteError` with the host's words when the host
     refuses, :class:`NotConnected` when nothing was sent, and :class:`NoReply` or :class:`ConnectionLost` when it is
     not known whether it was done.
     """
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, who: Optional[str] = None) -> None:
         self.name = name
-        self.link = AsyncLink(url)
+        self.link = AsyncLink(url, Caller(who))
         self._status = ControllerStatus.UNKNOWN
 
     # ---- connection ------------------------------------------------------------------------------------------
@@ -122,6 +124,11 @@ class ArchonController:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def control(self, who: Optional[str] = None, seconds: float = 3600.0, purpose: str = "") -> AsyncControl:
+        """Control of the host, all its controllers: ``async with sp1.control("ann", 3600, purpose="tests"): ..``."""
+        caller = self.link.caller
+        return AsyncControl(self.link.url, caller, checked_name(who or caller.who), seconds, purpose)
 
     async def call(self, method: str, *args: Any, timeout_s: float = READ_S, **kwargs: Any) -> Any:
         """Any method of the interface ``archon.<name>`` of the host."""

@@ -9,6 +9,7 @@ import zmq
 import zmq.asyncio
 
 from . import wire
+from .caller import Caller
 from .errors import NotConnected
 from .rpc import CONNECT_S, IDLE_MAX, Wire, checked
 
@@ -69,8 +70,9 @@ class AsyncConnection(Wire):
 class AsyncLink:
     """Calls to one server: each has a connection of its own for as long as it runs."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, caller: Optional[Caller] = None) -> None:
         self.url = checked(url)
+        self.caller = caller or Caller()
         self._idle: List[Tuple[int, AsyncConnection]] = []
         self._closed = False
 
@@ -84,7 +86,7 @@ class AsyncLink:
     ) -> Any:
         """The result of ``interface.method(*args, **kwargs)``; ``timeout_s`` from now to the reply."""
         what = f"{interface}.{method}"
-        body = wire.encode(interface, method, args, kwargs or {})
+        body = wire.encode(interface, method, args, kwargs or {}, self.caller.beside(timeout_s))
         connection = self._take(what)
         kept = False
         try:

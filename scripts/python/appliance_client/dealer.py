@@ -6,6 +6,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import site, wire
+from .caller import checked_name
+from .control import Control
 from .direct import Direct
 from .fleet import Fleet, Policy, refused
 from .player import Player
@@ -24,6 +26,7 @@ class Dealer:
     ``Dealer({'BANKA': 'tcp://host:6667'})``: these players.
     ``Dealer(proxy='tcp://host:6668')``: the players of a proxy.
     ``active``: whom calls go to at first; all of them unless said otherwise.
+    ``who``: the name others see, in the record too; ``user@host:process`` unless said otherwise.
 
     Every call to players gives an object player -> reply. A player that fails has the entry ``[False, text]``: one
     that is down does not keep the others from being asked. Every such method takes three more keywords:
@@ -40,8 +43,9 @@ class Dealer:
         *,
         proxy: Optional[str] = None,
         active: Names = None,
+        who: Optional[str] = None,
     ) -> None:
-        self._fleet: Fleet = _fleet(players, proxy)
+        self._fleet: Fleet = _fleet(players, proxy, None if who is None else checked_name(who))
         self._scan_number: Optional[int] = None
         self._active = list(self._fleet.players)
         if active is not None:
@@ -89,6 +93,19 @@ class Dealer:
                 f"no such player: {', '.join(unknown)}; there are: {', '.join(self.list_available_players())}"
             )
         return list(dict.fromkeys(wanted))
+
+    def control(
+        self, who: Optional[str] = None, seconds: float = 3600.0, purpose: str = "", players: Names = None
+    ) -> Control:
+        """Takes control of the players, or of the proxy, for so many seconds: ``with d.control("ann", 3600): ..``.
+
+        Others cannot change anything meanwhile (where the site wants it so, ``listen.lease``); reads and ``stop`` are
+        always allowed. All or none: FanOutError tells who refused, and who has control there. The lease ends with the
+        block, or by ``release()``; ``renew(seconds)`` prolongs it.
+        """
+        nodes = self._fleet.holdings(self._named(players))
+        name = checked_name(who) if who is not None else (nodes[0].caller.who if nodes else "")
+        return Control(nodes, name, seconds, purpose).acquire()
 
     # ---- calls to each ---------------------------------------------------------------------------------------
 
@@ -199,7 +216,10 @@ class Dealer:
 
     @property
     def scan_number(self) -> Optional[int]:
-        """The number set here, else the highest of the active players; None when no player has one."""
+        """The proxy's number; without one that set here, else the highest of the active players; None: nobody has one."""
+        kept = self._fleet.scan_number()
+        if kept is not None:
+            return kept
         if self._scan_number is not None:
             return self._scan_number
         told = [_number(entry, "scan_number") for entry in self.call("player_state").values()]
@@ -213,7 +233,12 @@ class Dealer:
         return self.call("set_scan_number", int(num), **pick)
 
     def increment_scan_number(self, **pick: Any) -> Dict[str, Any]:
-        """Gives all of them the next scan number: one more than :attr:`scan_number`, the same for all."""
+        """Gives all of them the next scan number: one more than :attr:`scan_number`, the same for all.
+
+        A proxy that keeps the number counts itself: several clients never give the same number twice.
+        """
+        if self._fleet.scan_number() is not None:
+            return self.call("increment_scan_number", **pick)
         return self.set_scan_number((self.scan_number or 0) + 1, **pick)
 
     # ---- one answer for all ----------------------------------------------------------------------------------
@@ -284,7 +309,8 @@ class Dealer:
         return self._fleet.last_errors()
 
     def last_start(self) -> Optional[Dict[str, Any]]:
-        """What the last start came to: second, clock offsets, players."""
+        """What the last start came to: ``start``, ``asked``, ``called``, ``failed`` (why it was taken back, or None) and
+        ``players``, each with ``mode``, ``arm_late_us``, ``margin_ms`` and ``clock_offset_ms``."""
         return self._fleet.last_start()
 
     # ---- end -------------------------------------------------------------------------------------------------
@@ -309,19 +335,19 @@ class Dealer:
 PROXY_ONLY = frozenset({"groups", "health", "journal"})
 
 
-def _fleet(players: Optional[Mapping[str, str]], proxy: Optional[str]) -> Fleet:
+def _fleet(players: Optional[Mapping[str, str]], proxy: Optional[str], who: Optional[str]) -> Fleet:
     if players is not None and proxy is not None:
         raise ValueError("players or proxy, not both")
     if proxy is not None:
-        return Proxied(proxy)
+        return Proxied(proxy, who)
     if players is not None:
         if not isinstance(players, dict):
             raise Exception('Players must be in form of dict: {"Bank":"URL"}')  # class and words that scripts know
-        return Direct(players, _masters())
+        return Direct(players, _masters(), who)
     if os.environ.get(ENVIRONMENT):
-        return Proxied(os.environ[ENVIRONMENT])
+        return Proxied(os.environ[ENVIRONMENT], who)
     conf = site.dibas_conf()
-    return Direct(site.players(conf), site.masters(conf))
+    return Direct(site.players(conf), site.masters(conf), who)
 
 
 def _masters() -> Dict[str, str]:

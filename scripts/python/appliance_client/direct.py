@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from . import wire
+from .caller import Caller
+from .control import Holding
 from .errors import RemoteError, RpcError
 from .fleet import READ_S, Answer, Fleet, Policy, Tell, deadline_of, runs
 from .player import Player
@@ -38,10 +40,13 @@ def one_thread_each(players: Sequence[Player], ask: Ask) -> "queue.Queue[Tuple[s
 class Direct(Fleet):
     """Talks to each player itself."""
 
-    def __init__(self, urls: Mapping[str, str], masters: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(
+        self, urls: Mapping[str, str], masters: Optional[Mapping[str, str]] = None, who: Optional[str] = None
+    ) -> None:
         #: Modes of a shared board, and who programs it.
         self.masters = dict(masters or {})
-        self.players = {name: Player(name, url) for name, url in urls.items()}
+        # Each has a lease of its own.
+        self.players = {name: Player(name, url, caller=Caller(who)) for name, url in urls.items()}
         self._warnings: Deque[List[str]] = deque(maxlen=WARNINGS_MAX)
         self._errors: Dict[str, List[str]] = {}
         self.start_record: Optional[Dict[str, Any]] = None
@@ -92,6 +97,12 @@ class Direct(Fleet):
             limit = deadline_s or deadline_of(method)
             return policy.judge(shared_board(self, names, self.masters[mode], args, kwargs, limit, policy))
         return policy.judge(self.entries(names, method, args, kwargs, deadline_s))
+
+    def holdings(self, names: Sequence[str]) -> List[Holding]:
+        return [Holding(name, self.players[name].url, self.players[name].link.caller) for name in names]
+
+    def scan_number(self) -> Optional[int]:
+        return None
 
     def get_mode(self, names: Sequence[str]) -> Tuple[bool, Any]:
         answers = self.gather(names, lambda p: p.bank.call_within(READ_S, "get_mode"))

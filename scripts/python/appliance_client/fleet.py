@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from .control import Holding
 from .errors import FanOutError, NoReply, RemoteError, RpcError
 from .player import Player
 
@@ -142,6 +143,14 @@ class Fleet(ABC):
         policy: Policy,
     ) -> Dict[str, Any]:
         """One entry for each of these players, always."""
+
+    @abstractmethod
+    def holdings(self, names: Sequence[str]) -> List[Holding]:
+        """The nodes whose control means control of these players, and who calls them."""
+
+    @abstractmethod
+    def scan_number(self) -> Optional[int]:
+        """The scan number of the instrument, where a proxy keeps it."""
 
     @abstractmethod
     def get_mode(self, names: Sequence[str]) -> Tuple[bool, Any]:

@@ -6,6 +6,8 @@ import threading
 from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 
+from .caller import Caller, checked_name
+from .control import Control, Holding
 from .errors import RpcError
 from .rpc import Link
 from .wire import BYTE_REPLIES
@@ -147,13 +149,18 @@ class Player:
     #: Its synthesizer.
     valon: Interface
 
-    def __init__(self, name: str, url: str, prefix: str = "bank") -> None:
+    def __init__(self, name: str, url: str, prefix: str = "bank", caller: Optional[Caller] = None) -> None:
         self.name = name
         self.url = url
-        self.link = Link(url)
+        self.link = Link(url, caller)
         self.bank = Interface(self.link, prefix, BANK_TIMEOUT_S)
         self.roach = Interface(self.link, f"{prefix}.roach")
         self.valon = Interface(self.link, f"{prefix}.valon")
+
+    def control(self, who: Optional[str] = None, seconds: float = 3600.0, purpose: str = "") -> Control:
+        """Takes control of it for ``seconds``; to be used with ``with``, see :mod:`appliance_client.control`."""
+        node = Holding(self.name, self.url, self.link.caller)
+        return Control([node], checked_name(who or node.caller.who), seconds, purpose).acquire()
 
     def close(self) -> None:
         """Closes its connections."""

@@ -5,13 +5,17 @@ from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from . import wire
-from .errors import RemoteKeyError
-from .fleet import AFTER_START_S, READ_S, Fleet, Policy, Tell, deadline_of
+from .caller import Caller
+from .control import Holding
+from .errors import RemoteKeyError, RpcError
+from .fleet import AFTER_START_S, READ_S, Fleet, Policy, Tell, complaint, deadline_of, refused
 from .player import Interface, Player
 from .rpc import Link
 
 #: The proxy answers for each player; it is given this much more, s, than its players.
 MARGIN_S = 5.0
+#: How long stopping may take, s.
+STOP_S = 30.0
 #: A wait for the end of a scan is asked for in pieces of this, s, so that a lost proxy is noticed.
 WAIT_PIECE_S = 60.0
 
@@ -19,12 +23,14 @@ WAIT_PIECE_S = 60.0
 class Proxied(Fleet):
     """Sends every call to the interface ``dealer`` of a proxy."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, who: Optional[str] = None) -> None:
         self.url = url
-        self.link = Link(url)
+        #: One for all: a lease of the proxy is one of its players, too.
+        self.caller = Caller(who)
+        self.link = Link(url, self.caller)
         self.dealer = Interface(self.link, "dealer")
         names = self.dealer.call_within(READ_S + MARGIN_S, "list_available_players")
-        self.players = {str(name): Player(str(name), url, prefix=str(name)) for name in names}
+        self.players = {str(name): Player(str(name), url, str(name), self.caller) for name in names}
 
     def ask(self, method: str, within_s: float, args: Sequence[Any] = (), **kwargs: Any) -> Any:
         """A method of the interface ``dealer``; ``within_s``: what its players are given."""
@@ -52,6 +58,13 @@ class Proxied(Fleet):
         result: Dict[str, Any] = self.ask(method, limit, args, **kwargs, **more)
         return policy.judge(result)
 
+    def holdings(self, names: Sequence[str]) -> List[Holding]:
+        return [Holding("proxy", self.url, self.caller)]
+
+    def scan_number(self) -> Optional[int]:
+        number = self.snapshot().get("scan_number")
+        return number if isinstance(number, int) else None
+
     def get_mode(self, names: Sequence[str]) -> Tuple[bool, Any]:
         same, mode = self.ask("get_mode", READ_S, players=list(names))
         return bool(same), mode
@@ -60,15 +73,45 @@ class Proxied(Fleet):
         return self.ask("list_modes", READ_S, players=list(names), detail=detail)
 
     def earliest_start(self, names: Sequence[str]) -> datetime:
-        _, numbers = self.ask("earliest_start", READ_S, players=list(names))
-        return wire.utc(numbers)
+        reply = self.ask("earliest_start", READ_S, players=list(names))
+        if refused(reply):
+            raise RpcError(f"no player said when it could start: {complaint(reply)}")
+        return wire.utc(reply[1])
 
     def start(self, names: Sequence[str], at: Optional[datetime], policy: Policy, verify: bool) -> Any:
         ahead = 15.0 if at is None else max(0.0, (at - datetime.now(timezone.utc)).total_seconds())
         more = {"policy": policy.text} if policy.quorum else {}
         numbers = None if at is None else wire.seven(at)
-        result = self.ask("start", ahead + AFTER_START_S, [numbers], players=list(names), **more)
+        before = self._scans()
+        try:
+            result = self.ask("start", ahead + AFTER_START_S, [numbers], players=list(names), **more)
+        except Exception:
+            raise
+        except BaseException:
+            # Interrupted by its user: a start that nobody waits for must not go on.
+            self._take_back(names, before)
+            raise
         return tuple(result) if isinstance(result, list) else policy.judge(result)
+
+    def _scans(self) -> Dict[str, Any]:
+        """The start second of the scan of each player that has one."""
+        players = self.snapshot().get("players") or {}
+        states = {name: (seat or {}).get("player_state") or {} for name, seat in players.items()}
+        scans = {name: (state.get("scan") or {}).get("start") for name, state in states.items()}
+        return {name: start for name, start in scans.items() if start is not None}
+
+    def _take_back(self, names: Sequence[str], before: Mapping[str, Any]) -> None:
+        """Stops what was begun; a scan that was there before the start is not touched."""
+        link = Link(self.url, self.caller)  # the other connection is owed a reply
+        try:
+            now = self._scans()
+            ours = [name for name in names if name not in before or now.get(name) != before[name]]
+            if ours:
+                link.call("dealer", "stop", (), {"players": ours}, STOP_S + MARGIN_S)
+        except RpcError:
+            pass  # the interrupt is what matters; a lost proxy ends the start by itself or tells of it
+        finally:
+            link.close()
 
     def wait_for_scan(
         self, names: Sequence[str], timeout_s: Optional[float], poll_s: float, tell: Optional[Tell]

@@ -14,6 +14,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from . import wire
+from .caller import Caller
 from .errors import ConnectionLost, NoReply, NotConnected
 
 #: Longest wait for a connection, s.
@@ -135,8 +136,9 @@ def _ms(seconds: float) -> int:
 class Link:
     """Calls to one server, from any number of threads: each call has a connection of its own for as long as it runs."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, caller: Optional[Caller] = None) -> None:
         self.url = checked(url)
+        self.caller = caller or Caller()
         self._lock = threading.Lock()
         self._idle: List[Tuple[int, Connection]] = []
         self._closed = False
@@ -151,7 +153,7 @@ class Link:
     ) -> Any:
         """The result of ``interface.method(*args, **kwargs)``; ``timeout_s`` from now to the reply."""
         what = f"{interface}.{method}"
-        body = wire.encode(interface, method, args, kwargs or {})
+        body = wire.encode(interface, method, args, kwargs or {}, self.caller.beside(timeout_s))
         connection = self._take()
         kept = False
         try:

@@ -94,7 +94,7 @@ class Start:
         self._armed: Dict[str, Answer] = {}
         self._stopped: Dict[str, Answer] = {}
         self._offsets: Dict[str, float] = {}
-        self._start = datetime.now(timezone.utc)
+        self._called = self._start = datetime.now(timezone.utc)
 
     def run(self) -> Any:
         """``{player: [bool, text]}``; a second that is too early gives the pair ``(False, text)``."""
@@ -106,17 +106,34 @@ class Start:
             return refusal if isinstance(refusal, tuple) else self._policy.judge(refusal)
         why = self._arm()
         result = {name: self._entry(name, why) for name in self._names}
-        self._fleet.start_record = {
-            "start": str(self._start),
-            "players": {name: complaint(result[name]) for name in result},
-            "offsets_ms": {name: round(s * 1e3, 3) for name, s in self._offsets.items()},
-            "taken_back": why,
-        }
+        self._fleet.start_record = self._record(why)
         if why is not None:
             self._fleet.warn(f"the start was taken back: {why}")
         elif self._verify:
             self._look_again()
         return self._policy.judge({**result, **self._dropped})
+
+    def _record(self, why: Optional[str]) -> Dict[str, Any]:
+        """As a proxy tells it: `last_start` is the same either way."""
+        states = self._fleet.states(self._names)
+
+        def one(name: str) -> Dict[str, Any]:
+            scan = states[name].get("scan") or {}
+            offset = self._offsets.get(name)
+            return {
+                "mode": states[name].get("mode"),
+                "arm_late_us": scan.get("arm_late_us"),
+                "margin_ms": scan.get("arm_margin_ms"),
+                "clock_offset_ms": None if offset is None else round(offset * 1e3, 3),
+            }
+
+        return {
+            "start": written(self._start),
+            "asked": None if self._asked is None else written(self._asked),
+            "called": written(self._called),
+            "failed": why,
+            "players": {name: one(name) for name in self._names},
+        }
 
     def _nobody(self, why: str) -> Dict[str, Any]:
         return {name: [False, why] for name in [*self._names, *self._dropped]}
@@ -260,6 +277,12 @@ class Start:
         for name, entry in self._fleet.entries(self._names, "scan_status").items():
             if not runs(entry) or "NETSTAT=receiving" not in entry:
                 self._fleet.warn(f"{name} does not take data {VERIFY_AFTER_S:g} s after the start: {entry}")
+
+
+def written(when: datetime) -> str:
+    """A time of UTC as nodes write it: a fraction only if there is one."""
+    utc = when.astimezone(timezone.utc).replace(tzinfo=None)
+    return utc.strftime("%Y-%m-%d %H:%M:%S" if utc.microsecond == 0 else "%Y-%m-%d %H:%M:%S.%f")
 
 
 def ceil_second(when: datetime) -> datetime:

@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .errors import RpcError, remote_error
 
@@ -37,9 +37,15 @@ def _other(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be sent: {value!r}")
 
 
-def encode(interface: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """A request. TypeError or ValueError for what JSON cannot say (NaN among it)."""
-    request = {"name": interface, "proc": method, "args": list(args), "kwargs": dict(kwargs)}
+def encode(
+    interface: str,
+    method: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    beside: Optional[Mapping[str, Any]] = None,
+) -> bytes:
+    """A request, with what is said ``beside`` the call. TypeError or ValueError for what JSON cannot say (NaN among it)."""
+    request = {"name": interface, "proc": method, "args": list(args), "kwargs": dict(kwargs), **(beside or {})}
     return json.dumps(request, default=_other, allow_nan=False).encode()
 
 

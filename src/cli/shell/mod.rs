@@ -15,6 +15,7 @@ pub mod terminal;
 
 use super::call::parse_seconds;
 use super::client::TIMEOUT;
+use super::identity::Identity;
 use super::target::Target;
 use super::usual_target::or_usual;
 use run::Talk;
@@ -22,12 +23,20 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// What `--help` says of the end.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  all done
+  1  a call of a script failed, or the node cannot be reached
+  2  usage";
+
 /// Talk to a node: its methods with completion, help and history; or a script of calls.
 ///
 /// Both `set_mode MODE1 force=True` and `bank.set_mode('MODE1', force=True)` are understood; `help` says more. When
-/// standard input is no terminal it is a script, one call a line, that stops at the first call that fails. Exit
-/// status: 0 all done, 1 a call failed or the node cannot be reached, 2 usage.
+/// standard input is no terminal it is a script, one call a line, that stops at the first call that fails. After
+/// `rpc.acquire` further calls of the shell are made under that lease.
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_STATUS)]
 pub struct ShellArgs {
     /// tcp://host:port (JSON), rpc://host:port or unix:/path (binary) [default: the node of this computer]
     target: Option<Target>,
@@ -43,6 +52,8 @@ pub struct ShellArgs {
     /// In a script, go on after a call that failed
     #[arg(long)]
     keep_going: bool,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 /// Runs the command.
@@ -60,7 +71,7 @@ pub fn run(args: ShellArgs) -> ExitCode {
 /// Did all calls of a script succeed? A session at a terminal always ends well.
 fn talk(args: &ShellArgs) -> Result<bool, String> {
     let target = or_usual(args.target.as_ref())?;
-    let mut talk = Talk::with(&target, Duration::from_secs_f64(args.timeout), args.watch)?;
+    let mut talk = Talk::with(&args.identity, &target, Duration::from_secs_f64(args.timeout), args.watch)?;
     if let Some(interface) = &args.interface {
         talk.use_interface(interface)?;
     }

@@ -3,9 +3,11 @@
 use super::complete::Scene;
 use super::line::{self, Line, Written};
 use super::{help, show};
-use crate::api::{CallError, Class, Method};
+use crate::api::{CallError, Class, Method, builtin};
 use crate::cli::client::Client;
+use crate::cli::identity::Identity;
 use crate::cli::paint::Paint;
+use crate::cli::remedy::{self, Place};
 use crate::cli::remote_table::{RemoteTable, no_answer};
 use crate::cli::target::Target;
 use crate::proto::json;
@@ -16,8 +18,6 @@ use std::time::Duration;
 
 /// Columns when there is no terminal to ask.
 const WIDTH: usize = 80;
-/// Names that a misspelt one is compared with, at most so many shown.
-const SIMILAR_MAX: usize = 6;
 
 /// What became of a line.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,18 +48,32 @@ pub struct Talk {
     pub paint: Paint,
 }
 
+/// What a parameter is set to, below its meaning; of several players each on a line of its own.
+fn set_to(shown: &str) -> String {
+    let mut lines = shown.lines();
+    match (lines.next(), lines.next()) {
+        (Some(only), None) => format!("\n  now: {only}"),
+        _ => format!("\n  now:{}", shown.lines().map(|line| format!("\n    {line}")).collect::<String>()),
+    }
+}
+
 impl Talk {
     /// Connects and learns what the node can do.
     ///
     /// # Errors
     /// No such node, or `watch` with a target that tells answers only.
-    pub fn with(target: &Target, timeout: Duration, watch: bool) -> Result<Talk, String> {
+    pub fn with(
+        identity: &Identity,
+        target: &Target,
+        timeout: Duration,
+        watch: bool,
+    ) -> Result<Talk, String> {
         if watch && matches!(target, Target::Json(_)) {
             return Err(format!(
                 "--watch: {target} speaks JSON, which tells answers only; give rpc://host:port or unix:/path"
             ));
         }
-        let mut client = Client::connect(target, timeout).map_err(|e| e.message)?;
+        let mut client = Client::connect_as(identity, target, timeout).map_err(|e| e.message)?;
         let given_up = Arc::new(AtomicBool::new(false));
         client.give_up_when(Arc::clone(&given_up));
         let mut remote = RemoteTable::default();
@@ -191,7 +205,7 @@ impl Talk {
         let meaning =
             meaning.as_str().filter(|text| !text.is_empty() && !text.starts_with("No such parameter"))?;
         let value = ask("get_param").map(|v| show::result(&v, self.width, self.paint));
-        let value = value.map(|v| format!("\n  now: {v}")).unwrap_or_default();
+        let value = value.map(|v| set_to(&v)).unwrap_or_default();
         Some(format!("parameter {}: {}{value}", self.paint.name(name), show::clean(meaning)))
     }
 
@@ -212,10 +226,13 @@ impl Talk {
         }
         self.given_up.store(false, Ordering::Relaxed);
         match self.outcome(&interface, &name, call) {
-            Ok(value) => self.answered(method, &value),
+            Ok(value) => {
+                self.keep_lease(&interface, &name, &value);
+                self.answered(method, &value)
+            }
             Err(error) => {
                 self.subscribed &= !no_answer(&error);
-                Said::Failed(show::error(&error, self.paint))
+                Said::Failed(remedy::error(&error, Place::Shell, self.paint))
             }
         }
     }
@@ -233,54 +250,36 @@ impl Talk {
         self.client.call_hearing(interface, name, call.args, call.kwargs, &mut hear)
     }
 
+    /// What was acquired here is for the calls to come, also on a connection that is made anew.
+    fn keep_lease(&mut self, interface: &str, method: &str, value: &Value) {
+        match (interface, method, value.get("token").and_then(Value::as_str)) {
+            (builtin::INTERFACE, "acquire" | "renew", Some(token)) => self.client.set_lease(token),
+            (builtin::INTERFACE, "release", _) if *value == Value::Bool(true) => self.client.set_lease(""),
+            _ => {}
+        }
+    }
+
     fn answered(&self, method: Option<&'static Method>, value: &Value) -> Said {
         let text = show::result(value, self.width, self.paint);
         match method.map(|m| m.class) {
             Some(Class::Read) => Said::Done(text),
-            _ if show::succeeded(value) => Said::Changed(text),
+            _ if !show::refused(value) => Said::Changed(text),
             _ => Said::Failed(text),
         }
     }
 
     fn unknown(&self, name: &str) -> String {
-        let similar = similar(name, self.scene());
-        let shown = show::clean(name);
-        match similar.is_empty() {
-            true => format!("there is no '{shown}'; `methods` and `interfaces` list what there is"),
-            false => format!("there is no '{shown}'; there is {}", similar.join(", ")),
-        }
+        remedy::unknown(name, self.scene(), Place::Shell)
     }
-}
-
-/// Methods that have a name in common with what was written, those of the interface in use first.
-fn similar(name: &str, scene: Scene<'_>) -> Vec<String> {
-    let wanted = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
-    let near = |m: &Method| {
-        let have = m.name.to_ascii_lowercase();
-        let words =
-            |text: &str| text.split('_').filter(|w| w.len() > 2).map(str::to_owned).collect::<Vec<_>>();
-        have.contains(&wanted) || words(&wanted).iter().any(|w| words(&have).contains(w))
-    };
-    let own = scene.table.of_interface(scene.interface).unwrap_or_default();
-    let found = own.iter().filter(|m| near(m)).map(|m| m.name.to_owned());
-    let others = scene.table.methods().iter().filter(|m| m.interface != scene.interface && m.name == wanted);
-    found.chain(others.map(|m| format!("{}.{}", m.interface, m.name))).take(SIMILAR_MAX).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::player::methods::table;
 
     #[test]
-    fn a_misspelt_name_finds_its_neighbours() {
-        let table = table();
-        let scene = Scene { table: &table, interface: "bank" };
-        assert!(similar("status", scene).contains(&"get_status".to_owned()));
-        assert!(
-            similar("set_modes", scene).is_empty() || similar("mode", scene).contains(&"set_mode".to_owned())
-        );
-        assert_eq!(similar("listdev", scene), ["bank.roach.listdev"]);
-        assert!(similar("xyzzy", scene).is_empty());
+    fn the_value_of_each_player_has_its_line() {
+        assert_eq!(set_to("60.0"), "\n  now: 60.0");
+        assert_eq!(set_to("BANKA  60.0\nBANKB  0.5"), "\n  now:\n    BANKA  60.0\n    BANKB  0.5");
     }
 }

@@ -1,6 +1,5 @@
-//! Results and errors for people: tables for objects of objects, a line for each player, a mark on what was refused.
+//! Results for people: tables for objects of objects, a line for each player, a mark on what was refused.
 
-use crate::api::{CallError, Family};
 use crate::cli::paint::Paint;
 use crate::value::Value;
 use std::fmt::Write;
@@ -28,39 +27,13 @@ pub fn verdict(value: &Value) -> Option<(bool, &str)> {
     }
 }
 
-/// Was it done? Not when the answer is `[false, ..]`, or one of several players answered so.
-pub fn succeeded(value: &Value) -> bool {
-    let refused = |v: &Value| matches!(v, Value::List(l) if l.first() == Some(&Value::Bool(false)));
+/// Does a result say no? `[false, text]`, or an object in which somebody has such an entry. Other lists that begin with
+/// false are no refusals: `scan_status` says with one that no scan runs.
+pub fn refused(value: &Value) -> bool {
+    let no = |v: &Value| verdict(v).is_some_and(|(ok, _)| !ok);
     match value {
-        Value::Map(members) => !members.iter().any(|(_, v)| refused(v)),
-        other => !refused(other),
-    }
-}
-
-/// An error with its class, and what to do about it.
-pub fn error(error: &CallError, paint: Paint) -> String {
-    let (class, family) = (error.class.name(), error.family.name());
-    let message = clean(&error.message);
-    format!("{} {message}\n  {}", paint.bad(&format!("{class} ({family}):")), remedy(error.family))
-}
-
-fn remedy(family: Family) -> &'static str {
-    match family {
-        Family::Refused => {
-            "Nothing was done. `why` (player) or `status` tells the state; the text says what is in the way."
-        }
-        Family::Invalid => {
-            "Nothing was done. `help METHOD` tells names, types, units and defaults of the arguments."
-        }
-        Family::Peer => {
-            "A device or the node's partner said no. `player_state` or `status`, and the node's log, say more."
-        }
-        Family::Environment => {
-            "The node cannot be reached, or its system refuses. Is it running, and is this its address?"
-        }
-        Family::Timeout => {
-            "It may still be at work: look before you repeat it. `timeout SECONDS` waits longer."
-        }
+        Value::Map(members) => members.iter().any(|(_, v)| no(v)),
+        other => no(other),
     }
 }
 
@@ -71,11 +44,23 @@ fn block(out: &mut String, value: &Value, indent: usize, width: usize, paint: Pa
             Some((heads, rows)) => table(out, indent, &heads, &rows, paint),
             None => pairs(out, members, indent, width, paint),
         },
-        Value::List(items) if verdict(value).is_none() && items.len() > 1 => {
-            list(out, items, indent, width, paint)
-        }
+        Value::List(items) if is_laid_out(value, items) => list(out, items, indent, width, paint),
         other => line(out, indent, &inline(other, paint)),
     }
+}
+
+/// Is a list more than one line? A verdict and a note are not.
+fn is_laid_out(value: &Value, items: &[Value]) -> bool {
+    let worth = |item: &Value| matches!(item, Value::Map(_)) || note(item).is_some();
+    verdict(value).is_none() && note(value).is_none() && (items.len() > 1 || items.iter().any(worth))
+}
+
+/// `[time, text]`, as warnings and errors are kept: the time to the second, and the text.
+fn note(value: &Value) -> Option<(String, &str)> {
+    let Value::List(items) = value else { return None };
+    let [Value::Str(time), Value::Str(text)] = &items[..] else { return None };
+    let time: jiff::civil::DateTime = time.parse().ok()?;
+    Some((time.strftime("%Y-%m-%d %H:%M:%S").to_string(), text))
 }
 
 /// One member a line, the names in a column.
@@ -84,7 +69,9 @@ fn pairs(out: &mut String, members: &[(String, Value)], indent: usize, width: us
     for (name, value) in members {
         let name = clean(name);
         let short = inline(value, paint);
-        let is_nested = matches!(value, Value::Map(_) | Value::List(_)) && verdict(value).is_none();
+        let is_nested = matches!(value, Value::Map(_) | Value::List(_))
+            && verdict(value).is_none()
+            && note(value).is_none();
         if is_nested && indent + names + 2 + short.chars().count() > width {
             line(out, indent, &paint.name(&name));
             block(out, value, indent + 2, width, paint);
@@ -103,10 +90,16 @@ fn list(out: &mut String, items: &[Value], indent: usize, width: usize, paint: P
         table(out, indent, &heads, &rows, paint);
     } else if items.iter().all(|v| v.as_str().is_some()) {
         columns(out, items, indent, width);
-    } else if indent + whole.chars().count() <= width {
+    } else if indent + whole.chars().count() <= width && !items.iter().any(|i| note(i).is_some()) {
         line(out, indent, &whole);
     } else {
-        items.iter().for_each(|item| block(out, item, indent, width, paint));
+        for (n, item) in items.iter().enumerate() {
+            // What has several lines of its own is kept apart from the next.
+            if n > 0 && matches!(item, Value::Map(_)) {
+                line(out, 0, "");
+            }
+            block(out, item, indent, width, paint);
+        }
     }
 }
 
@@ -181,6 +174,9 @@ pub fn inline(value: &Value, paint: Paint) -> String {
     if let Some((ok, text)) = verdict(value) {
         let mark = if ok { paint.good("ok:") } else { paint.bad("FAILED:") };
         return format!("{mark} {}", clean(text));
+    }
+    if let Some((time, text)) = note(value) {
+        return format!("{time}  {}", clean(text));
     }
     match value {
         Value::Null => "None".into(),
@@ -266,24 +262,48 @@ mod tests {
     }
 
     #[test]
+    fn notes_are_a_line_each_with_the_time_first() {
+        let long = "x".repeat(100);
+        let one = format!(r#"["2026-11-21 19:01:24.388794", "{long}"]"#);
+        let line = format!("2026-11-21 19:01:24  {long}");
+        assert_eq!(shown(&one), line);
+        assert_eq!(shown(&format!("[{one}]")), line);
+        assert_eq!(shown(&format!("[{one}, {one}]")), format!("{line}\n{line}"));
+        assert_eq!(
+            shown(&format!(r#"{{"BANKA": {one}, "B": {one}}}"#)),
+            format!("BANKA  {line}\nB      {line}")
+        );
+        assert_eq!(shown(r#"["MODE1", "MODE2"]"#), "MODE1  MODE2");
+    }
+
+    #[test]
+    fn one_line_of_a_journal_is_readable_too() {
+        let scan = r#"{"start": "2026-11-21 19:01:24", "players": {"BANKA": {"mode": "MODE1", "margin_ms": 648.2}, "BANKB": {"mode": "MODE1", "margin_ms": 650.1}}, "asked": null}"#;
+        let want = "start    2026-11-21 19:01:24\nplayers\n         mode   margin_ms\n  BANKA  MODE1  648.2\n  BANKB  MODE1  650.1\nasked    None";
+        assert_eq!(shown(&format!("[{scan}]")), want);
+        assert_eq!(shown(&format!("[{scan}, {scan}]")), format!("{want}\n\n{want}"));
+    }
+
+    #[test]
     fn a_terminal_is_not_given_orders() {
         assert_eq!(shown("\"a\\u001b[2Jb\""), "a\\u{1b}[2Jb");
     }
 
     #[test]
-    fn errors_say_class_and_remedy() {
-        let text = error(&CallError::key_error("nope"), Paint::PLAIN);
-        assert!(text.starts_with("KeyError (invalid): 'nope'\n") && text.contains("help METHOD"), "{text}");
-    }
-
-    #[test]
     fn one_player_that_refuses_is_no_success() {
-        assert!(succeeded(&Value::Null));
-        let one = Value::Map(vec![
-            ("BANKA".into(), Value::verdict(true, "")),
-            ("B".into(), Value::verdict(false, "")),
-        ]);
-        assert!(!succeeded(&one) && !succeeded(&Value::verdict(false, "")));
+        let value = |text: &str| json::read(text.as_bytes()).expect("JSON");
+        for no in [r#"[false, "no"]"#, r#"{"BANKA": [true, ""], "BANKB": [false, "lost"]}"#] {
+            assert!(refused(&value(no)), "{no}");
+        }
+        for yes in [
+            "null",
+            "false",
+            r#"[true, "done"]"#,
+            r#"[false, "NETSTAT=idle", "DISKSTAT=idle"]"#,
+            r#"{"BANKA": [false, "NETSTAT=idle", "DISKSTAT=idle"], "BANKB": false}"#,
+        ] {
+            assert!(!refused(&value(yes)), "{yes}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod rows;
 pub mod screen;
+pub mod warnings;
 pub mod watch;
 pub mod watcher;
 
@@ -20,17 +21,23 @@ use watcher::Watcher;
 const ONCE: Duration = Duration::from_secs(5);
 const WATCHING: Duration = Duration::from_secs(2);
 
+/// What `--help` says of the end.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  everybody answered
+  1  somebody did not
+  2  usage";
+
 /// Show how players, the players of a proxy or CCD controllers are: state, countdown, data flow, last error.
-///
-/// Exit status: 0 everybody answered, 1 somebody did not, 2 usage.
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_STATUS)]
 pub struct StatusArgs {
     /// tcp://host:port (JSON), rpc://host:port or unix:/path (binary) [default: the node of this computer]
-    #[arg(conflicts_with_all = ["bank", "all"])]
+    #[arg(conflicts_with = "all")]
     target: Option<Target>,
-    /// The player of this bank of dibas.conf
-    #[arg(long, value_name = "BANK", conflicts_with = "all")]
-    bank: Option<String>,
+    /// Only this bank, or these: with a TARGET its rows, without one the players of dibas.conf
+    #[arg(long, value_name = "BANK", conflicts_with = "all", value_delimiter = ',')]
+    bank: Vec<String>,
     /// The players of all banks of dibas.conf, each asked itself
     #[arg(long)]
     all: bool,
@@ -40,6 +47,9 @@ pub struct StatusArgs {
     /// Stay on the screen, twice a second: arrows or j, k select, Enter shows status keys, q ends
     #[arg(long)]
     watch: bool,
+    /// All warnings of a proxy that are kept, not only the last five of the last hour
+    #[arg(long)]
+    all_warnings: bool,
 }
 
 /// Runs the command.
@@ -58,7 +68,7 @@ pub fn run(args: StatusArgs) -> ExitCode {
 fn status(args: &StatusArgs) -> Result<bool, String> {
     let targets = targets(args)?;
     let watchers =
-        |timeout| targets.iter().map(|(name, at)| Watcher::new(name, at, timeout)).collect::<Vec<_>>();
+        |timeout| targets.iter().map(|(name, at)| watcher(args, name, at, timeout)).collect::<Vec<_>>();
     if args.watch {
         if !io::stdout().is_terminal() {
             return Err("--watch needs a terminal; without it the table is printed once".into());
@@ -78,9 +88,15 @@ fn status(args: &StatusArgs) -> Result<bool, String> {
     Ok(look.complete)
 }
 
+fn watcher(args: &StatusArgs, name: &str, at: &Target, timeout: Duration) -> Watcher {
+    // Without a target each bank was chosen with its player.
+    let only = if args.target.is_some() { &args.bank[..] } else { &[] };
+    Watcher::new(name, at, timeout).only(only).all_warnings(args.all_warnings)
+}
+
 /// Whom to look at, with the name of each while it does not answer.
 fn targets(args: &StatusArgs) -> Result<Vec<(String, Target)>, String> {
-    if !args.all && args.bank.is_none() {
+    if args.target.is_some() || (!args.all && args.bank.is_empty()) {
         let target = or_usual(args.target.as_ref())?;
         return Ok(vec![("-".to_owned(), target)]);
     }
@@ -98,33 +114,23 @@ fn targets(args: &StatusArgs) -> Result<Vec<(String, Target)>, String> {
     let dibas = Dibas::load(&text, &path.display().to_string()).map_err(|f| {
         format!("{}: it cannot be used; `appliance check` says why ({} findings)", path.display(), f.len())
     })?;
-    banks(&dibas, args.bank.as_deref())
+    banks(&dibas, &args.bank)
 }
 
-fn banks(dibas: &Dibas, wanted: Option<&str>) -> Result<Vec<(String, Target)>, String> {
-    let is_wanted = |name: &str| wanted.is_none_or(|w| w.eq_ignore_ascii_case(name));
-    let found: Result<Vec<_>, String> = dibas
-        .banks
-        .iter()
-        .filter(|bank| is_wanted(&bank.name))
-        .map(|bank| {
-            let text = format!("tcp://{}:{}", bank.hpc_host, bank.player_port);
-            let target = text.parse().map_err(|e| format!("{}: {e}", bank.name))?;
-            Ok((bank.name.clone(), target))
-        })
-        .collect();
-    match found? {
-        none if none.is_empty() => {
-            let names: Vec<&str> = dibas.banks.iter().map(|b| b.name.as_str()).collect();
-            Err(format!(
-                "{}: there is no bank {}; there are: {}",
-                dibas.path,
-                wanted.unwrap_or_default(),
-                names.join(", ")
-            ))
-        }
-        found => Ok(found),
+/// The players of these banks, in the order of the file; of all of them if none is named.
+fn banks(dibas: &Dibas, wanted: &[String]) -> Result<Vec<(String, Target)>, String> {
+    let there = |wanted: &&String| dibas.banks.iter().any(|bank| bank.name.eq_ignore_ascii_case(wanted));
+    if let Some(unknown) = wanted.iter().find(|w| !there(w)) {
+        let names: Vec<&str> = dibas.banks.iter().map(|b| b.name.as_str()).collect();
+        return Err(format!("{}: there is no bank {unknown}; there are: {}", dibas.path, names.join(", ")));
     }
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w.eq_ignore_ascii_case(name));
+    let found = dibas.banks.iter().filter(|bank| is_wanted(&bank.name)).map(|bank| {
+        let text = format!("tcp://{}:{}", bank.hpc_host, bank.player_port);
+        let target = text.parse().map_err(|e| format!("{}: {e}", bank.name))?;
+        Ok((bank.name.clone(), target))
+    });
+    found.collect()
 }
 
 #[cfg(test)]
@@ -136,10 +142,11 @@ mod tests {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/dibas.loopback.conf");
         let text = std::fs::read_to_string(path).expect("there");
         let dibas = Dibas::load(&text, "site").expect("sound");
-        assert_eq!(banks(&dibas, None).map(|b| b.len()), Ok(dibas.banks.len()));
-        let one = banks(&dibas, Some("bankb")).expect("there");
+        assert_eq!(banks(&dibas, &[]).map(|b| b.len()), Ok(dibas.banks.len()));
+        let named = |name: &str| banks(&dibas, &[name.to_owned()]);
+        let one = named("bankb").expect("there");
         assert_eq!((one.len(), one[0].0.as_str()), (1, "BANKB"));
         assert!(one[0].1.to_string().starts_with("tcp://"));
-        assert!(banks(&dibas, Some("NOPE")).is_err_and(|e| e.contains("BANKA")));
+        assert!(named("NOPE").is_err_and(|e| e.contains("BANKA")));
     }
 }

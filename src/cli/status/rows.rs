@@ -48,12 +48,17 @@ pub const PLAYERS: Columns = &[
     ("LEASE", 6),
     ("LAST ERROR", 8),
 ];
+/// The column of the lease, and what it says when nobody has one.
+const LEASE: usize = 7;
+const FREE: &str = "free";
 /// Columns of controllers.
 pub const CONTROLLERS: Columns = &[("CONTROLLER", 12), ("STATE", 24), ("EXPOSURE", 10), ("LAST ERROR", 30)];
 
 /// Status keys that the rows of players show.
 pub const KEYS: [&str; 3] = ["NETSTAT", "DISKSTAT", "NDROP"];
 
+/// The state of what does not answer.
+pub const NO_ANSWER: &str = "NO ANSWER";
 /// Stands for what is not known.
 pub const UNKNOWN: &str = "-";
 
@@ -83,6 +88,24 @@ impl Look {
             complete: false,
         }
     }
+
+    /// Only the rows of these names, in any case of letters; a name that is not there has a row that says so.
+    pub fn only(mut self, names: &[String]) -> Look {
+        if names.is_empty() {
+            return self;
+        }
+        let is = |row: &Row, name: &str| row.name.eq_ignore_ascii_case(name);
+        let all = std::mem::take(&mut self.rows);
+        let there = all.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ");
+        let absent = names.iter().filter(|name| !all.iter().any(|row| is(row, name)));
+        let absent =
+            absent.map(|name| lost(self.columns, name, &format!("not known here; there are: {there}")));
+        let absent: Vec<Row> = absent.collect();
+        self.rows = all.into_iter().filter(|row| names.iter().any(|name| is(row, name))).collect();
+        self.rows.extend(absent);
+        self.complete = !self.rows.iter().any(|row| row.cells[1] == NO_ANSWER);
+        self
+    }
 }
 
 /// Nobody answers for this row.
@@ -90,7 +113,7 @@ fn lost(columns: Columns, name: &str, why: &str) -> Row {
     let why = clean(why);
     let mut cells = vec![UNKNOWN.to_owned(); columns.len()];
     cells[0] = name.to_owned();
-    cells[1] = "NO ANSWER".to_owned();
+    cells[1] = NO_ANSWER.to_owned();
     cells[columns.len() - 1].clone_from(&why);
     Row { name: name.to_owned(), cells, tone: Tone::Bad, trouble: why }
 }
@@ -144,12 +167,17 @@ pub fn reference(name: &str, mode: &Value, scan: &Value, keys: &Value) -> Row {
 /// The players of a proxy by `dealer.snapshot` and `dealer.get_status`.
 pub fn players(snapshot: &Value, keys: &Value) -> Vec<Row> {
     let Some(Value::Map(players)) = snapshot.get("players") else { return Vec::new() };
+    // Who has control of the proxy has it of a player that nobody else has.
+    let held = snapshot.get("lease").filter(|lease| **lease != Value::Null);
     let one = |(name, seat): &(String, Value)| {
         if seat.get("connected") != Some(&Value::Bool(true)) {
             return lost(PLAYERS, name, &text(seat, "why").unwrap_or_else(|| "not connected".into()));
         }
         let state = seat.get("player_state").cloned().unwrap_or_default();
         let mut row = player(name, &state, keys.get(name));
+        if matches!(row.cells[LEASE].as_str(), UNKNOWN | FREE) && held.is_some() {
+            row.cells[LEASE] = lease(snapshot);
+        }
         let more = ["needs_setup", "uncertain"].into_iter().filter_map(|k| text(seat, k));
         let stale = seat.get("stale") == Some(&Value::Bool(true));
         let more: Vec<String> = more.chain(stale.then(|| "its state is old".to_owned())).collect();
@@ -233,11 +261,11 @@ fn until_start(state: &Value) -> Option<i64> {
 fn lease(state: &Value) -> String {
     match state.get("lease") {
         None => UNKNOWN.into(),
-        Some(Value::Null) => "free".into(),
+        Some(Value::Null) => FREE.into(),
         Some(lease @ Value::Map(_)) => ["holder", "who", "client"]
             .into_iter()
             .find_map(|k| text(lease, k))
-            .unwrap_or_else(|| "free".into()),
+            .unwrap_or_else(|| FREE.into()),
         Some(other) => inline(other, Paint::PLAIN),
     }
 }
@@ -292,6 +320,42 @@ mod tests {
         assert_eq!(column(7), ["alice", "-", "-"]);
         assert_eq!(column(8), ["-", "it had MODE1; its state is old", "Connection refused"]);
         assert_eq!(rows[2].tone, Tone::Bad);
+    }
+
+    #[test]
+    fn who_has_the_proxy_has_the_players_nobody_else_has() {
+        assert_eq!(PLAYERS[LEASE].0, "LEASE");
+        let snapshot = |lease: &str| {
+            value(&format!(
+                r#"{{"lease": {lease}, "players": {{
+                    "BANKA": {{"connected": true, "player_state": {{"state": "READY", "lease": null}}}},
+                    "BANKB": {{"connected": true, "player_state": {{"state": "READY"}}}},
+                    "BANKC": {{"connected": true, "player_state": {{"state": "READY", "lease": {{"who": "ben"}}}}}}}}}}"#
+            ))
+        };
+        let leases = |lease: &str| {
+            players(&snapshot(lease), &Value::Null).iter().map(|r| r.cells[LEASE].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(leases(r#"{"who": "ann", "purpose": "", "until": "x"}"#), ["ann", "ann", "ben"]);
+        assert_eq!(leases("null"), ["free", "-", "ben"]);
+    }
+
+    #[test]
+    fn rows_are_chosen_by_name() {
+        let row = |name: &str| Row {
+            name: name.into(),
+            cells: vec![name.into(); PLAYERS.len()],
+            tone: Tone::Good,
+            trouble: String::new(),
+        };
+        let look = Look { rows: vec![row("BANKA"), row("BANKB")], ..Look::silent(PLAYERS, "BANKC", "gone") };
+        let names = |look: &Look| look.rows.iter().map(|r| r.name.clone()).collect::<Vec<_>>();
+        let one = look.clone().only(&["bankb".into()]);
+        assert_eq!((names(&one), one.complete), (vec!["BANKB".into()], true));
+        let absent = look.clone().only(&["BANKA".into(), "X".into()]);
+        assert_eq!((names(&absent), absent.complete), (vec!["BANKA".into(), "X".into()], false));
+        assert!(absent.rows[1].trouble.contains("there are: BANKA, BANKB"));
+        assert_eq!(look.clone().only(&[]), look);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! [`Watcher`]: looks at one node, again and again; one that does not answer is tried again at the next look.
 
 use super::rows::{self, CONTROLLERS, Columns, KEYS, Look, PLAYERS};
+use super::warnings;
 use crate::api::{CallError, Outcome};
 use crate::cli::client::Client;
 use crate::cli::remote_table::no_answer;
@@ -28,6 +29,8 @@ pub struct Watcher {
     client: Option<Client>,
     kind: Option<Kind>,
     columns: Columns,
+    only: Vec<String>,
+    all_warnings: bool,
 }
 
 impl Watcher {
@@ -40,13 +43,27 @@ impl Watcher {
             client: None,
             kind: None,
             columns: PLAYERS,
+            only: Vec::new(),
+            all_warnings: false,
         }
+    }
+
+    /// Only the rows of these banks, in any case of letters; all of them if none is named.
+    pub fn only(mut self, banks: &[String]) -> Watcher {
+        self.only = banks.to_vec();
+        self
+    }
+
+    /// Old warnings, too.
+    pub fn all_warnings(mut self, all: bool) -> Watcher {
+        self.all_warnings = all;
+        self
     }
 
     /// How it is now; `detail`: the row whose status keys are wanted, too.
     pub fn look(&mut self, detail: Option<&str>) -> Look {
         match self.try_look(detail) {
-            Ok(look) => look,
+            Ok(look) => look.only(&self.only),
             Err(error) => {
                 // The next look finds out anew who is there.
                 self.client = None;
@@ -126,12 +143,13 @@ impl Watcher {
         ];
         let keys = self.part("dealer", "get_status", wanted)?;
         let rows = rows::players(&snapshot, &keys);
-        let complete = !rows.iter().any(|r| r.cells[1] == "NO ANSWER");
+        let complete = !rows.iter().any(|r| r.cells[1] == rows::NO_ANSWER);
         let detail = match detail.filter(|d| names.iter().any(|n| n.as_str() == Some(d))) {
             Some(name) => Some((name.to_owned(), rows::keys(&self.part(name, "get_status", vec![])?))),
             None => None,
         };
-        let warnings = rows::texts(snapshot.get("warnings"));
+        let time = snapshot.get("time").and_then(Value::as_str);
+        let warnings = warnings::lines(snapshot.get("warnings"), time, self.all_warnings);
         Ok(Look { columns: PLAYERS, rows, warnings, detail, complete })
     }
 
@@ -163,7 +181,7 @@ impl Watcher {
             }
             None => None,
         };
-        let complete = !rows.iter().any(|r| r.cells[1] == "NO ANSWER");
+        let complete = !rows.iter().any(|r| r.cells[1] == rows::NO_ANSWER);
         Ok(Look { columns: CONTROLLERS, rows, warnings: vec![], detail, complete })
     }
 }

@@ -4,7 +4,7 @@
 use super::{Ask, BEGIN, Desk, LEASE, lease_of};
 use crate::api::bind::Bound;
 use crate::api::{CallError, Method, Outcome, Terms, Ticket, builtin};
-use crate::node::leases::Lease;
+use crate::node::leases::{Lease, SECONDS_MIN};
 use crate::node::work::Job;
 use crate::reactor::{ConnId, Effects};
 use crate::units::Now;
@@ -112,7 +112,15 @@ impl<C, O> Desk<C, O> {
                 self.given(conn, "acquired", &lease, now, fx)
             }
             "renew" => {
-                let lease = self.leases.renew(token(), seconds(), now)?;
+                let held = self.leases.holder(now).filter(|held| held.token == token()).cloned();
+                if let (Some(lease), None) = (held, bound.number("seconds")) {
+                    // It ends when it ended before: there is nothing to enter. A role that passes control on has its say.
+                    self.lease_changed |= self.passing.is_some();
+                    return Ok(self.bound(conn, &lease, now));
+                }
+                // Without seconds a token comes here only to be refused.
+                let lease =
+                    self.leases.renew(token(), bound.number("seconds").unwrap_or(SECONDS_MIN), now)?;
                 self.given(conn, "renewed", &lease, now, fx)
             }
             "release" => {
@@ -138,13 +146,18 @@ impl<C, O> Desk<C, O> {
         now: Now,
         fx: &mut Effects<Job<J>>,
     ) -> Outcome {
-        self.faces.bind_lease(conn, Some(lease.token.clone()));
         self.lease_note(Some(conn), what, lease, now, fx);
+        Ok(self.bound(conn, lease, now))
+    }
+
+    /// What its holder is told, on a connection that has it from now on.
+    fn bound(&mut self, conn: ConnId, lease: &Lease, now: Now) -> Value {
+        self.faces.bind_lease(conn, Some(lease.token.clone()));
         let mut granted = lease.granted(now);
         if let Value::Map(fields) = &mut granted {
             fields.push(("rule".into(), self.leases.rule().name().into()));
         }
-        Ok(granted)
+        granted
     }
 
     /// Into log and record; role and subscribers are told when everything has settled.

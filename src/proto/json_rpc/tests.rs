@@ -129,7 +129,12 @@ fn request_as_the_client_of_today_writes_it() {
 
 #[test]
 fn what_is_said_beside_a_call_is_read_again() {
-    let extras = Extras { who: "dealer-proxy control".into(), lease: "1f.2".into(), deadline_ms: 1500 };
+    let extras = Extras {
+        who: "dealer-proxy control".into(),
+        lease: "1f.2".into(),
+        deadline_ms: 1500,
+        id: "7a".into(),
+    };
     let body = write_request_with("bank", "stop", &[], &[], &extras).expect("JSON");
     let Ok(Request::Call { extras: back, .. }) = read_request(&body) else { panic!("a call") };
     assert_eq!(back, extras);

@@ -92,6 +92,25 @@ fn a_lease_outlives_its_connection_and_ends_with_its_time() {
 }
 
 #[test]
+fn another_connection_is_bound_without_prolonging_the_lease() {
+    let mut house = house(LeaseRule::Binding);
+    let (ann, ben) = (house.dealer(), house.dealer());
+    let token = token(&acquire(&mut house, ann, "ann"));
+    let until = house.shown("lease");
+    let again = house.dealer();
+    refused(&house.ask(again, "increment_scan_number", &[]));
+    rpc(&mut house, again, "renew", &[token.clone()]).expect("hers");
+    house.ask(again, "increment_scan_number", &[]).expect("bound by renew");
+    assert_eq!(house.shown("lease"), until);
+    let error = rpc(&mut house, ben, "renew", &["1f.2".into()]).expect_err("not his");
+    assert!(error.message.contains("control is with ann"), "{error}");
+    assert_eq!(rpc(&mut house, again, "release", &[token.clone()]), Ok(true.into()));
+    rpc(&mut house, again, "renew", &[token]).expect_err("it has ended");
+    let entries = house.record.iter().filter(|l| l.contains(r#""kind": "lease""#)).count();
+    assert_eq!(entries, 2, "acquired and released: {:?}", house.record);
+}
+
+#[test]
 fn what_waits_is_refused_when_control_has_gone_meanwhile() {
     let mut house = house(LeaseRule::Binding);
     house.spawns = false;
