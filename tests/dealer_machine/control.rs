@@ -1,6 +1,6 @@
 //! Control of the proxy, passed on to its players.
 
-use super::world::{Fault, Kindness, Moment, World, entries, forward, is_yes, ms, only, text_of};
+use super::world::{Kindness, World, entries, forward, is_yes, ms, only, text_of};
 use appliance::api::Class;
 use appliance::config::settings::LeaseRule;
 use appliance::dealer::fanout::Policy;

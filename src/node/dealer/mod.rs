@@ -311,11 +311,11 @@ fn held_of(lease: Lease) -> Held {
 /// The interfaces of all players are there before the players are.
 fn table(roster: &Roster, alias: bool, remotes: &mut Remotes) -> Table {
     let mut table = methods::table();
-    let own = alias.then_some("bank".to_owned());
-    let names = roster.all().map(|p| roster.name(p).to_owned()).chain(own);
-    for name in names {
+    let own = roster.all().map(|p| (roster.name(p).to_owned(), p));
+    let first = roster.active("").first().filter(|_| alias).map(|p| ("bank".to_owned(), *p));
+    for (name, player) in own.chain(first) {
         // In the words of the reference, which it meant to use: scripts look for them.
-        let lost = remotes.name(&format!("Lost connection to server for {name}."));
+        let lost = remotes.name(&format!("Lost connection to server for {}.", roster.name(player)));
         for suffix in ["", ".roach", ".valon"] {
             table = table.with_awaited(remotes.name(&format!("{name}{suffix}")), lost);
         }
