@@ -77,7 +77,10 @@ macro_rules! fuzz_target {
     };
 }
 
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// What a target does with its input.
+type Run = fn(&[u8]);
+
+const TARGETS: &[(&str, Run)] = &[
     ("acf", acf::run),
     ("archon_decoder", archon_decoder::run),
     ("archon_reply", archon_reply::run),

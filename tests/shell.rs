@@ -27,6 +27,10 @@ fn binary() -> &'static Path {
 
 // ---------------------------------------------------------------------- nodes
 
+fn example_acf() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/archon.example.acf")
+}
+
 /// A node; ended in order when dropped.
 struct Node {
     child: Child,
@@ -37,25 +41,11 @@ struct Node {
 
 impl Node {
     fn start(place: &Place, name: &str, words: &[&str]) -> Node {
-        let log = place.out.join(format!("{name}.log"));
-        let mut child = place
-            .command(binary())
-            .args(words)
-            .args([
-                "--announce",
-                "--set",
-                "listen.json=tcp://127.0.0.1:0",
-                "--set",
-                "listen.rpc=tcp://127.0.0.1:0",
-            ])
-            .args(["--set", &format!("record.dir={}", place.out.join(name).display())])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).expect("a log"))
-            .spawn()
-            .expect("the binary starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("its ready line");
+        let faces =
+            ["--announce", "--set", "listen.json=tcp://127.0.0.1:0", "--set", "listen.rpc=tcp://127.0.0.1:0"];
+        let record = format!("record.dir={}", place.out.join(name).display());
+        let words = [words, &faces[..], &["--set", &record]].concat();
+        let (child, line, log) = Node::ready(place, name, &words);
         let at = |face: &str| {
             let found = line.split_whitespace().find_map(|w| w.strip_prefix(face)?.strip_prefix('='));
             found.unwrap_or_else(|| {
@@ -63,6 +53,31 @@ impl Node {
             })
         };
         Node { json: at("json").to_owned(), rpc: at("rpc").to_owned(), log: log.clone(), child }
+    }
+
+    /// A process, what it says when it is ready, and its log.
+    fn ready(place: &Place, name: &str, words: &[&str]) -> (Child, String, PathBuf) {
+        let log = place.out.join(format!("{name}.log"));
+        let mut child = place
+            .command(binary())
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("a log"))
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("its ready line");
+        (child, line, log)
+    }
+
+    /// A controller; its address is `json`.
+    fn controller(place: &Place) -> Node {
+        let acf = example_acf();
+        let words = ["sim", "archon", "--port", "0", "--announce", "--acf", acf.to_str().expect("UTF-8")];
+        let (child, line, log) = Node::ready(place, "controller", &words);
+        let address = line.split_whitespace().last().unwrap_or_default().to_owned();
+        Node { json: address, rpc: String::new(), log, child }
     }
 
     fn player(place: &Place) -> Node {
@@ -78,6 +93,28 @@ impl Node {
             words.extend(["--set", setting]);
         }
         Node::start(place, "player", &words)
+    }
+
+    /// A CCD host with a simulated controller, and with one that is not there.
+    fn ccd_host(place: &Place, controller: &Node) -> Node {
+        fs::create_dir_all(place.out.join("images")).expect("a directory");
+        let file = place.out.join("archon.yml");
+        let one = |name: &str, port: &str| {
+            format!(
+                "  {name}:\n    host: 127.0.0.1\n    port: {port}\n    detectors:\n      b{name}: {{taps: 2}}\n"
+            )
+        };
+        let port = controller.json.rsplit(':').next().expect("an address");
+        let text = format!(
+            "controllers:\n{}{}archon:\n  acf_file: {}\nfiles:\n  data_dir: {}\n",
+            one("sp1", port),
+            one("sp2", "1"),
+            example_acf().display(),
+            place.out.join("images").display()
+        );
+        fs::write(&file, text).expect("written");
+        let setting = format!("archon.config={}", file.display());
+        Node::start(place, "archon", &["--role", "archon", "--set", &setting])
     }
 
     /// A proxy for a player, and for one that is not there.
@@ -137,11 +174,18 @@ struct Terminal {
 
 impl Terminal {
     fn run(place: &Place, words: &[&str]) -> Terminal {
+        Terminal::of(place, binary(), words)
+    }
+
+    fn of(place: &Place, program: &Path, words: &[&str]) -> Terminal {
         let size = Winsize { ws_row: LINES, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).expect("a pseudo-terminal");
         let end = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
+        // In charge of its terminal, as a login shell would have it: keys become signals.
         let child = place
-            .command(binary())
+            .command(Path::new("setsid"))
+            .arg("--ctty")
+            .arg(program)
             .args(words)
             .env("XDG_STATE_HOME", &place.out)
             .env("TERM", "xterm")
@@ -248,7 +292,9 @@ fn a_player_is_operated_on_a_terminal() {
         let refused = shell.line("set_mode NOPE");
         assert!(refused.contains("FAILED: Mode NOPE is not supported."), "{refused}");
         let wrong = shell.line("set_mode(1, 2, 3, 4)");
-        assert!(wrong.contains("TypeError (invalid)") && wrong.contains("help METHOD"), "{wrong}");
+        assert!(wrong.contains("TypeError (invalid)") && wrong.contains("`help set_mode`"), "{wrong}");
+        let named = shell.line("set_param exposure 0.5");
+        assert!(named.contains("set_param takes NAME=VALUE"), "{named}");
         assert!(shell.line("set_moode").contains("there is no 'set_moode'"));
         shell.press("\u{4}");
         shell.ends();
@@ -263,18 +309,12 @@ fn waiting_is_given_up_and_history_is_kept() {
     let mut shell = Terminal::run(&place, &["shell", &player.json]);
     shell.hears("bank> ");
     assert!(shell.line("set_mode MODE1").contains("ok:"));
-    shell.press(&format!("start {}\r", in_seconds(120)));
-    shell.hears("\n");
-    // Ctrl-C reaches the program as a signal while a call runs.
-    let until = Instant::now() + WITHIN;
-    let log = || fs::read_to_string(place.out.join("player/record.jsonl")).unwrap_or_default();
-    while !log().contains("bank.start") {
-        assert!(Instant::now() < until, "the call has not come: {}", log());
-        std::thread::sleep(LOOK_EVERY);
-    }
-    kill(pid(&shell.child), Signal::SIGINT).expect("it runs");
+    // The key reaches the program as a signal while a call runs, because the shell is in charge of its terminal.
+    waits_for_start(&place, &mut shell);
+    shell.press("\u{3}");
     let given_up = shell.hears("bank> ");
     assert!(given_up.contains("no longer waiting for the answer to bank.start"), "{given_up}");
+    assert!(given_up.contains("may still be at work"), "{given_up}");
     let stopped = shell.line("stop");
     assert!(stopped.contains("ok:"), "{stopped}");
     shell.press("quit\r");
@@ -289,6 +329,46 @@ fn waiting_is_given_up_and_history_is_kept() {
     again.hears("bank> ");
     again.press("\u{4}");
     again.ends();
+    nothing_is_left(&place, player);
+}
+
+/// A call that takes two minutes if nobody stops it, begun at the node.
+fn waits_for_start(place: &Place, shell: &mut Terminal) {
+    let log = || fs::read_to_string(place.out.join("player/record.jsonl")).unwrap_or_default();
+    let begun = || log().matches("bank.start").count();
+    let before = begun();
+    shell.press(&format!("start {}\r", in_seconds(120)));
+    shell.hears("\n");
+    let until = Instant::now() + WITHIN;
+    while begun() == before {
+        assert!(Instant::now() < until, "the call has not come: {}", log());
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+#[test]
+fn what_is_typed_during_a_call_is_the_next_lines() {
+    let place = Place::new();
+    let player = Node::player(&place);
+    let mut shell = Terminal::run(&place, &["shell", &player.rpc]);
+    shell.hears("bank> ");
+    assert!(shell.line("set_mode MODE1").contains("ok:"));
+    waits_for_start(&place, &mut shell);
+    // Two lines and the beginning of a third, in one go.
+    shell.press("help prepare\rhelp stop\rget_mo");
+    shell.hears("get_mo");
+    let stopped = script(&place, &["call", &player.json, "bank.stop"], "");
+    assert!(stopped.status.success(), "{stopped:?}");
+    shell.hears("cancelled by stop()");
+    shell.hears("bank> ");
+    shell.hears("bank.prepare(dry_run=False)");
+    shell.hears("bank.stop()");
+    shell.hears("get_mo");
+    shell.press("de\r");
+    shell.hears("MODE1");
+    shell.hears("bank> ");
+    shell.press("\u{4}");
+    shell.ends();
     nothing_is_left(&place, player);
 }
 
@@ -462,6 +542,77 @@ fn status_is_one_table_and_says_who_is_lost() {
     assert!(nobody.status.code() == Some(1) && text(&nobody.stdout).contains("cannot connect"), "{nobody:?}");
     proxy.stop();
     player.stop();
+}
+
+#[test]
+fn the_controllers_of_a_ccd_host_are_rows_also_when_one_is_not_there() {
+    let place = Place::new();
+    let controller = Node::controller(&place);
+    let host = Node::ccd_host(&place, &controller);
+    let until = Instant::now() + WITHIN;
+    let shown = loop {
+        let shown = script(&place, &["status", &host.rpc], "");
+        // What the controller is is read when the daemon has found it.
+        if text(&shown.stdout).contains("sp1        IDLE") || Instant::now() > until {
+            break shown;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    };
+    let table = text(&shown.stdout);
+    assert_eq!(shown.status.code(), Some(1), "one of them does not answer: {table}");
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("CONTROLLER STATE"), "{table}");
+    assert!(
+        lines[1].starts_with("sp1        IDLE") && lines[2].starts_with("sp2        NO ANSWER"),
+        "{table}"
+    );
+    let keys = script(&place, &["status", "--keys", &host.json], "");
+    assert!(text(&keys.stdout).lines().any(|l| l.trim_start().starts_with("backplane_temp : ")), "{keys:?}");
+
+    let mut screen = Terminal::run(&place, &["status", "--watch", &host.json]);
+    // A screen is drawn word by word.
+    screen.hears("CONTROLLER");
+    screen.hears("sp1");
+    screen.hears("ANSWER");
+    screen.press("\r");
+    screen.hears("fantach");
+    screen.press("\u{7f}j\r");
+    screen.hears("configuration");
+    screen.press("q");
+    screen.ends();
+    host.stop();
+    controller.stop();
+}
+
+#[test]
+fn dibas_status_shows_the_status_keys() {
+    let place = Place::new();
+    let player = Node::player(&place);
+    let none = script(&place, &["status", "--keys", &player.json], "");
+    assert!(text(&none.stderr).contains("BANKA: no status keys, NO_MODE"), "{none:?}");
+    assert!(script(&place, &["call", &player.json, "bank.set_mode", "MODE1"], "").status.success());
+    let set =
+        script(&place, &["call", &player.json, "bank.set_status", "ZZKEY=1", "_HIDDEN=2", "AAKEY=3"], "");
+    assert!(set.status.success(), "{set:?}");
+    let keys = |options: &[&str]| {
+        let done = script(&place, &[&["status", "--keys", &player.json], options].concat(), "");
+        assert!(done.status.success(), "{done:?}");
+        text(&done.stdout)
+    };
+    let at =
+        |text: &str, key: &str| text.find(&format!("{key:>8} : ")).unwrap_or_else(|| panic!("{key}: {text}"));
+    let sorted = keys(&[]);
+    assert!(at(&sorted, "AAKEY") < at(&sorted, "ZZKEY") && !sorted.contains("_HIDDEN"), "{sorted}");
+    let own = keys(&["-s", "-a"]);
+    assert!(at(&own, "ZZKEY") < at(&own, "_HIDDEN") && at(&own, "_HIDDEN") < at(&own, "AAKEY"), "{own}");
+
+    let link = place.path().join("dibas_status");
+    std::os::unix::fs::symlink(binary(), &link).expect("a link");
+    let mut screen = Terminal::of(&place, &link, &["-a", &player.json]);
+    screen.hears("AAKEY");
+    screen.press("q");
+    screen.ends();
+    nothing_is_left(&place, player);
 }
 
 // ---------------------------------------------------------------------- screens

@@ -5,7 +5,8 @@ use appliance::proto::archon::{Frame, Status, System, host};
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let text: String = data.iter().map(|b| char::from(*b)).collect();
     if let Ok(system) = System::parse(&text) {
-        let _ = (system.describe(), (0..=17).map(|slot| system.module_type(slot).map(|t| t.name())).count());
+        let names: Vec<_> = (0..=17).map(|slot| system.module_type(slot).map(|t| t.name())).collect();
+        let _ = (system.describe(), names);
     }
     if let Ok(status) = Status::parse(&text) {
         let _ = (status.describe(), status.power(), status.power_good(), status.valid(), status.log_lines());

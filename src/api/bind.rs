@@ -4,8 +4,12 @@
 //! fn add(x, y = 1)     add(3, y=4)     ->  x = 3, y = 4
 //! ```
 
+use super::error::python_repr;
 use super::{Arg, Call, CallError, Kind, Method};
 use crate::value::Value;
+
+/// Characters of a text that an error repeats.
+const SHOWN_MAX: usize = 40;
 
 /// The arguments of a call, one value for each [`Arg`], defaults filled in, types checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,11 +69,21 @@ fn fill(arg: &Arg, slot: Option<Value>, place: &impl Fn() -> String) -> Result<V
     match (slot, arg.default) {
         (Some(Value::Null), Some("None")) => Ok(Value::Null),
         (Some(value), _) => check(arg.kind, value).map_err(|value| {
-            let (name, want, got) = (arg.name, arg.kind.name(), value.kind());
+            let (name, got) = (arg.name, described(&value));
+            let want = if arg.kind == Kind::Bool { "bool (True or False)" } else { arg.kind.name() };
             CallError::type_error(format!("{} argument '{name}' must be {want}, not {got}", place()))
         }),
         (None, Some(default)) => Ok(python_literal(default)),
         (None, None) => Err(CallError::type_error(format!("{} misses argument '{}'", place(), arg.name))),
+    }
+}
+
+/// What was given instead: its kind, and itself if it is short.
+fn described(value: &Value) -> String {
+    match value {
+        Value::Str(text) if text.chars().count() <= SHOWN_MAX => format!("str {}", python_repr(text)),
+        Value::Int(_) | Value::Float(_) => format!("{} {value}", value.kind()),
+        other => other.kind().to_owned(),
     }
 }
 
@@ -271,13 +285,16 @@ mod tests {
                 "bank.add() got multiple values for argument 'x'",
             ),
             (call(&METHOD, &[], &[("q", one.clone())]), "bank.add() got an unexpected keyword argument 'q'"),
-            (call(&METHOD, &["a".into()], &[]), "bank.add() argument 'x' must be int, not str"),
+            (call(&METHOD, &["a".into()], &[]), "bank.add() argument 'x' must be int, not str 'a'"),
             (call(&METHOD, &[Value::Bool(true)], &[]), "bank.add() argument 'x' must be int, not bool"),
             (
                 call(&METHOD, &[one.clone(), Value::Null], &[]),
                 "bank.add() argument 'y' must be number, not null",
             ),
-            (call(&METHOD, &[one], &[("z", Value::Int(2))]), "bank.add() argument 'z' must be bool, not int"),
+            (
+                call(&METHOD, &[one], &[("z", Value::Int(2))]),
+                "bank.add() argument 'z' must be bool (True or False), not int 2",
+            ),
         ] {
             assert_eq!(got, Err(want.to_owned()));
         }

@@ -32,7 +32,7 @@ pub struct CallArgs {
     /// Interface and method, divided by the last dot: bank.get_status, archon.expose, archon.sp1.status
     #[arg(value_parser = parse_method)]
     method: Method,
-    /// Arguments: JSON or as in Python (True, None, 'text'), or else text; name=value gives a keyword
+    /// Arguments: JSON or as Python writes them (True, None, ['a', 1]), or else text; name=value gives a keyword
     #[arg(value_name = "ARG|name=value", allow_negative_numbers = true)]
     args: Vec<String>,
     /// Give up after this many seconds
@@ -119,9 +119,9 @@ pub fn run(args: CallArgs) -> ExitCode {
 
 /// The method as the node describes it.
 fn describe(args: &CallArgs) -> Result<String, String> {
-    let mut client = connect(args).map_err(told)?;
+    let mut client = connect(args).map_err(|e| e.message)?;
     let mut remote = RemoteTable::default();
-    remote.ask(&mut client).map_err(told)?;
+    remote.ask(&mut client).map_err(|e| told(&e, &args.method))?;
     match remote.table.find(&args.method.interface, &args.method.name) {
         Ok(method) => Ok(help::method(method, Paint::of_terminal(std::io::stdout().is_terminal()))),
         Err(_) => Err(not_there(&args.method, &remote)),
@@ -134,7 +134,7 @@ fn connect(args: &CallArgs) -> Result<Client, CallError> {
 
 fn call(args: CallArgs) -> Result<Value, String> {
     let (positional, named) = parse_args(&args.args);
-    let mut client = connect(&args).map_err(told)?;
+    let mut client = connect(&args).map_err(|e| e.message)?;
     let (interface, name) = (&args.method.interface, &args.method.name);
     let outcome = if args.watch {
         watch(&mut client, &args.target)?;
@@ -143,7 +143,7 @@ fn call(args: CallArgs) -> Result<Value, String> {
         client.call(interface, name, positional, named)
     };
     outcome.map_err(|error| {
-        let told = told(error.clone());
+        let told = told(&error, &args.method);
         // Names with an underscore are in no list, but may be there.
         if error.class != ErrorClass::KeyError || name.starts_with('_') {
             return told;
@@ -157,8 +157,9 @@ fn call(args: CallArgs) -> Result<Value, String> {
     })
 }
 
-fn told(error: CallError) -> String {
-    remedy::error(&error, Place::CommandLine, Paint::of_terminal(std::io::stderr().is_terminal()))
+fn told(error: &CallError, method: &Method) -> String {
+    let paint = Paint::of_terminal(std::io::stderr().is_terminal());
+    remedy::error(error, &method.name, Place::CommandLine, paint)
 }
 
 fn not_there(method: &Method, remote: &RemoteTable) -> String {
@@ -214,6 +215,11 @@ mod tests {
         let (args, kwargs) = parse_args(&words.map(String::from));
         let list = Value::List(vec![Value::Int(1)]);
         assert_eq!(args, [Value::Int(3), Value::Float(-1.5), "text".into(), list, "1=2".into()]);
+        let python = ["True", "None", "'7'", "(1, None)", "'it", "007", "True story"];
+        let pair = Value::List(vec![Value::Int(1), Value::Null]);
+        let words: Vec<Value> = ["'it", "007", "True story"].map(Value::from).into();
+        let want = [vec![Value::Bool(true), Value::Null, "7".into(), pair], words].concat();
+        assert_eq!(parse_args(&python.map(String::from)).0, want);
         let keyword = |name: &str, value: Value| (name.to_owned(), value);
         let want = [
             keyword("a", "b".into()),

@@ -169,8 +169,16 @@ impl Client {
     }
 
     fn open(&self, until: Mono) -> Result<Connection, CallError> {
-        Connection::open(&self.target, &self.who, &self.lease, until)
-            .map_err(|error| self.error(Family::Environment, format!("cannot connect: {error}")))
+        Connection::open(&self.target, &self.who, &self.lease, until).map_err(|error| {
+            let hint = match error.kind() {
+                ErrorKind::ConnectionRefused => {
+                    "; nothing listens there: is the node running, and is this its port?"
+                }
+                ErrorKind::NotFound => "; is the node running, and does it listen there?",
+                _ => "",
+            };
+            self.error(Family::Environment, format!("cannot connect: {error}{hint}"))
+        })
     }
 
     fn error(&self, family: Family, text: String) -> CallError {

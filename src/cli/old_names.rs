@@ -20,7 +20,7 @@ pub fn translate(argv: Vec<OsString>) -> Result<Vec<OsString>, String> {
     let words = match name.to_str() {
         Some("player") => player(rest())?,
         Some("dealer") => dealer(rest()),
-        Some("dibas_status") => begun_with(&["status", "--watch"], rest()),
+        Some("dibas_status") => begun_with(&["status", "--watch", "--keys"], rest()),
         _ => return Ok(argv),
     };
     Ok(begun_with(&["appliance"], words))
@@ -92,7 +92,9 @@ mod tests {
             ("dealer", "appliance shell tcp://127.0.0.1:6668"),
             ("dealer --use BANKA", "appliance shell tcp://127.0.0.1:6668 --use BANKA"),
             ("dealer tcp://proxy:1", "appliance shell tcp://proxy:1"),
-            ("dibas_status", "appliance status --watch"),
+            ("dibas_status", "appliance status --watch --keys"),
+            ("dibas_status -s -a", "appliance status --watch --keys -s -a"),
+            ("dibas_status -sa tcp://h:1", "appliance status --watch --keys -sa tcp://h:1"),
             ("appliance status", "appliance status"),
             ("/opt/other-name status", "/opt/other-name status"),
         ] {

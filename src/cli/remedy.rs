@@ -18,27 +18,27 @@ pub enum Place {
     CommandLine,
 }
 
-/// An error with its class, and what to do about it.
-pub fn error(error: &CallError, place: Place, paint: Paint) -> String {
+/// An error of a method with its class, and what to do about it.
+pub fn error(error: &CallError, method: &str, place: Place, paint: Paint) -> String {
     let (class, family) = (error.class.name(), error.family.name());
     let message = clean(&error.message);
-    format!("{} {message}\n  {}", paint.bad(&format!("{class} ({family}):")), remedy(error, place))
+    let remedy = remedy(error, place).replace("METHOD", &clean(method));
+    format!("{} {message}\n  {remedy}", paint.bad(&format!("{class} ({family}):")))
 }
 
 /// That there is no such method, and which there are of a like name.
 pub fn unknown(name: &str, scene: Scene<'_>, place: Place) -> String {
     let shown = clean(name);
     let similar: Vec<String> = similar(name, scene).into_iter().map(|m| written(m, scene, place)).collect();
-    match (similar.is_empty(), place) {
-        (false, _) => format!("there is no '{shown}'; there is {}", similar.join(", ")),
-        (true, Place::Shell) => {
-            format!("there is no '{shown}'; `methods` and `interfaces` list what there is")
-        }
+    let advice = match (similar.is_empty(), place) {
+        (false, _) => format!("there is {}", similar.join(", ")),
+        (true, Place::Shell) => "`methods` and `interfaces` list what there is".to_owned(),
         (true, Place::CommandLine) => format!(
-            "there is no '{shown}'; the interfaces are {}; `methods INTERFACE` of `appliance shell` lists the methods",
+            "the interfaces are {}; `methods INTERFACE` of `appliance shell` lists the methods",
             scene.table.interfaces().join(", ")
         ),
-    }
+    };
+    format!("there is no '{shown}'; {advice}")
 }
 
 /// As it is to be written: the interface in use needs no name in the shell.
@@ -188,9 +188,12 @@ mod tests {
 
     #[test]
     fn errors_say_class_and_remedy() {
-        let text = error(&CallError::key_error("nope"), Place::Shell, Paint::PLAIN);
-        assert!(text.starts_with("KeyError (invalid): 'nope'\n") && text.contains("help METHOD"), "{text}");
-        let text = error(&CallError::key_error("nope"), Place::CommandLine, Paint::PLAIN);
+        let text = error(&CallError::key_error("nope"), "get_status", Place::Shell, Paint::PLAIN);
+        assert!(
+            text.starts_with("KeyError (invalid): 'nope'\n") && text.contains("help get_status"),
+            "{text}"
+        );
+        let text = error(&CallError::key_error("nope"), "get_status", Place::CommandLine, Paint::PLAIN);
         assert!(text.contains("--describe"), "{text}");
     }
 
@@ -202,7 +205,7 @@ mod tests {
             (required, Place::Shell, "`rpc.acquire NAME SECONDS` here"),
             ("bank.start refused: control is with ann until 2026", Place::CommandLine, "--lease TOKEN"),
         ] {
-            let told = error(&CallError::exception(text), place, Paint::PLAIN);
+            let told = error(&CallError::exception(text), "start", place, Paint::PLAIN);
             assert!(told.contains(says), "{told}");
         }
     }

@@ -20,7 +20,7 @@ pub fn or_usual(given: Option<&Target>) -> Result<Target, String> {
     };
     let usual = || USUAL.iter().filter_map(|text| text.parse::<Target>().ok()).find(listens);
     given.cloned().or_else(usual).ok_or_else(|| {
-        format!("no node listens on this computer at its usual port ({}): give a TARGET", USUAL.join(", "))
+        format!("no node listens on this computer at its usual port ({}): give a TARGET, or start one; `appliance shm status` shows status memory without a node", USUAL.join(", "))
     })
 }
 

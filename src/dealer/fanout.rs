@@ -82,8 +82,8 @@ pub struct Fanout {
     answers: Gathered,
     /// What becomes of the result; the identity for most.
     shape: fn(&Gathered, &View<'_>, Policy) -> Outcome,
-    /// The result does not show who failed: it is said in `last_warnings`.
-    warning: bool,
+    /// What the operator is told beside it.
+    tell: fn(&Gathered, &View<'_>) -> Vec<String>,
     /// What follows when a player has done it.
     then: Option<Action>,
 }
@@ -101,7 +101,7 @@ impl Fanout {
             policy,
             beforehand: false,
             shape: |gathered, view, policy| policy.outcome(gathered, view),
-            warning: false,
+            tell: |_, _| Vec::new(),
             then: None,
         }
     }
@@ -118,15 +118,15 @@ impl Fanout {
         self
     }
 
-    /// Says in `last_warnings` who failed: the result has another shape.
-    pub fn warning(mut self) -> Fanout {
-        self.warning = true;
-        self
-    }
-
     /// With this action if any player has done it.
     pub fn then(mut self, action: Option<Action>) -> Fanout {
         self.then = action;
+        self
+    }
+
+    /// With warnings for the operator.
+    pub fn telling(mut self, tell: fn(&Gathered, &View<'_>) -> Vec<String>) -> Fanout {
+        self.tell = tell;
         self
     }
 
@@ -169,16 +169,13 @@ impl Fanout {
     }
 
     fn finish(&self, view: &View<'_>) -> Vec<Action> {
-        let failed = self.answers.failed().len();
-        let mut actions = Vec::new();
-        if self.warning && failed > 0 {
-            let complaints = self.answers.complaints(view.roster);
-            actions.push(Action::Warn(format!("{}: {complaints}", self.call.method)));
-        }
-        if failed < self.answers.players().len() {
+        let mut actions: Vec<Action> =
+            (self.tell)(&self.answers, view).into_iter().map(Action::Warn).collect();
+        if self.answers.failed().len() < self.answers.players().len() {
             actions.extend(self.then.clone());
         }
-        actions.extend([Action::Reply((self.shape)(&self.answers, view, self.policy)), Action::End]);
+        actions.push(Action::Reply((self.shape)(&self.answers, view, self.policy)));
+        actions.push(Action::End);
         actions
     }
 }

@@ -8,7 +8,7 @@ use crate::api::bind::Bound;
 use crate::api::entry::{self, arg};
 use crate::api::table::Table;
 use crate::api::{Arg, Call, CallError, Class, Effect, Kind, Method, builtin};
-use crate::player::methods::{BANK, SCANS};
+use crate::player::methods::{BANK, DRY, MEMORY, SCANS};
 use crate::value::Value;
 use std::time::Duration;
 
@@ -189,13 +189,13 @@ pub static OWN: &[Method] = &[
         Class::Read,
         Effect::Query,
         &[
-            arg("detail", Kind::Bool, "", Some("False"), "With the players that have each mode."),
             PLAYERS,
+            arg("detail", Kind::Bool, "", Some("False"), "With the players that have each mode."),
             DEADLINE,
             POLICY,
         ],
         "list of names, or object mode to players",
-        "The modes that every player has, sorted.",
+        "The modes that every player has, sorted. Players that could not say are in last_warnings.",
     ),
     method(
         "earliest_start",
@@ -242,7 +242,13 @@ pub static OWN: &[Method] = &[
             Class::Read,
             Effect::Query,
             &[
-                arg("timeout_s", Kind::Any, "s", Some("None"), "Longest wait; absent: until the end."),
+                arg(
+                    "timeout_s",
+                    Kind::Any,
+                    "s",
+                    Some("None"),
+                    "Longest wait; absent, or true or false (the reference's 'verbose'): until the end.",
+                ),
                 arg("poll", Kind::Number, "s", Some("1.0"), "Time between two looks, 0.1 to 60."),
                 PLAYERS,
             ],
@@ -303,20 +309,17 @@ pub static OWN: &[Method] = &[
 /// Methods whose reply is that of the first player that can say.
 const OF_THE_FIRST: &[&str] = &["help_param"];
 
-/// Methods of a player that are something else here.
-const NOT_FORWARDED: &[&str] = &["read_config_file"];
+/// Methods of a player's `bank`.
+fn of_players() -> impl Iterator<Item = &'static Method> {
+    BANK.iter().chain(SCANS).chain(DRY).chain(MEMORY)
+}
 
 /// The table without players: the dealer's own methods and every method of `bank` as a fan-out.
 ///
 /// The forwarded part is made once and never freed: call this once a process.
 pub fn table() -> Table {
     let own = |name: &str| OWN.iter().any(|m| m.name == name);
-    let forwarded: Vec<Method> = BANK
-        .iter()
-        .chain(SCANS)
-        .filter(|m| !own(m.name) && !NOT_FORWARDED.contains(&m.name))
-        .map(forwarded)
-        .collect();
+    let forwarded: Vec<Method> = of_players().filter(|m| !own(m.name)).map(forwarded).collect();
     let forwarded: &'static [Method] = Box::leak(forwarded.into_boxed_slice());
     Table::new(&[OWN, forwarded, builtin::METHODS]).expect("a unit test builds this table")
 }
@@ -349,7 +352,10 @@ pub fn call(method: &'static Method, bound: Bound) -> Result<DealerCall, CallErr
         "help_param" => What::FirstOf(bank_call(method, &bound)),
         "scan_summary" => What::ScanSummary,
         "wait_for_scan" => What::WaitForScan {
-            timeout: seconds(bound.value("timeout_s"), "timeout_s")?,
+            timeout: match bound.value("timeout_s") {
+                Value::Bool(_) => None,
+                limit => seconds(limit, "timeout_s")?,
+            },
             poll: Duration::from_secs_f64(bound.number("poll").unwrap_or(1.0).clamp(0.1, 60.0)),
         },
         "snapshot" => What::Snapshot,
@@ -438,7 +444,7 @@ mod tests {
     #[test]
     fn every_method_of_a_player_is_there_with_its_arguments_first() {
         let table = table();
-        for m in BANK.iter().chain(SCANS).filter(|m| !NOT_FORWARDED.contains(&m.name)) {
+        for m in of_players() {
             let here = table.find(INTERFACE, m.name).unwrap_or_else(|e| panic!("{}: {e}", m.name));
             if !OWN.iter().any(|o| o.name == m.name) {
                 let first: Vec<&str> = here.args.iter().take(m.args.len()).map(|a| a.name).collect();

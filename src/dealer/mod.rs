@@ -26,6 +26,7 @@ pub mod mode;
 pub mod notices;
 pub mod orphans;
 pub mod procedure;
+pub mod reapply;
 pub mod role;
 pub mod roster;
 pub mod rules;

@@ -94,8 +94,6 @@ pub enum Action {
     },
     /// The scan number of all players is this.
     ScanNumber(i64),
-    /// The scan number of all players is one more.
-    NextScanNumber,
     /// A scan has begun with these players; it goes into the journal when it has ended.
     Journal {
         /// Who takes part.

@@ -9,6 +9,7 @@ use super::methods::DealerCall;
 use super::notices::Notices;
 use super::orphans::{Orphans, Sight};
 use super::procedure::{Action, Event, Procedure, Round, View};
+use super::reapply::{Applied, Reapply};
 use super::roster::Roster;
 use super::rules::Rules;
 use super::turns::{TURNS_MAX, Turns};
@@ -28,6 +29,8 @@ const NOBODY: u64 = 0;
 const CONTROL: u64 = u64::MAX;
 /// Asks that tell a player the scan number.
 const NUMBER: u64 = u64::MAX - 1;
+/// A procedure of the role itself: its answer is nobody's.
+const NO_CALL: Ticket = Ticket(u64::MAX);
 /// How long stopping such a scan may take.
 const ORPHAN_STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -79,6 +82,10 @@ pub struct Dealer {
     orphans: Orphans,
     /// Authoritative once it was set here; players that come back are told.
     scan_number: Option<i64>,
+    /// What was set at players.
+    applied: Applied,
+    /// Players that came back without, and are to be set up again.
+    bare: BTreeMap<Index, Reapply>,
     /// Something of what is kept has changed.
     unsaved: bool,
     /// Saves that were ordered, and that were answered.
@@ -114,6 +121,8 @@ impl Dealer {
             journal: Journal::default(),
             orphans: Orphans::default(),
             scan_number: None,
+            applied: Applied::default(),
+            bare: BTreeMap::new(),
             unsaved: false,
             saves: (0, 0),
             noting: Vec::new(),
@@ -232,6 +241,9 @@ impl Dealer {
                 let seat = self.roster.seat(player);
                 if let (false, Some(mode)) = (needed, &seat.needs_setup) {
                     let text = format!("{}: it had {mode}, now no mode is set: set_mode", seat.name);
+                    let shared = self.rules.master_of(mode).is_some();
+                    let again = self.applied.again(player, mode).filter(|_| self.rules.reapply && !shared);
+                    self.bare.extend(again.map(|again| (player, again)));
                     self.notices.warn(now.utc, text);
                 }
                 if let Some((state, _)) = &seat.state {
@@ -263,6 +275,7 @@ impl Dealer {
         {
             self.roster.seat_mut(open.player).has_set(mode);
         }
+        self.applied.answered(open.player, &open.call, &answer);
         for asker in open.askers {
             let told = Told::Answer { player: open.player, round: asker.round, answer: answer.clone() };
             self.told.push_back((asker.procedure, told));
@@ -319,6 +332,15 @@ impl Dealer {
         }
     }
 
+    /// Whether a client's write may begin is not known here.
+    fn turn_has_come(&mut self, id: u64, waiting: Waiting) {
+        if waiting.ticket == NO_CALL {
+            return self.start(id, waiting);
+        }
+        self.out.push_back(Output::Turn(waiting.ticket));
+        self.called.insert(waiting.ticket, (id, waiting));
+    }
+
     /// It is known whether a write whose turn has come may begin.
     fn turn(&mut self, ticket: Ticket, go: Result<(), CallError>) {
         let Some((id, waiting)) = self.called.remove(&ticket) else { return };
@@ -360,8 +382,7 @@ impl Dealer {
                     _ => self.tell(id, &told, now),
                 }
             } else if let Some((id, waiting)) = self.turns.begin_next() {
-                self.out.push_back(Output::Turn(waiting.ticket));
-                self.called.insert(waiting.ticket, (id, waiting));
+                self.turn_has_come(id, waiting);
             } else if !self.pass_control(now) && !self.save() {
                 return;
             }
@@ -408,7 +429,6 @@ impl Dealer {
             Action::Warn(text) => self.notices.warn(now.utc, text),
             Action::LastStart(what) => self.notices.started(what),
             Action::ScanNumber(number) => self.number_is(Some(number)),
-            Action::NextScanNumber => self.number_is(self.scan_number.map(|n| n.saturating_add(1))),
             Action::Orphan { player, start } => self.orphans.add(player, start),
             Action::Arming { players, start } => {
                 self.orphans.arming(&players, start);

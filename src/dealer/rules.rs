@@ -15,6 +15,12 @@ const WITHIN: &[(&str, Duration)] = &[
     ("add_switching_state", Duration::from_secs(5)),
     ("set_gbt_ss", Duration::from_secs(5)),
     ("write_cmd", Duration::from_secs(5)),
+    ("schedule", Duration::from_secs(5)),
+    ("unschedule", Duration::from_secs(5)),
+    ("read_config_file", Duration::from_secs(30)),
+    ("check_shared_memory", Duration::from_secs(30)),
+    ("clear_shared_memory", Duration::from_secs(30)),
+    ("reformat_data_buffers", Duration::from_secs(60)),
     ("set_cov_mode", Duration::from_secs(5)),
     ("prepare", Duration::from_secs(30)),
     ("monitor", Duration::from_secs(30)),
@@ -53,6 +59,8 @@ pub struct Rules {
     pub masters: BTreeMap<String, Index>,
     /// What to do about players that do not look well.
     pub health: HealthGate,
+    /// A player that comes back without its mode gets it again, with the parameters that were set here.
+    pub reapply: bool,
 }
 
 impl Rules {

@@ -18,9 +18,16 @@ use super::procedure::{Action, Event, Procedure, Round, View, ask_all, bank};
 use super::rules::{HealthGate, READ_WITHIN};
 use super::{clocks, fanout::Policy, health};
 use crate::api::{CallError, Outcome};
-use crate::units::{Civil, Mono, NANOS, Now, Utc};
+use crate::units::{Now, Utc};
 use crate::value::Value;
 use std::time::Duration;
+
+mod report;
+mod second;
+
+use report::reason;
+use second::{mono_of, time_of, until};
+pub use second::{seven, utc_of};
 
 const QUERY: Round = 0;
 const ARM: Round = 1;
@@ -41,8 +48,6 @@ const ACCEPT_BEFORE: Duration = Duration::from_millis(1500);
 const ARMED_BY: Duration = Duration::from_secs(1);
 /// When it is looked whether all take data.
 const VERIFY_AFTER: Duration = Duration::from_secs(2);
-/// `NETSTAT` of a DAQ program that receives; of VEGAS and GUPPI, and of hashpipe's network threads.
-const RECEIVING: [&str; 2] = ["receiving", "running"];
 /// A reply later than this after the start is none.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long stopping may take.
@@ -64,6 +69,8 @@ enum Phase {
         why: String,
     },
     Verify,
+    /// They are asked whether they receive.
+    Verifying,
     Over,
 }
 
@@ -79,9 +86,11 @@ pub struct Start {
     earliest: Gathered,
     arms: Gathered,
     stops: Gathered,
-    verified: Gathered,
     start: Utc,
     began: Now,
+    /// When players were told the second, and when the last had answered.
+    sent: Option<Utc>,
+    answered: Option<Utc>,
     /// Clocks were waited for once.
     waited_for_clocks: bool,
     /// Who left before anything was sent (policy quorum).
@@ -96,7 +105,6 @@ impl Start {
             earliest: Gathered::from(&players),
             arms: Gathered::default(),
             stops: Gathered::default(),
-            verified: Gathered::default(),
             dropped: Gathered::from(&players),
             players,
             policy,
@@ -105,6 +113,8 @@ impl Start {
             phase: Phase::Look,
             start: Utc(0),
             began: Now::default(),
+            sent: None,
+            answered: None,
             waited_for_clocks: false,
         }
     }
@@ -178,27 +188,6 @@ impl Start {
         })
     }
 
-    /// A scan goes on, or is about to begin: nothing is sent, so that it is not disturbed.
-    fn running_already(&self, running: &[Index], view: &View<'_>) -> Outcome {
-        let others = format!("not started: {} is scanning already", view.roster.names(running).join(", "));
-        let text = |p: &Index| if running.contains(p) { "Scan already started." } else { others.as_str() };
-        self.outcome(view, |p| text(&p))
-    }
-
-    /// The same entry for everybody: nothing was sent.
-    fn nobody(&self, view: &View<'_>, why: &str) -> Outcome {
-        self.outcome(view, |_| why)
-    }
-
-    /// The result when nothing was sent, as the policy has it.
-    fn outcome<'t>(&self, view: &View<'_>, why: impl Fn(Index) -> &'t str) -> Outcome {
-        let mut all = self.dropped.clone();
-        for player in &self.players {
-            all.put(*player, Ok(Value::verdict(false, why(*player))));
-        }
-        self.policy.outcome(&all, view)
-    }
-
     fn choose(&mut self, view: &View<'_>) -> Vec<Action> {
         let mut actions = Vec::new();
         let mut silent = Vec::new();
@@ -248,10 +237,15 @@ impl Start {
             );
             return refuse(self.nobody(view, &text));
         }
-        if let Some(wait) = self.wait_for_clocks(view) {
-            actions.extend(wait);
+        let unmeasured = self.unmeasured(view);
+        if !unmeasured.is_empty() && !std::mem::replace(&mut self.waited_for_clocks, true) {
+            // The next look measures them.
+            self.phase = Phase::Clocks;
+            actions.push(Action::Wake(view.now.mono + CLOCKS_WITHIN));
             return actions;
         }
+        let unknown = |p: &Index| Action::Warn(format!("the clock of {} is not known", view.roster.name(*p)));
+        actions.extend(unmeasured.iter().map(unknown));
         match clocks::compare(&self.players, view.roster) {
             Err(text) => return refuse(self.nobody(view, &text)),
             Ok(warnings) => actions.extend(warnings.into_iter().map(Action::Warn)),
@@ -269,21 +263,6 @@ impl Start {
             seat.kind() == Some(Kind::Ours) && seat.clock.is_none()
         };
         self.players.iter().copied().filter(unknown).collect()
-    }
-
-    /// The next look measures them. Once: a player that does not say is told of, not waited for.
-    fn wait_for_clocks(&mut self, view: &View<'_>) -> Option<Vec<Action>> {
-        let unmeasured = self.unmeasured(view);
-        if unmeasured.is_empty() {
-            return None;
-        }
-        if self.waited_for_clocks {
-            let names = view.roster.names(&unmeasured).join(", ");
-            log::warn!("start: the clocks of {names} are not known");
-            return None;
-        }
-        (self.phase, self.waited_for_clocks) = (Phase::Clocks, true);
-        Some(vec![Action::Wake(view.now.mono + CLOCKS_WITHIN)])
     }
 
     /// What players said before is old by now: they are asked again.
@@ -312,6 +291,7 @@ impl Start {
 
     fn arm(&mut self, now: Now) -> Vec<Action> {
         self.phase = Phase::Arm;
+        self.sent = Some(now.utc);
         self.arms = Gathered::from(&self.players);
         let call = bank("start", vec![seven(self.start)]);
         let within = self.limit.unwrap_or(until(self.start, now) + PATIENCE);
@@ -477,6 +457,7 @@ impl Start {
 
     fn all_armed(&mut self, view: &View<'_>) -> Vec<Action> {
         self.phase = Phase::Verify;
+        self.answered = Some(view.now.utc);
         let at = mono_of(self.start, view.now, VERIFY_AFTER.as_nanos() as i64);
         vec![
             Action::LastStart(self.describe(view, None)),
@@ -486,73 +467,6 @@ impl Start {
             Action::TurnOver,
             Action::Wake(at),
         ]
-    }
-
-    /// 2 s after the start: does everybody take data? What they told last may be a second old.
-    fn verify(&mut self) -> Vec<Action> {
-        self.verified = Gathered::from(&self.players);
-        ask_all(&self.players, VERIFY, &bank("scan_status", Vec::new()), Lane::Read, READ_WITHIN)
-    }
-
-    fn verified(&mut self, view: &View<'_>) -> Vec<Action> {
-        self.phase = Phase::Over;
-        let complaint = |(player, answer): (Index, &Answer)| {
-            let wrong = self.not_receiving(player, answer, view)?;
-            Some(Action::Warn(format!("{} 2 s after the start: {wrong}", view.roster.name(player))))
-        };
-        let mut actions: Vec<Action> = self.verified.iter().filter_map(complaint).collect();
-        actions.push(Action::LastStart(self.describe(view, None)));
-        actions.push(Action::End);
-        actions
-    }
-
-    /// What is wrong with a player that should take data; nothing, if somebody has stopped it meanwhile.
-    fn not_receiving(&self, player: Index, answer: &Answer, view: &View<'_>) -> Option<String> {
-        let seat = view.roster.seat(player);
-        let Ok(Value::List(items)) = answer else { return Some(complaint(&seat.name, answer)) };
-        if items.first() != Some(&Value::Bool(true)) {
-            let stopped = seat.last_scan_ended(self.start).is_some_and(|how| how.starts_with("stopped"));
-            // The next one may have begun already.
-            let past = stopped || seat.scan_start().is_some_and(|next| next != self.start.to_string());
-            return (!past).then(|| format!("no scan, {}", seat.state_name().unwrap_or("state unknown")));
-        }
-        let network = items.iter().filter_map(Value::as_str).find_map(|t| t.strip_prefix("NETSTAT="))?;
-        (!RECEIVING.contains(&network)).then(|| format!("no data comes in, NETSTAT={network}"))
-    }
-
-    /// One entry for everybody that was asked for, also for those who were left out.
-    fn result(&self, view: &View<'_>) -> Outcome {
-        let mut all = self.dropped.clone();
-        for (player, answer) in self.arms.iter() {
-            all.put(player, answer.clone());
-        }
-        self.policy.outcome(&all, view)
-    }
-
-    fn describe(&self, view: &View<'_>, failed: Option<&str>) -> Value {
-        let text = |t: String| Value::Str(t);
-        let one = |p: &Index| {
-            let seat = view.roster.seat(*p);
-            let scan = seat.state.as_ref().and_then(|(s, _)| s.get("scan")).filter(|s| **s != Value::Null);
-            let part = |key: &str| scan.and_then(|s| s.get(key)).cloned().unwrap_or(Value::Null);
-            let entry = vec![
-                ("mode".to_owned(), seat.mode().map_or(Value::Null, Value::from)),
-                ("arm_late_us".to_owned(), part("arm_late_us")),
-                ("margin_ms".to_owned(), part("arm_margin_ms")),
-                (
-                    "clock_offset_ms".to_owned(),
-                    seat.clock.map_or(Value::Null, |c| Value::Float(c.offset_ns as f64 / 1e6)),
-                ),
-            ];
-            (seat.name.clone(), Value::Map(entry))
-        };
-        Value::Map(vec![
-            ("start".to_owned(), text(self.start.to_string())),
-            ("asked".to_owned(), self.asked.map_or(Value::Null, |t| text(t.to_string()))),
-            ("called".to_owned(), text(self.began.utc.to_string())),
-            ("failed".to_owned(), failed.map_or(Value::Null, Value::from)),
-            ("players".to_owned(), Value::Map(self.players.iter().map(one).collect())),
-        ])
     }
 }
 
@@ -576,11 +490,11 @@ impl Procedure for Start {
                     Vec::new()
                 }
             }
-            Event::Answer { player, round: ARM, answer } => self.armed(player, answer, view),
             Event::Answer { player, round: VERIFY, answer } => {
-                self.verified.take(player, answer.clone());
-                if self.verified.complete() { self.verified(view) } else { Vec::new() }
+                self.looks.take(player, answer.clone());
+                if self.looks.complete() { self.verified(view) } else { Vec::new() }
             }
+            Event::Answer { player, round: ARM, answer } => self.armed(player, answer, view),
             Event::Answer { player, answer, .. } => {
                 self.stops.take(player, answer.clone());
                 let mut actions = Vec::new();
@@ -614,54 +528,6 @@ fn refuse(outcome: Outcome) -> Vec<Action> {
     vec![Action::Reply(outcome), Action::End]
 }
 
-/// Why a player did not say when it could start.
-fn reason(name: &str, answer: &Answer) -> String {
-    match answer {
-        Err(Failure::Lost(why)) => format!("is not connected ({why})"),
-        Err(Failure::Late(limit)) => format!("did not answer within {} s", limit.as_secs_f64()),
-        other => format!("cannot start: {}", complaint(name, other)),
-    }
-}
-
-/// `[true, [y, m, d, h, m, s, us]]`
-fn time_of(answer: &Answer) -> Option<Utc> {
-    match answer {
-        Ok(Value::List(items)) if items.first() == Some(&Value::Bool(true)) => utc_of(items.get(1)?),
-        _ => None,
-    }
-}
-
-/// A UTC time as it travels: 7 numbers.
-pub fn utc_of(value: &Value) -> Option<Utc> {
-    let Value::List(items) = value else { return None };
-    let number = |n: usize| match items.get(n) {
-        None => Some(0),
-        Some(Value::Int(i)) => Some(*i),
-        Some(_) => None,
-    };
-    let small = |n: usize| number(n).and_then(|v| u32::try_from(v).ok());
-    if items.len() < 3 {
-        return None;
-    }
-    Utc::from_civil(Civil {
-        year: number(0)?,
-        month: small(1)?,
-        day: small(2)?,
-        hour: small(3)?,
-        minute: small(4)?,
-        second: small(5)?,
-        microsecond: small(6)?,
-    })
-}
-
-/// The same, to send it.
-pub fn seven(at: Utc) -> Value {
-    let c = at.civil();
-    let rest = [c.month, c.day, c.hour, c.minute, c.second, c.microsecond];
-    let all = std::iter::once(c.year).chain(rest.into_iter().map(i64::from));
-    Value::List(all.map(Value::Int).collect())
-}
-
 fn scan_start<'a>(player: Index, view: &View<'a>) -> Option<&'a str> {
     view.roster.seat(player).scan_start()
 }
@@ -669,14 +535,4 @@ fn scan_start<'a>(player: Index, view: &View<'a>) -> Option<&'a str> {
 /// It was asked to start, and nobody knows what became of it.
 fn may_have_it(answer: &Answer) -> bool {
     matches!(answer, Err(Failure::Lost(_) | Failure::Late(_)))
-}
-
-fn until(start: Utc, now: Now) -> Duration {
-    Duration::from_nanos(start.nanos_since(now.utc).max(0) as u64)
-}
-
-/// When it is `offset` nanoseconds after the start, on our monotonic clock; now, if that is over.
-fn mono_of(start: Utc, now: Now, offset: i64) -> Mono {
-    let left = start.nanos_since(now.utc).saturating_add(offset).clamp(0, 366 * 86_400 * NANOS);
-    now.mono + Duration::from_nanos(left as u64)
 }

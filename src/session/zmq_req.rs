@@ -8,6 +8,7 @@ use crate::proto::json_rpc::{self, Extras};
 use crate::proto::zmtp::{Message, Side};
 use crate::units::{Mono, Now};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Bytes of one reply.
 pub const REPLY_MAX: usize = 64 << 20;
@@ -80,6 +81,24 @@ impl ZmqReq {
         }
     }
 
+    fn place(&mut self, call: Call, deadline_ms: u32, now: Now) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let Call { interface, method, args, kwargs } = call;
+        let extras = Extras { deadline_ms, ..self.extras.clone() };
+        let body = json_rpc::write_request_with(&interface, &method, &args, &kwargs, &extras);
+        match body {
+            Ok(body) if self.waiting.len() < CALLS_MAX => self.waiting.push_back((seq, body)),
+            Ok(_) => self.events.push_back(ClientOutput::Reply { seq, outcome: Err(too_many_calls()) }),
+            Err(error) => {
+                let outcome = Err(CallError::value_error(format!("argument: {error}")));
+                self.events.push_back(ClientOutput::Reply { seq, outcome });
+            }
+        }
+        self.pump(now.mono);
+        seq
+    }
+
     fn fail_all(&mut self, reason: &str) {
         let unanswered = self.in_flight.take().into_iter().chain(self.waiting.drain(..).map(|(seq, _)| seq));
         for seq in unanswered {
@@ -103,20 +122,14 @@ fn outcome(message: Message) -> Outcome {
 
 impl Client for ZmqReq {
     fn call(&mut self, call: Call, now: Now) -> u64 {
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        let Call { interface, method, args, kwargs } = call;
-        let body = json_rpc::write_request_with(&interface, &method, &args, &kwargs, &self.extras);
-        match body {
-            Ok(body) if self.waiting.len() < CALLS_MAX => self.waiting.push_back((seq, body)),
-            Ok(_) => self.events.push_back(ClientOutput::Reply { seq, outcome: Err(too_many_calls()) }),
-            Err(error) => {
-                let outcome = Err(CallError::value_error(format!("argument: {error}")));
-                self.events.push_back(ClientOutput::Reply { seq, outcome });
-            }
-        }
-        self.pump(now.mono);
-        seq
+        self.place(call, 0, now)
+    }
+
+    /// Only a peer that was told who we are is told this, too: other clients speak as those of the reference do.
+    fn call_within(&mut self, call: Call, within: Duration, now: Now) -> u64 {
+        let told = !self.extras.who.is_empty();
+        let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX).max(1);
+        self.place(call, if told { deadline_ms } else { 0 }, now)
     }
 
     fn set_lease(&mut self, token: &str) {

@@ -247,6 +247,80 @@ fn the_latest_earliest_start_counts() {
 }
 
 #[test]
+fn who_could_not_say_is_told_of_where_one_answer_speaks_for_all() {
+    for what in [What::EarliestStart, What::ListModes { detail: false }, What::ListModes { detail: true }] {
+        let mut w = World::ours(2);
+        w.strike(1, Kindness::Lost);
+        w.done(what.clone());
+        let said = w.done(What::LastWarnings).to_string();
+        assert!(
+            said.contains("could not say: BANKB: Lost connection to server for BANKB."),
+            "{what:?}: {said}"
+        );
+        let ticket = w.call_with(what, only(&[], Policy::Strict));
+        w.answer(ticket, ms(1000)).expect_err("strict");
+    }
+}
+
+#[test]
+fn once_a_scan_number_was_set_the_proxy_counts() {
+    let mut w = World::ours(2);
+    w.done(forward("increment_scan_number", Class::Write));
+    assert_eq!(w.players[1].counted("increment_scan_number"), 1, "they count for themselves");
+    w.done(What::SetScanNumber(41));
+    w.strike(0, Kindness::Lost);
+    w.done(forward("increment_scan_number", Class::Write));
+    w.run(ms(6000));
+    for player in &w.players {
+        let last = player.took.iter().rfind(|c| c.method == "set_scan_number").expect("told");
+        assert_eq!(last.args, [Value::Int(42)], "also one that was away");
+    }
+    assert_eq!(w.done(What::Snapshot).get("scan_number"), Some(&Value::Int(42)));
+}
+
+#[test]
+fn what_was_set_here_is_set_again_at_one_that_comes_back_without_if_the_site_wants_it() {
+    for (reapply, shared) in [(true, false), (false, false), (true, true)] {
+        let masters = shared.then(|| ("LBW".to_owned(), appliance::dealer::messages::Index(0)));
+        let rules = Rules { reapply, masters: masters.into_iter().collect(), ..Rules::default() };
+        let mut w = World::new(&[Kind::Ours; 2], Some("HBW"), rules);
+        w.done(What::SetMode(vec!["LBW".into()]));
+        for (name, value) in [("scan_length", 30.0), ("exposure", 1.0), ("scan_length", 60.0)] {
+            let mut call = bank("set_param", vec![]);
+            call.kwargs.push((name.into(), Value::Float(value)));
+            w.done(What::Forward { call, class: Class::Write });
+        }
+        w.strike(1, Kindness::Restarted);
+        w.run(ms(6000));
+        let player = &w.players[1];
+        let wanted = reapply && !shared;
+        assert_eq!(player.mode.as_deref(), wanted.then_some("LBW"));
+        let set: Vec<_> = player.took.iter().filter(|c| c.method == "set_param").skip(3).collect();
+        let names: Vec<&str> = set.iter().map(|c| c.kwargs[0].0.as_str()).collect();
+        assert_eq!(names, if wanted { vec!["exposure", "scan_length"] } else { vec![] });
+        if wanted {
+            assert_eq!(set[1].kwargs[0].1, Value::Float(60.0), "what was set last");
+        }
+        let said = w.done(What::LastWarnings).to_string();
+        assert_eq!(said.contains("BANKB: LBW was set again, with its parameters"), wanted, "{said}");
+    }
+}
+
+#[test]
+fn nothing_is_set_again_at_one_that_somebody_has_set_up_meanwhile() {
+    let mut w = World::new(&[Kind::Ours; 2], Some("HBW"), Rules { reapply: true, ..Rules::default() });
+    w.done(What::SetMode(vec!["LBW".into()]));
+    // A write to BANKB goes on while it comes back: setting it up waits for its turn.
+    w.faults.push(Fault { player: 0, method: "prepare", moment: Moment::Asked, kind: Kindness::Hung });
+    w.call(forward("prepare", Class::Write));
+    w.strike(1, Kindness::Restarted);
+    w.run(ms(2100));
+    (w.players[1].mode, w.players[1].doing) = (Some("OTHER".into()), super::player::Doing::Ready);
+    w.run(ms(10_000));
+    assert_eq!(w.players[1].mode.as_deref(), Some("OTHER"));
+}
+
+#[test]
 fn a_start_passed_through_far_ahead_waits_for_it() {
     use appliance::api::Ticket;
     use appliance::dealer::messages::Input;
@@ -300,7 +374,7 @@ fn who_could_not_say_when_it_can_start_is_in_the_warnings() {
     w.strike(1, Kindness::Lost);
     assert!(is_yes(&w.done(What::EarliestStart)));
     let warnings = w.done(What::LastWarnings).to_string();
-    assert!(warnings.contains("earliest_start: BANKB: Lost connection"), "{warnings}");
+    assert!(warnings.contains("could not say: BANKB: Lost connection"), "{warnings}");
 }
 
 #[test]

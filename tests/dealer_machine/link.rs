@@ -37,6 +37,8 @@ struct Pair {
     took: Vec<(WireId, Call)>,
     /// Who the link says it is, as the player heard it last.
     who: String,
+    /// When the last call need not be begun any longer.
+    begin_by: Option<Mono>,
     listed: usize,
     cancelled: usize,
     dropped: Vec<WireId>,
@@ -57,6 +59,7 @@ impl Pair {
             events: Vec::new(),
             took: Vec::new(),
             who: String::new(),
+            begin_by: None,
             listed: 0,
             cancelled: 0,
             dropped: Vec::new(),
@@ -161,7 +164,7 @@ impl Pair {
             match output {
                 ServerOutput::Send(bytes) => self.link.received(wire, &bytes, self.now),
                 ServerOutput::Call { seq, call, terms } => {
-                    self.who = terms.who;
+                    (self.who, self.begin_by) = (terms.who, terms.begin_by);
                     let answer = self.answer(&call);
                     self.took.push((wire, call));
                     if let (Some(outcome), Some(server)) = (answer, &mut self.wires[wire as usize]) {
@@ -217,7 +220,14 @@ fn a_player_of_ours_is_learnt_over_both_protocols_and_its_clock_compared() {
         assert_eq!(offset, Some(25_000_000), "{protocol:?}");
         pair.ask(1, "prepare", Lane::Write);
         assert_eq!(pair.replies(), [(AskId(1), Ok(Value::verdict(true, "done")))]);
+        let left = pair.begin_by.map(|by| by.since(pair.now.mono));
+        assert_eq!(left, Some(ms(5000)), "{protocol:?}: work that is late is not done");
         assert_eq!(pair.who, "dealer-proxy control", "{protocol:?}: whom the player names in its record");
+        pair.ask(2, "start", Lane::Write);
+        assert_eq!(
+            pair.begin_by, None,
+            "{protocol:?}: a start waits for its second, whatever our clock says"
+        );
     }
 }
 

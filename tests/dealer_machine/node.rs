@@ -74,7 +74,7 @@ impl Player {
 }
 
 enum End {
-    Client { session: RpcClient, replies: HashMap<u64, Outcome> },
+    Client { session: Box<RpcClient>, replies: HashMap<u64, Outcome> },
     Player { player: usize, session: Box<dyn Server> },
 }
 
@@ -175,7 +175,7 @@ impl House {
 
     fn client(&mut self, who: &str) -> ConnId {
         let conn = self.conn();
-        let session = RpcClient::new(&Hello::of("client", who), self.now);
+        let session = Box::new(RpcClient::new(&Hello::of("client", who), self.now));
         self.ends.insert(conn, End::Client { session, replies: HashMap::new() });
         let peer = Peer { address: Address::Tcp(address("127.0.0.1:50000")), credentials: None };
         self.facts.push_back(Event::Accepted { listener: Tag(100), conn, peer });

@@ -49,8 +49,6 @@ pub struct Player {
     pub hung: bool,
     /// How far its clock is ahead of the dealer's, nanoseconds.
     pub clock_ns: i64,
-    /// No packets come.
-    pub deaf: bool,
     /// A reference player works on this call and takes no other.
     pub busy: bool,
     pub backlog: VecDeque<(u32, AskId, Call)>,
@@ -59,6 +57,8 @@ pub struct Player {
     /// Everything it was asked to do and took, in order.
     pub took: Vec<Call>,
     pub last_scan: Value,
+    /// What it says of its packets.
+    pub net: &'static str,
     /// Who has control of it; a restart ends that.
     pub leases: Leases,
     /// The lease a connection has.
@@ -76,12 +76,12 @@ impl Player {
             up: false,
             hung: false,
             clock_ns: 0,
-            deaf: false,
             busy: false,
             backlog: VecDeque::new(),
             arming: None,
             took: Vec::new(),
             last_scan: Value::Null,
+            net: "NETSTAT=receiving",
             leases: Leases::new(LeaseRule::Cooperative),
             lease_of: (0, None),
         }
@@ -166,11 +166,7 @@ impl Player {
             }
             "scan_status" => {
                 let running = matches!(self.doing, Doing::Scanning(_));
-                Taken::Now(Ok(Value::List(vec![
-                    Value::Bool(running),
-                    if running && !self.deaf { "NETSTAT=receiving" } else { "NETSTAT=waiting" }.into(),
-                    "DISKSTAT=x".into(),
-                ])))
+                Taken::Now(Ok(Value::List(vec![Value::Bool(running), self.net.into(), "DISKSTAT=x".into()])))
             }
             "set_mode" => match call.args.first().and_then(Value::as_str) {
                 Some(_) if matches!(self.doing, Doing::Starting(_) | Doing::Scanning(_)) => no("scanning"),

@@ -1,8 +1,9 @@
 //! The proxy is killed, or the clock is set, while a start is on its way.
 
 use super::player::Doing;
-use super::world::{Fault, Kindness, Moment, World, entries, is_yes, ms, text_of};
+use super::world::{Fault, Kindness, Moment, World, entries, is_yes, ms, only, text_of};
 use appliance::config::settings::LeaseRule;
+use appliance::dealer::fanout::Policy;
 use appliance::dealer::lease::Held;
 use appliance::dealer::messages::Kind;
 use appliance::dealer::methods::What;

@@ -186,7 +186,9 @@ class Observing:
         for told in last["players"].values():
             self.assertEqual(sorted(told), ["arm_late_us", "clock_offset_ms", "margin_ms", "mode"])
             self.assertEqual(told["mode"], "MODE1")
-            self.assertGreater(told["margin_ms"], 0)
+        # A proxy has them when it has looked whether all take data.
+        margins = lambda: [told["margin_ms"] for told in d.last_start()["players"].values()]  # noqa: E731
+        self.until(lambda: all(isinstance(margin, (int, float)) and margin > 0 for margin in margins()))
         running, _ = d.wait_for_scan(timeout_s=0.2)
         self.assertFalse(running)
         self.assertTrue(d.scan_summary()["running_all"])
@@ -721,7 +723,7 @@ class Leases(Rig):
 
     def test_a_proxy_is_ours_for_a_while(self):
         own = self.own()
-        players = {"BANKA": self.player(own).url}
+        players = {"BANKA": self.player(own, self.REQUIRED).url}
         proxy = self.proxy(players, own, self.REQUIRED)
         ann, ben = dealer.Dealer(proxy=proxy.url, who="ann"), dealer.Dealer(proxy=proxy.url, who="ben")
         self.addCleanup(ann.close)
@@ -730,7 +732,7 @@ class Leases(Rig):
         with self.assertRaisesRegex(dealer.RemoteError, "listen.lease"):
             ann.prepare()
         with ann.control("ann", 600) as lease:
-            self.assertEqual(list(lease.granted), ["proxy"])
+            self.assertEqual((list(lease.granted), lease.refused), (["proxy"], {}))
             self.ok(ann.set_mode("MODE1", force=True), players)
             self.ok({"BANKA": ann.players["BANKA"].set_param(exposure=0.5)}, players)
             with self.assertRaisesRegex(dealer.RemoteError, "control is with ann"):
@@ -739,6 +741,11 @@ class Leases(Rig):
                 ben.control()
         with self.assertRaisesRegex(dealer.RemoteError, "listen.lease"):
             ann.prepare()
+        # Who has the player itself is said, not kept out.
+        with dealer.Dealer(players, who="eve") as eve, eve.control(seconds=600):
+            with ann.control("ann", 600) as lease:
+                self.assertIn("control is with eve", lease.refused["BANKA"])
+                self.refused_for_want_of_control(ann.set_scan_number(1)["BANKA"])
         # The proxy counts, whoever asks.
         with ben.control(seconds=600):
             self.ok(ben.set_scan_number(7), players)

@@ -73,6 +73,14 @@ class Control:
         node.caller.lease = str(granted["token"])
         return [True, granted["until"]]
 
+    @property
+    def refused(self) -> Dict[str, str]:
+        """Players that a proxy could not get control of, and why: somebody else has it. Writes to them are refused."""
+        told: Dict[str, Any] = {}
+        for granted in self.granted.values():
+            told.update(granted.get("players") or {})
+        return {name: str(entry[1]) for name, entry in told.items() if entry[0] is False}
+
     def renew(self, seconds: Optional[float] = None) -> None:
         """Sets how long it lasts from now on; absent: as long as it was asked for. Raises if it has ended anywhere."""
         for node in self._nodes:

@@ -158,7 +158,8 @@ class Player:
         self.valon = Interface(self.link, f"{prefix}.valon")
 
     def control(self, who: Optional[str] = None, seconds: float = 3600.0, purpose: str = "") -> Control:
-        """Takes control of it for ``seconds``; to be used with ``with``, see :mod:`appliance_client.control`."""
+        """Takes control of it for ``seconds``, with ``with``: see :mod:`appliance_client.control`. Of a player behind a
+        proxy: of the proxy, which has one lease for all."""
         node = Holding(self.name, self.url, self.link.caller)
         return Control([node], checked_name(who or node.caller.who), seconds, purpose).acquire()
 

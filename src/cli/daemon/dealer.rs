@@ -122,6 +122,7 @@ fn rules(settings: &Settings, dibas: Option<&Dibas>, roster: &Roster) -> Rules {
             settings::Health::Warn => HealthGate::Warn,
             settings::Health::Refuse => HealthGate::Refuse,
         },
+        reapply: settings.dealer.reapply,
         ..Rules::default()
     }
 }

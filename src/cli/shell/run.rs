@@ -3,7 +3,7 @@
 use super::complete::Scene;
 use super::line::{self, Line, Written};
 use super::{help, show};
-use crate::api::{CallError, Class, Method, builtin};
+use crate::api::{CallError, Class, Family, Method, builtin};
 use crate::cli::client::Client;
 use crate::cli::identity::Identity;
 use crate::cli::paint::Paint;
@@ -136,6 +136,8 @@ impl Talk {
 
     /// Does what a line says.
     pub fn hear(&mut self, text: &str) -> Said {
+        // Ctrl-C that came when nothing ran any more is not meant for this line.
+        self.given_up.store(false, Ordering::Relaxed);
         let parsed = line::parse(text, |name| self.scene().method(name).is_some());
         match parsed {
             Ok(Line::Empty) => Said::Done(String::new()),
@@ -197,10 +199,8 @@ impl Talk {
     /// What a parameter means, and what it is set to.
     fn parameter(&mut self, name: &str) -> Option<String> {
         self.scene().method("help_param")?;
-        let mut ask = |method: &str| {
-            self.given_up.store(false, Ordering::Relaxed);
-            self.client.call(&self.interface, method, vec![name.into()], vec![]).ok()
-        };
+        let mut ask =
+            |method: &str| self.client.call(&self.interface, method, vec![name.into()], vec![]).ok();
         let meaning = ask("help_param")?;
         let meaning =
             meaning.as_str().filter(|text| !text.is_empty() && !text.starts_with("No such parameter"))?;
@@ -224,7 +224,7 @@ impl Talk {
         if method.is_none() && !name.starts_with('_') {
             return Said::Failed(self.unknown(&call.name));
         }
-        self.given_up.store(false, Ordering::Relaxed);
+        let unnamed = !call.args.is_empty();
         match self.outcome(&interface, &name, call) {
             Ok(value) => {
                 self.keep_lease(&interface, &name, &value);
@@ -232,7 +232,14 @@ impl Talk {
             }
             Err(error) => {
                 self.subscribed &= !no_answer(&error);
-                Said::Failed(remedy::error(&error, Place::Shell, self.paint))
+                let mut text = remedy::error(&error, &name, Place::Shell, self.paint);
+                let named = method.is_some_and(|m| m.keywords.is_some());
+                if named && unnamed && error.family == Family::Invalid {
+                    text += &format!(
+                        "\n  {name} takes NAME=VALUE, with nothing else between: {name} scan_length=5"
+                    );
+                }
+                Said::Failed(text)
             }
         }
     }

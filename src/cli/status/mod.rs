@@ -11,6 +11,7 @@ use super::target::Target;
 use super::usual_target::or_usual;
 use crate::config::dibas::Dibas;
 use rows::Look;
+use screen::Screen;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +51,15 @@ pub struct StatusArgs {
     /// All warnings of a proxy that are kept, not only the last five of the last hour
     #[arg(long)]
     all_warnings: bool,
+    /// Show the status keys of the one node, or of the first of several
+    #[arg(long, short)]
+    keys: bool,
+    /// With the status keys also those that begin with _
+    #[arg(long = "all-keys", short)]
+    all_keys: bool,
+    /// Status keys in the order of the status memory, not by name
+    #[arg(long, short = 's')]
+    unsorted: bool,
 }
 
 /// Runs the command.
@@ -77,13 +87,23 @@ fn status(args: &StatusArgs) -> Result<bool, String> {
             [(_, only)] => format!("appliance status {only}"),
             several => format!("appliance status of {} players", several.len()),
         };
-        return watch::watch(title, watchers(WATCHING), Paint::of_terminal(true)).map(|()| true);
+        let screen = Screen {
+            title,
+            open: args.keys,
+            hidden: args.all_keys,
+            unsorted: args.unsorted,
+            ..Screen::default()
+        };
+        return watch::watch(screen, watchers(WATCHING), Paint::of_terminal(true)).map(|()| true);
     }
     let looks: Vec<Look> = std::thread::scope(|scope| {
         let all: Vec<_> = watchers(ONCE).into_iter().map(|mut w| scope.spawn(move || w.look(None))).collect();
         all.into_iter().map(|look| look.join().expect("looking does not panic")).collect()
     });
     let look = watch::merge(looks.iter());
+    if args.keys {
+        return keys(args, &look, watchers(ONCE));
+    }
     println!("{}", screen::table(&look, None));
     Ok(look.complete)
 }
@@ -92,6 +112,22 @@ fn watcher(args: &StatusArgs, name: &str, at: &Target, timeout: Duration) -> Wat
     // Without a target each bank was chosen with its player.
     let only = if args.target.is_some() { &args.bank[..] } else { &[] };
     Watcher::new(name, at, timeout).only(only).all_warnings(args.all_warnings)
+}
+
+/// The status keys once: whose they are is known from the first look.
+fn keys(args: &StatusArgs, look: &Look, watchers: Vec<Watcher>) -> Result<bool, String> {
+    let Some(row) = look.rows.first() else {
+        return Err("there is nobody to show the status keys of".into());
+    };
+    let detail = watchers.into_iter().next().and_then(|mut watcher| watcher.look(Some(&row.name)).detail);
+    match detail {
+        Some((_, keys)) if !keys.is_empty() => {
+            println!("{}", screen::keys(&keys, args.all_keys, args.unsorted));
+        }
+        _ if row.trouble.is_empty() => return Err(format!("{}: no status keys, {}", row.name, row.cells[1])),
+        _ => return Err(format!("{}: {}", row.name, row.trouble)),
+    }
+    Ok(look.complete)
 }
 
 /// Whom to look at, with the name of each while it does not answer.

@@ -52,7 +52,8 @@ pub const PLAYERS: Columns = &[
 const LEASE: usize = 7;
 const FREE: &str = "free";
 /// Columns of controllers.
-pub const CONTROLLERS: Columns = &[("CONTROLLER", 12), ("STATE", 24), ("EXPOSURE", 10), ("LAST ERROR", 30)];
+pub const CONTROLLERS: Columns =
+    &[("CONTROLLER", 12), ("STATE", 24), ("LEFT", 7), ("EXPOSURE", 10), ("LAST ERROR", 20)];
 
 /// Status keys that the rows of players show.
 pub const KEYS: [&str; 3] = ["NETSTAT", "DISKSTAT", "NDROP"];
@@ -195,31 +196,38 @@ pub fn players(snapshot: &Value, keys: &Value) -> Vec<Row> {
     players.iter().map(one).collect()
 }
 
-/// The controllers of a CCD host by `archon.status` and `archon.alarms`.
-pub fn controllers(status: &Value, alarms: &Value) -> Vec<Row> {
-    let Value::Map(controllers) = status else { return Vec::new() };
+/// The controllers of a CCD host by `archon.state`.
+pub fn controllers(state: &Value) -> Vec<Row> {
+    let Some(Value::Map(controllers)) = state.get("controllers") else { return Vec::new() };
+    let last = text(state, "last_exposure_no").filter(|n| n != "-1");
     let one = |(name, said): &(String, Value)| {
-        let words = match said.get("status_names") {
-            Some(Value::List(names)) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>(),
-            _ => return lost(CONTROLLERS, name, &inline(said, Paint::PLAIN)),
+        if said.get("connected") != Some(&Value::Bool(true)) {
+            return lost(CONTROLLERS, name, &text(said, "why").unwrap_or_else(|| "not connected".into()));
+        }
+        let words = texts(said.get("status_names"));
+        let has = |word: &str| words.iter().any(|w| w == word);
+        let unread = said.get("attached") != Some(&Value::Bool(true));
+        let unread = unread.then(|| "it has not said yet what it is and how it is configured".to_owned());
+        // While it is at work a frame waits its turn; that is nobody's trouble.
+        let at_work = text(said, "exposure").is_some() || !texts(said.get("running")).is_empty();
+        let unsaved = text(said, "unsaved").filter(|_| !at_work);
+        let unsaved = unsaved.map(|what| format!("not saved: {what}; `recover` fetches it"));
+        let read_only = text(said, "read_only").map(|why| format!("read-only: {why}"));
+        let trouble: Vec<String> =
+            texts(said.get("alarms")).into_iter().chain(read_only).chain(unsaved).chain(unread).collect();
+        let trouble = trouble.join("; ");
+        let tone = match () {
+            () if !trouble.is_empty() || has("ERROR") || has("POWERBAD") => Tone::Bad,
+            () if has("IDLE") => Tone::Good,
+            () => Tone::Busy,
         };
-        let on = match alarms.get(name) {
-            Some(Value::List(alarms)) => {
-                alarms.iter().filter_map(|a| text(a, "text").or(text(a, "name"))).collect()
-            }
-            _ => Vec::new(),
-        };
-        let trouble = on.join("; ");
-        let bad = !trouble.is_empty() || words.iter().any(|w| w.contains("BAD") || w.contains("ERROR"));
-        let tone = match bad {
-            true => Tone::Bad,
-            false if words.contains(&"IDLE") => Tone::Good,
-            false => Tone::Busy,
-        };
+        let left = said.get("integration_left_s").and_then(Value::as_f64);
+        let exposure = text(said, "exposure").or_else(|| last.clone());
         let cells = vec![
             name.clone(),
-            clean(&words.join(" ")),
-            text(said, "last_exposure_no").filter(|n| n != "-1").unwrap_or_else(|| UNKNOWN.into()),
+            words.join(" "),
+            left.map_or_else(|| UNKNOWN.into(), |s| format!("{s:.1} s")),
+            exposure.unwrap_or_else(|| UNKNOWN.into()),
             if trouble.is_empty() { UNKNOWN.into() } else { trouble.clone() },
         ];
         Row { name: name.clone(), cells, tone, trouble }
@@ -227,12 +235,10 @@ pub fn controllers(status: &Value, alarms: &Value) -> Vec<Row> {
     controllers.iter().map(one).collect()
 }
 
-/// Status keys as texts, sorted.
+/// Status keys as texts, in the order they have in the status memory.
 pub fn keys(status: &Value) -> Vec<(String, String)> {
     let Value::Map(members) = status else { return Vec::new() };
-    let mut keys: Vec<_> = members.iter().map(|(k, v)| (clean(k), inline(v, Paint::PLAIN))).collect();
-    keys.sort();
-    keys
+    members.iter().map(|(k, v)| (clean(k), inline(v, Paint::PLAIN))).collect()
 }
 
 /// Texts of a list.
@@ -371,14 +377,24 @@ mod tests {
 
     #[test]
     fn controllers_have_columns_of_their_own() {
-        let status = value(
-            r#"{"sp1": {"status_names": ["IDLE", "POWERON"], "last_exposure_no": 41}, "sp2": {"status_names": ["EXPOSING"], "last_exposure_no": -1}, "sp3": [false, "gone"]}"#,
+        let state = value(
+            r#"{"last_exposure_no": 41, "controllers": {
+                "sp1": {"connected": true, "attached": true, "status_names": ["IDLE", "POWERON"], "alarms": []},
+                "sp2": {"connected": true, "attached": true, "status_names": ["EXPOSING"], "exposure": 42,
+                        "integration_left_s": 12.04, "alarms": ["temperature : CCD too warm"]},
+                "sp3": {"connected": true, "attached": false, "status_names": ["UNKNOWN"], "read_only": null},
+                "sp4": {"connected": false, "why": "Connection refused", "status_names": ["UNKNOWN"]}}}"#,
         );
-        let alarms = value(r#"{"sp1": [], "sp2": [{"name": "temperature", "text": "CCD too warm"}]}"#);
-        let rows = controllers(&status, &alarms);
-        assert_eq!(rows[0].cells, ["sp1", "IDLE POWERON", "41", "-"]);
-        assert_eq!((rows[1].tone, rows[1].trouble.as_str()), (Tone::Bad, "CCD too warm"));
-        assert_eq!(rows[2].cells[1], "NO ANSWER");
+        let rows = controllers(&state);
+        assert_eq!(rows[0].cells, ["sp1", "IDLE POWERON", "-", "41", "-"]);
+        assert_eq!(rows[0].tone, Tone::Good);
+        assert_eq!(rows[1].cells[..4], ["sp2", "EXPOSING", "12.0 s", "42"]);
+        assert_eq!((rows[1].tone, rows[1].trouble.as_str()), (Tone::Bad, "temperature : CCD too warm"));
+        assert!(rows[2].trouble.contains("not said yet"), "{:?}", rows[2]);
+        assert_eq!(
+            (rows[3].cells[1].as_str(), rows[3].trouble.as_str()),
+            ("NO ANSWER", "Connection refused")
+        );
         assert!(rows.iter().all(|r| r.cells.len() == CONTROLLERS.len()));
     }
 }

@@ -26,6 +26,8 @@ pub struct Screen {
     pub open: bool,
     /// Keys that begin with `_` as well.
     pub hidden: bool,
+    /// Keys in the order of the status memory, not by name.
+    pub unsorted: bool,
     /// Lines of keys that are scrolled away.
     pub scrolled: usize,
 }
@@ -43,6 +45,8 @@ pub enum Key {
     Back,
     /// Hidden keys, yes or no.
     Hidden,
+    /// By name, or in the order of the status memory.
+    Order,
 }
 
 impl Screen {
@@ -58,6 +62,7 @@ impl Screen {
             (Key::Open, _) => (self.open, self.scrolled) = (true, 0),
             (Key::Back, _) => self.open = false,
             (Key::Hidden, _) => self.hidden = !self.hidden,
+            (Key::Order, _) => self.unsorted = !self.unsorted,
         }
         self.wanted().map(str::to_owned) != before
     }
@@ -101,7 +106,7 @@ impl Screen {
     fn keys(&self) -> &'static str {
         match self.open {
             false => "arrows or j, k: select   Enter: status keys   q: quit",
-            true => "arrows or j, k: scroll   a: keys with _   Esc: back   q: quit",
+            true => "arrows or j, k: scroll   a: keys with _   s: order   Esc: back   q: quit",
         }
     }
 
@@ -141,8 +146,8 @@ impl Screen {
             Some((name, keys)) if *name == row.name => keys,
             _ => return [lines, vec![plain("No status keys yet.")]].concat(),
         };
-        let shown: Vec<_> = keys.iter().filter(|(k, _)| self.hidden || !k.starts_with('_')).collect();
-        let columns = (width / 40).max(1);
+        let shown = shown(keys, self.hidden, self.unsorted);
+        let (columns, key_width) = columns_of(&shown, width);
         let room = room.saturating_sub(lines.len()).max(1);
         let needed = shown.len().div_ceil(columns);
         self.scrolled = self.scrolled.min(needed.saturating_sub(room));
@@ -150,8 +155,8 @@ impl Screen {
         for n in self.scrolled..needed.min(self.scrolled + room) {
             let cells = (0..columns).filter_map(|c| shown.get(c * needed + n));
             let pieces = cells.flat_map(|(key, value)| {
-                let value = fit(value, (width / columns).saturating_sub(13));
-                [(format!("{key:>8}"), Tone::Name), (format!(" : {value}  "), Tone::Plain)]
+                let value = fit(value, (width / columns).saturating_sub(key_width + 5));
+                [(format!("{key:>key_width$}"), Tone::Name), (format!(" : {value}  "), Tone::Plain)]
             });
             lines.push(pieces.collect());
         }
@@ -160,6 +165,34 @@ impl Screen {
         }
         lines
     }
+}
+
+/// The status keys that are to be shown, in the order they are to be shown in.
+fn shown(keys: &[(String, String)], hidden: bool, unsorted: bool) -> Vec<&(String, String)> {
+    let mut shown: Vec<_> = keys.iter().filter(|(k, _)| hidden || !k.starts_with('_')).collect();
+    if !unsorted {
+        shown.sort();
+    }
+    shown
+}
+
+/// Columns of keys and values on a screen, and how wide a key is in them: status keys have eight characters, those of a
+/// controller more.
+fn columns_of(shown: &[&(String, String)], width: usize) -> (usize, usize) {
+    let widest = |text: fn(&(String, String)) -> &str| {
+        shown.iter().map(|pair| text(pair).chars().count()).max().unwrap_or(0)
+    };
+    let key = widest(|(key, _)| key).clamp(8, 30);
+    let value = if key == 8 { 27 } else { widest(|(_, value)| value).clamp(8, 27) };
+    ((width / (key + value + 5)).max(1), key)
+}
+
+/// Status keys once, one a line, for a script or a pipe.
+pub fn keys(keys: &[(String, String)], hidden: bool, unsorted: bool) -> String {
+    let shown = shown(keys, hidden, unsorted);
+    let (_, wide) = columns_of(&shown, usize::MAX);
+    let lines = shown.into_iter().map(|(key, value)| format!("{key:>wide$} : {value}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The table once, for a script or a pipe: nothing is cut but at `width`, if there is one.
@@ -298,6 +331,35 @@ mod tests {
         assert!(lines.iter().any(|l| l.contains("KEY59")) && !lines.iter().any(|l| l.contains("more below")));
         screen.press(Key::Hidden);
         assert!(text(&mut screen).iter().any(|l| l.contains("      _H : x")));
+    }
+
+    #[test]
+    fn keys_are_sorted_unless_their_own_order_is_wanted() {
+        let all: Vec<_> = ["B", "_C", "A"].map(|k| (k.to_owned(), "1".to_owned())).into();
+        assert_eq!(keys(&all, false, false), "       A : 1\n       B : 1");
+        assert_eq!(keys(&all, true, true), "       B : 1\n      _C : 1\n       A : 1");
+        let mut screen = screen();
+        screen.take(Look { detail: Some(("BANKA".into(), all)), ..look(&["BANKA"]) });
+        screen.press(Key::Open);
+        let mut first = |key| {
+            screen.press(key);
+            text(&mut screen).iter().find(|l| l.contains(" : 1 ")).cloned().expect("keys")
+        };
+        assert!(first(Key::Up).starts_with("       A : 1"));
+        assert!(first(Key::Order).starts_with("       B : 1"));
+    }
+
+    #[test]
+    fn long_keys_have_room() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let all =
+            vec![pair("mod2/vcpu_outreg15", "0"), pair("backplane_temp", "28.1"), pair("x", &"9".repeat(99))];
+        let mut screen = screen();
+        screen.take(Look { detail: Some(("BANKA".into(), all)), ..look(&["BANKA"]) });
+        screen.press(Key::Open);
+        let lines = text(&mut screen);
+        assert!(lines.iter().all(|l| l.chars().count() <= 80), "{lines:#?}");
+        assert!(lines.iter().any(|l| l.starts_with("    backplane_temp : 28.1")), "{lines:#?}");
     }
 
     #[test]

@@ -29,15 +29,14 @@ struct Watched {
     last: Option<Look>,
 }
 
-/// Shows the nodes until the user quits.
+/// Shows the nodes until the user quits; the screen is as it is given at first.
 ///
 /// # Errors
 /// The terminal cannot be used.
-pub fn watch(title: String, watchers: Vec<Watcher>, paint: Paint) -> Result<(), String> {
+pub fn watch(mut screen: Screen, watchers: Vec<Watcher>, paint: Paint) -> Result<(), String> {
     let fault = |e: std::io::Error| format!("the terminal cannot be used: {e}");
     let mut nodes: Vec<Watched> = watchers.into_iter().map(begin).collect();
     let mut terminal = ratatui::try_init().map_err(fault)?;
-    let mut screen = Screen { title, ..Screen::default() };
     let ended = show(&mut terminal, &mut screen, &mut nodes, paint);
     let restored = ratatui::try_restore();
     ended.and(restored).map_err(fault)
@@ -76,7 +75,12 @@ fn show(
             }
         }
         if changed {
+            let before = screen.wanted().map(str::to_owned);
             screen.take(merged(nodes));
+            // A screen that is open from the beginning learns only now whose keys it shows.
+            if screen.wanted() != before.as_deref() {
+                wish(screen, nodes);
+            }
         }
         let now = clock::mono();
         if changed || drawn.is_none_or(|at| now.since(at) >= EVERY) {
@@ -92,9 +96,7 @@ fn show(
                 Pressed::Nothing => continue,
                 Pressed::Key(key) => {
                     if screen.press(key) {
-                        let wish = screen.wanted().map(str::to_owned);
-                        // A full queue means that a later look brings what was wished before: wish again then.
-                        nodes.iter().for_each(|n| drop(n.wishes.try_send(wish.clone())));
+                        wish(screen, nodes);
                     }
                 }
             },
@@ -102,6 +104,13 @@ fn show(
         }
         draw(terminal, screen, paint)?;
     }
+}
+
+/// Tells those who look whose status keys are wanted.
+fn wish(screen: &Screen, nodes: &[Watched]) {
+    let wish = screen.wanted().map(str::to_owned);
+    // A full queue means that a later look brings what was wished before: wish again then.
+    nodes.iter().for_each(|n| drop(n.wishes.try_send(wish.clone())));
 }
 
 fn draw(terminal: &mut DefaultTerminal, screen: &mut Screen, paint: Paint) -> std::io::Result<()> {
@@ -178,6 +187,7 @@ fn meaning(key: KeyEvent) -> Pressed {
         KeyCode::Enter | KeyCode::Right | KeyCode::Char('l') => Pressed::Key(Key::Open),
         KeyCode::Esc | KeyCode::Backspace | KeyCode::Left | KeyCode::Char('h') => Pressed::Key(Key::Back),
         KeyCode::Char('a') => Pressed::Key(Key::Hidden),
+        KeyCode::Char('s') => Pressed::Key(Key::Order),
         _ => Pressed::Nothing,
     }
 }

@@ -170,14 +170,14 @@ impl Watcher {
     }
 
     fn ccd_host(&mut self, detail: Option<&str>) -> Result<Look, CallError> {
-        let simple = vec![("simple".to_owned(), Value::Bool(true))];
-        let status = self.call("archon", "status", vec![], simple)?;
-        let alarms = self.part("archon", "alarms", vec![])?;
-        let rows = rows::controllers(&status, &alarms);
-        let detail = match detail.filter(|d| status.get(d).is_some()) {
-            Some(name) => {
+        // From memory, and of every controller: `status` fails for all of them when one is not there.
+        let state = self.call("archon", "state", vec![], vec![])?;
+        let controllers = state.get("controllers").cloned().unwrap_or_default();
+        let rows = rows::controllers(&state);
+        let detail = match detail.and_then(|name| Some((name, controllers.get(name)?))) {
+            Some((name, known)) => {
                 let whole = self.part("archon", "status", vec![("controller".to_owned(), name.into())])?;
-                Some((name.to_owned(), rows::keys(whole.get(name).unwrap_or(&whole))))
+                Some((name.to_owned(), rows::keys(whole.get(name).unwrap_or(known))))
             }
             None => None,
         };

@@ -35,6 +35,8 @@ pub struct Dealer {
     pub alias: bool,
     /// What a start does about players that do not look well.
     pub health: Health,
+    /// Set mode and parameters again at a player that comes back without.
+    pub reapply: bool,
     /// The scan journal; empty: `scans.jsonl` beside the record.
     pub journal: PathBuf,
 }
@@ -49,6 +51,7 @@ impl Default for Dealer {
             proxy_ports: BTreeMap::new(),
             alias: true,
             health: Health::Warn,
+            reapply: false,
             journal: PathBuf::new(),
         }
     }

@@ -85,17 +85,15 @@ impl Dealer {
             }
             What::GetMode => (Box::new(read(bank("get_mode", vec![])).shaped(one_mode)), false),
             What::ListModes { detail: true } => {
-                (Box::new(read(bank("list_modes", vec![])).shaped(modes_by_player)), false)
+                (Box::new(read(bank("list_modes", vec![])).shaped(modes_by_player).telling(silent)), false)
             }
             What::ListModes { detail: false } => {
-                let read = read(bank("list_modes", vec![])).warning();
-                (Box::new(read.shaped(common_modes)), false)
+                (Box::new(read(bank("list_modes", vec![])).shaped(common_modes).telling(silent)), false)
             }
             What::EarliestStart => {
-                let read = read(bank("earliest_start", vec![])).warning();
-                (Box::new(read.shaped(latest_start)), false)
+                (Box::new(read(bank("earliest_start", vec![])).shaped(latest_start).telling(silent)), false)
             }
-            What::FirstOf(call) => (Box::new(read(call).shaped(first_of)), false),
+            What::FirstOf(call) => (Box::new(read(call).shaped(first_of).telling(others_say)), false),
             What::Start(at) => {
                 (Box::new(Start::new(players.clone(), start_time(&at)?, pick.policy, pick.deadline)), true)
             }
@@ -116,18 +114,44 @@ impl Dealer {
                 if call.method == "stop" {
                     self.stop_called(&players, now);
                 }
-                let increments = call.method == "increment_scan_number" && pick.players.is_none();
-                let fanout = self.fanout(&players, call, class, pick);
-                (Box::new(fanout.then(increments.then_some(Action::NextScanNumber))), writes)
+                let call = if pick.players.is_none() { self.next_number(call) } else { call };
+                (Box::new(self.fanout(&players, call, class, pick)), writes)
             }
         };
         self.run(ticket, players, procedure, writes);
         Ok(None)
     }
 
+    /// Once a number was set here, it is this one that counts: players that count for themselves may disagree.
+    fn next_number(&mut self, call: Call) -> Call {
+        let Some(next) = self.scan_number.and_then(|n| n.checked_add(1)) else { return call };
+        if call.method != "increment_scan_number" {
+            return call;
+        }
+        self.number_is(Some(next));
+        bank("set_scan_number", vec![Value::Int(next)])
+    }
+
+    /// As it was set here; else what all players say.
+    fn known_number(&self) -> Value {
+        let said = |p: Index| {
+            let (state, _) = self.roster.seat(p).state.as_ref()?;
+            state.get("scan_number").cloned()
+        };
+        let mut all = self.roster.all().filter_map(said);
+        match (self.scan_number, all.next()) {
+            (Some(number), _) => Value::Int(number),
+            (None, Some(first)) if all.all(|n| n == first) => first,
+            (None, _) => Value::Null,
+        }
+    }
+
     fn fanout(&self, players: &[Index], call: Call, class: Class, pick: &Pick) -> Fanout {
         let lane = if class == Class::Read { Lane::Read } else { Lane::Write };
-        let limit = pick.deadline.unwrap_or_else(|| within(&call.method));
+        let limit = pick.deadline.unwrap_or_else(|| match call.method.as_str() {
+            "startin" => startin_limit(&call),
+            method => within(method),
+        });
         let judged = JUDGED.contains(&call.method.as_str());
         let fanout = Fanout::new(players.to_vec(), call, lane, limit, pick.policy);
         if judged { fanout.beforehand() } else { fanout }
@@ -157,7 +181,11 @@ impl Dealer {
             Class::Write => (Lane::Write, PASS_WRITE_WITHIN),
             Class::Job => (Lane::Write, PASS_JOB_WITHIN),
         };
-        let limit = if call.method == "start" { start_limit(&call, now) } else { limit };
+        let limit = match call.method.as_str() {
+            "start" => start_limit(&call, now),
+            "startin" => startin_limit(&call),
+            _ => limit,
+        };
         let one = Fanout::new(vec![player], call, lane, limit, Policy::BestEffort).shaped(alone);
         self.run(ticket, vec![player], Box::new(one), class != Class::Read && !urgent);
         Ok(None)
@@ -169,7 +197,7 @@ impl Dealer {
         let all: Vec<Index> = self.roster.all().collect();
         Value::Map(vec![
             ("time".to_owned(), Value::Str(now.utc.to_string())),
-            ("scan_number".to_owned(), self.scan_number.map_or(Value::Null, Value::Int)),
+            ("scan_number".to_owned(), self.known_number()),
             ("summary".to_owned(), self.scan_summary(&all)),
             ("warnings".to_owned(), self.notices.warnings()),
             ("lease".to_owned(), self.control.clone()),
@@ -227,6 +255,12 @@ fn start_time(at: &Value) -> Result<Option<Utc>, CallError> {
     })
 }
 
+/// It answers when it has armed.
+fn startin_limit(call: &Call) -> Duration {
+    let ahead = call.args.first().and_then(Value::as_f64).unwrap_or(0.0).clamp(0.0, 86_400.0);
+    PASS_WRITE_WITHIN + Duration::from_secs_f64(ahead)
+}
+
 /// A start far in the future answers when it has armed.
 fn start_limit(call: &Call, now: Now) -> Duration {
     let left = call.args.first().and_then(utc_of).map_or(0, |at| at.nanos_since(now.utc).max(0));
@@ -270,14 +304,16 @@ fn modes(gathered: &Gathered, view: &View<'_>) -> BTreeMap<String, Vec<String>> 
     all
 }
 
-fn modes_by_player(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
+fn modes_by_player(gathered: &Gathered, view: &View<'_>, policy: Policy) -> Outcome {
+    policy.outcome(gathered, view)?;
     let one = |(mode, players): (String, Vec<String>)| {
         (mode, Value::List(players.into_iter().map(Value::Str).collect()))
     };
     Ok(Value::Map(modes(gathered, view).into_iter().map(one).collect()))
 }
 
-fn common_modes(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
+fn common_modes(gathered: &Gathered, view: &View<'_>, policy: Policy) -> Outcome {
+    policy.outcome(gathered, view)?;
     let said = gathered.iter().filter(|(_, a)| a.is_ok()).count();
     if said == 0 {
         return Err(CallError::exception(format!(
@@ -289,7 +325,8 @@ fn common_modes(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
     Ok(Value::List(common.map(|(mode, _)| Value::Str(mode)).collect()))
 }
 
-fn latest_start(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
+fn latest_start(gathered: &Gathered, view: &View<'_>, policy: Policy) -> Outcome {
+    policy.outcome(gathered, view)?;
     let time = |answer: &Result<Value, _>| match answer {
         Ok(Value::List(items)) if items.first() == Some(&Value::Bool(true)) => items.get(1).and_then(utc_of),
         _ => None,
@@ -302,8 +339,28 @@ fn latest_start(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
     }
 }
 
+/// Players without an answer, when the result speaks for all.
+fn silent(gathered: &Gathered, view: &View<'_>) -> Vec<String> {
+    match gathered.failed().is_empty() {
+        true => Vec::new(),
+        false => vec![format!("not counted, could not say: {}", gathered.complaints(view.roster))],
+    }
+}
+
+/// Players whose answer is not that of the first.
+fn others_say(gathered: &Gathered, view: &View<'_>) -> Vec<String> {
+    let mut good = gathered.iter().filter_map(|(p, a)| a.as_ref().ok().map(|v| (p, v)));
+    let Some((_, first)) = good.next() else { return Vec::new() };
+    let others: Vec<Index> = good.filter(|(_, v)| *v != first).map(|(p, _)| p).collect();
+    match others.is_empty() {
+        true => Vec::new(),
+        false => vec![format!("parameters are other ones for {}", view.roster.names(&others).join(", "))],
+    }
+}
+
 /// The text of the first player that has one; players that say something else are named.
-fn first_of(gathered: &Gathered, view: &View<'_>, _: Policy) -> Outcome {
+fn first_of(gathered: &Gathered, view: &View<'_>, policy: Policy) -> Outcome {
+    policy.outcome(gathered, view)?;
     let mut good = gathered.iter().filter_map(|(p, a)| a.as_ref().ok().map(|v| (p, v)));
     let Some((_, first)) = good.next() else {
         return Err(CallError::exception(gathered.complaints(view.roster)));

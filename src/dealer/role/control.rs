@@ -5,7 +5,7 @@ use super::super::lease;
 use super::super::messages::{Index, Lane, Output};
 use super::super::procedure::bank;
 use super::super::rules::within;
-use super::{CONTROL, Dealer, NUMBER, Told};
+use super::{CONTROL, Dealer, NO_CALL, NUMBER, Told};
 use crate::units::Now;
 use crate::value::Value;
 
@@ -20,6 +20,11 @@ impl Dealer {
                 asked = true;
             } else if !self.lease.is_asking(player) && self.unnumbered.remove(&player) {
                 self.tell_number(player, now);
+                asked = true;
+            } else if !self.lease.is_asking(player)
+                && let Some(again) = self.bare.remove(&player)
+            {
+                self.run(NO_CALL, vec![player], Box::new(again), true);
                 asked = true;
             }
         }

@@ -91,3 +91,26 @@ pub fn saved(path: &Path) -> Option<Saved> {
         })
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_is_found_again_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("new/dealer.state");
+        assert_eq!(self::saved(&path), None, "none yet");
+        for number in [1, 2] {
+            let state = Saved { scan_number: Some(number), ..Saved::default() };
+            save(&path, &state).expect("written");
+            assert_eq!(self::saved(&path), Some(state));
+        }
+        // Killed while the next one was being written: the name still holds the one before.
+        std::fs::write(path.with_extension("new"), "{\"scan_nu").expect("written");
+        assert_eq!(self::saved(&path).and_then(|s| s.scan_number), Some(2));
+        std::fs::write(&path, "{").expect("written");
+        assert_eq!(self::saved(&path), None);
+        assert!(save(Path::new("/proc/nowhere/dealer.state"), &Saved::default()).is_err());
+    }
+}
