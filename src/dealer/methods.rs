@@ -442,6 +442,17 @@ mod tests {
     }
 
     #[test]
+    fn wait_for_scan_takes_seconds_and_the_references_verbose() {
+        let limit = |arg: Value| match typed("wait_for_scan", vec![arg], vec![]) {
+            Ok(DealerCall::Own(What::WaitForScan { timeout, .. }, _)) => timeout,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(limit(Value::Float(2.5)), Some(Duration::from_millis(2500)));
+        assert_eq!(limit(Value::Bool(true)), None);
+        assert!(typed("wait_for_scan", vec![Value::Int(-1)], vec![]).is_err());
+    }
+
+    #[test]
     fn every_method_of_a_player_is_there_with_its_arguments_first() {
         let table = table();
         for m in of_players() {

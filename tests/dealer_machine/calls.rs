@@ -265,6 +265,10 @@ fn who_could_not_say_is_told_of_where_one_answer_speaks_for_all() {
 #[test]
 fn once_a_scan_number_was_set_the_proxy_counts() {
     let mut w = World::ours(2);
+    assert_eq!(w.done(What::Snapshot).get("scan_number"), Some(&Value::Int(1)), "what all players say");
+    w.players[1].scan_number = Value::Int(2);
+    w.run(ms(1100));
+    assert_eq!(w.done(What::Snapshot).get("scan_number"), Some(&Value::Null), "they do not agree");
     w.done(forward("increment_scan_number", Class::Write));
     assert_eq!(w.players[1].counted("increment_scan_number"), 1, "they count for themselves");
     w.done(What::SetScanNumber(41));

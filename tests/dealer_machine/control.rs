@@ -114,6 +114,27 @@ fn a_player_that_comes_back_gets_it_and_hears_the_scan_number_then() {
 }
 
 #[test]
+fn a_player_that_would_not_hear_the_scan_number_is_told_of_and_hears_it_under_the_next_lease() {
+    for kind in [Kindness::Lost, Kindness::Restarted] {
+        let mut w = world(&[Kind::Ours; 2], LeaseRule::Required);
+        let ann = held(&w, "ann", 600);
+        w.control(ann);
+        w.done(What::SetScanNumber(42));
+        w.control(None);
+        w.strike(0, kind);
+        w.run(ms(6000));
+        let forgot = kind == Kindness::Restarted;
+        let said = w.done(What::LastWarnings).to_string();
+        assert_eq!(said.contains("BANKA does not know the scan number"), forgot, "{kind:?}: {said}");
+        assert_eq!(w.done(What::Snapshot).get("scan_number"), Some(&Value::Int(42)));
+        let ben = held(&w, "ben", 600);
+        w.control(ben);
+        w.run(ms(100));
+        assert_eq!(w.players[0].scan_number, Value::Int(42), "{kind:?}");
+    }
+}
+
+#[test]
 fn a_player_that_is_away_is_named_and_gets_it_later() {
     let mut w = world(&[Kind::Ours; 2], LeaseRule::Binding);
     w.strike(1, Kindness::Lost);

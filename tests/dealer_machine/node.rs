@@ -15,7 +15,7 @@ use appliance::node::{DealerNode, DealerNodeConfig, DeskConfig};
 use appliance::player::methods::{BANK, SCANS};
 use appliance::proto::rpc_frame::Hello;
 use appliance::reactor::{
-    Address, App, CloseReason, ConnId, Effect, Effects, Event, Peer, Tag, TimerKey, When,
+    Address, App, CloseReason, ConnId, Effect, Effects, Event, Peer, Request, Tag, TimerKey, When,
 };
 use appliance::session::client::{Client, ClientOutput};
 use appliance::session::rpc_client::RpcClient;
@@ -33,6 +33,8 @@ struct Player {
     leases: Leases,
     /// The lease of a connection.
     bound: HashMap<ConnId, String>,
+    /// It takes calls and answers none.
+    hangs: bool,
     /// Who called what that changes something.
     wrote: Vec<(String, String)>,
 }
@@ -93,6 +95,7 @@ struct House {
     next_conn: u64,
     facts: VecDeque<Event<'static, Done>>,
     bytes: VecDeque<(ConnId, Vec<u8>)>,
+    exit: Option<u8>,
 }
 
 const CLIENTS: &str = "127.0.0.1:6668";
@@ -138,7 +141,8 @@ impl House {
             state_file: None,
         };
         let roster = Roster::new(&names, &BTreeMap::new(), &[], now).expect("sound");
-        let player = || Player { leases: Leases::new(rule), bound: HashMap::new(), wrote: Vec::new() };
+        let player =
+            || Player { leases: Leases::new(rule), bound: HashMap::new(), hangs: false, wrote: Vec::new() };
         House {
             node: DealerNode::new(config, roster, Rules { name, ..Rules::default() }, now),
             now,
@@ -152,6 +156,7 @@ impl House {
             next_conn: 1,
             facts: VecDeque::new(),
             bytes: VecDeque::new(),
+            exit: None,
         }
     }
 
@@ -300,6 +305,7 @@ impl House {
             Effect::Close { conn } | Effect::Abort { conn } => drop(self.ends.remove(&conn)),
             Effect::SetTimer { key, at } => drop(self.timers.insert(key, at)),
             Effect::CancelTimer { key } => drop(self.timers.remove(&key)),
+            Effect::Exit { code } => self.exit = Some(code),
             _ => {}
         }
     }
@@ -321,6 +327,7 @@ impl House {
                 while let Some(output) = session.poll() {
                     match output {
                         ServerOutput::Send(bytes) => self.bytes.push_back((conn, bytes)),
+                        ServerOutput::Call { .. } if self.players[*player].hangs => {}
                         ServerOutput::Call { seq, call, .. } if call.method == self.withheld => {
                             self.withheld_from.push((conn, seq));
                         }
@@ -439,5 +446,25 @@ fn a_player_that_was_never_seen_is_lost_and_not_unknown() {
     for interface in ["BANKA", "BANKA.valon", "bank"] {
         let error = house.ask(ann, interface, "get_mode", vec![]).expect_err("not there").message;
         assert_eq!(error, "Lost connection to server for BANKA.");
+    }
+}
+
+#[test]
+fn a_proxy_that_is_stopped_gives_its_players_back_first_and_does_not_wait_for_one_that_hangs() {
+    for hangs in [false, true] {
+        let mut house = House::new(LeaseRule::Binding);
+        house.node.handle(Event::Signal(Request::Stop { count: 1 }), house.now, &mut house.fx);
+        house.settle();
+        assert_eq!(house.exit, Some(0), "nothing to give back: at once");
+
+        let mut house = House::new(LeaseRule::Binding);
+        let ann = house.client("ann@hill");
+        house.ask(ann, "rpc", "acquire", vec!["ann".into(), 600.into()]).expect("free");
+        house.players[1].hangs = hangs;
+        house.node.handle(Event::Signal(Request::Stop { count: 1 }), house.now, &mut house.fx);
+        house.run(ms(2100));
+        assert_eq!(house.exit, Some(0));
+        let held = |n: usize| house.players[n].leases.holder(house.now).is_some();
+        assert_eq!((held(0), held(1)), (false, hangs));
     }
 }

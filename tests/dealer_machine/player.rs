@@ -57,6 +57,7 @@ pub struct Player {
     /// Everything it was asked to do and took, in order.
     pub took: Vec<Call>,
     pub last_scan: Value,
+    pub scan_number: Value,
     /// What it says of its packets.
     pub net: &'static str,
     /// Who has control of it; a restart ends that.
@@ -81,6 +82,7 @@ impl Player {
             arming: None,
             took: Vec::new(),
             last_scan: Value::Null,
+            scan_number: Value::Int(1),
             net: "NETSTAT=receiving",
             leases: Leases::new(LeaseRule::Cooperative),
             lease_of: (0, None),
@@ -117,6 +119,7 @@ impl Player {
             let scan = scan.map(|at| Value::Map(vec![("start".into(), at.to_string().into())]));
             all.push(("scan".into(), scan.unwrap_or(Value::Null)));
             all.push(("last_scan".into(), self.last_scan.clone()));
+            all.push(("scan_number".into(), self.scan_number.clone()));
             all.push(("lease".into(), self.leases.describe(now)));
         }
         Value::Map(all)
@@ -191,6 +194,10 @@ impl Player {
                     }
                     _ => no("Scan already started."),
                 }
+            }
+            "set_scan_number" => {
+                self.scan_number = call.args.first().cloned().unwrap_or(Value::Null);
+                Taken::Now(Ok(Value::Null))
             }
             "stop" => match self.doing {
                 Doing::Starting(at) | Doing::Scanning(at) => {

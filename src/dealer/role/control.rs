@@ -45,6 +45,13 @@ impl Dealer {
         }
     }
 
+    /// It says so itself.
+    fn has_number(&self, player: Index) -> bool {
+        let state = self.roster.seat(player).state.as_ref();
+        let said = state.and_then(|(state, _)| state.get("scan_number"));
+        said.is_some() && said == self.scan_number.map(Value::Int).as_ref()
+    }
+
     /// The answer to an ask of our own.
     pub(super) fn own_answer(&mut self, id: u64, told: &Told, now: Now) {
         let Told::Answer { player, round, answer } = told else { return };
@@ -54,7 +61,7 @@ impl Dealer {
             if self.lease.answered(*player, &name, *round, answer) && self.deaf.remove(player) {
                 self.unnumbered.insert(*player);
             }
-        } else if !succeeded(answer) {
+        } else if !succeeded(answer) && !self.has_number(*player) {
             // Perhaps for want of a lease: again, when there is one.
             self.deaf.insert(*player);
             let why = super::super::answer::complaint(self.roster.name(*player), answer);

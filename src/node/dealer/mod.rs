@@ -34,6 +34,8 @@ pub type Job = node_work::Job<work::Job>;
 pub type Done = node_work::Done<work::Done>;
 
 const ROLE: TimerKey = TimerKey(1);
+/// Who waits until players have been given back their leases: the end.
+const STOPPING: u64 = u64::MAX;
 
 /// What a node of a dealer proxy is made of.
 pub struct DealerNodeConfig {
@@ -59,6 +61,7 @@ pub struct DealerNode {
     role: Dealer,
     links: Links,
     remotes: Remotes,
+    stopping: bool,
     alias: bool,
     journal: Option<RecordFile>,
     state_file: Option<PathBuf>,
@@ -85,6 +88,7 @@ impl DealerNode {
             role: Dealer::new(roster, rules),
             links,
             remotes,
+            stopping: false,
             alias: config.alias,
             journal: config.journal,
             state_file: config.state_file,
@@ -148,6 +152,9 @@ impl DealerNode {
                 self.links.ask(player, id, call, lane, within, now);
             }
             Output::Abandon { player, id } => self.links.abandon(player, id, now),
+            Output::ControlPassed { waiting, .. } if waiting.contains(&STOPPING) => {
+                fx.push(Effect::Exit { code: 0 });
+            }
             Output::ControlPassed { waiting, players } => {
                 self.desk.control_passed(&waiting, &players, now, fx);
             }
@@ -211,11 +218,14 @@ impl DealerNode {
 
     fn signal(&mut self, request: Request, now: Now, fx: &mut Effects<Job>) {
         match request {
-            // Players go on by themselves: nothing is to be ended.
-            Request::Stop { .. } | Request::HandOver => {
+            // Players go on by themselves: nothing is to be ended but our control of them.
+            Request::Stop { .. } if !self.stopping => {
                 log::info!("stopping; the players go on");
-                fx.push(Effect::Exit { code: 0 });
+                self.stopping = true;
+                self.role.handle(Input::Control { held: None, waiting: vec![STOPPING] }, now);
             }
+            // The next proxy gives back what it finds in the file.
+            Request::Stop { .. } | Request::HandOver => fx.push(Effect::Exit { code: 0 }),
             Request::Reload => {
                 log::warn!("the configuration of a dealer proxy is read at start only: restart it")
             }
