@@ -4,11 +4,12 @@
 //! - [`world`]: the dealer, the time between it and its players, and what can go wrong there;
 //! - [`player`]: one player, ours or one like the reference's;
 //! - `calls`, `starts`, `modes`: one behaviour a test;
-//! - `link`: the link to one player against serving sessions;
+//! - `link`: the link to one player against serving sessions; `links`: those to all players;
 //! - `matrix`: every fault at every step of a start and of a mode change, alone and in twos, and a judge.
 
 mod calls;
 mod link;
+mod links;
 mod matrix;
 mod modes;
 mod player;
