@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How old a shared answer may be.
 pub const SHARED: Duration = Duration::from_millis(100);
 /// Answers of a player that are kept for sharing; the oldest go.
-const KEPT_MAX: usize = 32;
+const KEPT_MAX: usize = 16;
 
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

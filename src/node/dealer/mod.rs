@@ -236,6 +236,13 @@ impl DealerNode {
         }
     }
 
+    fn timer(&mut self, key: TimerKey, now: Now) {
+        if !self.links.timer(key, now) {
+            self.timers.fired(key);
+            self.role.tick(now);
+        }
+    }
+
     /// What is not the desk's.
     fn role_event(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
         match event {
@@ -247,12 +254,7 @@ impl DealerNode {
                 }
             }
             Event::ConnectFailed { tag, error } => self.links.connect_failed(tag, &error, now),
-            Event::Timer { key } => {
-                if !self.links.timer(key, now) {
-                    self.timers.fired(key);
-                    self.role.tick(now);
-                }
-            }
+            Event::Timer { key } => self.timer(key, now),
             Event::Done(Ok(node_work::Done::Resolved { host, port, address })) => {
                 self.links.resolved(&host, port, &address, now, fx);
             }

@@ -196,6 +196,12 @@ impl PlayersApp {
         }
     }
 
+    fn closed(&mut self, conn: ConnId, fx: &mut Effects<()>) {
+        if self.connections.remove(&conn).is_some_and(|c| c.timer.is_some()) {
+            fx.cancel_timer(TimerKey(conn.0 | CONNECTION_TIMER));
+        }
+    }
+
     fn timer(&mut self, key: TimerKey, now: Now, fx: &mut Effects<()>) {
         let conn = ConnId(key.0 & !CONNECTION_TIMER);
         if key.0 & CONNECTION_TIMER == 0 {
@@ -247,11 +253,7 @@ impl App for PlayersApp {
                     self.settle(conn, now, fx);
                 }
             }
-            Event::Closed { conn, .. } => {
-                if self.connections.remove(&conn).is_some_and(|c| c.timer.is_some()) {
-                    fx.cancel_timer(TimerKey(conn.0 | CONNECTION_TIMER));
-                }
-            }
+            Event::Closed { conn, .. } => self.closed(conn, fx),
             Event::Timer { key } => self.timer(key, now, fx),
             Event::Signal(Request::Stop { .. } | Request::HandOver) => fx.push(Effect::Exit { code: 0 }),
             _ => {}
