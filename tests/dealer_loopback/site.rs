@@ -9,7 +9,6 @@ use appliance::value::Value;
 use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(150);
@@ -165,11 +164,6 @@ impl Site {
         clients.iter().any(|c| text(c, "last_call") == wanted && text(c, "last_call_at") >= since)
     }
 
-    /// What the proxy shows of a player.
-    pub fn shown(&self, name: &str) -> Value {
-        self.player(name)
-    }
-
     fn client(&self) -> Client {
         client(&self.json)
     }
@@ -187,13 +181,8 @@ impl Site {
         assert!(!entries.iter().any(|(_, e)| is_no(e)), "{reply}");
     }
 
-    /// A call on a thread of its own.
-    pub fn later(&self, method: &'static str, args: Vec<Value>) -> JoinHandle<Value> {
-        let json = self.json.clone();
-        std::thread::spawn(move || done(&mut client(&json), method, args))
-    }
-
-    fn player(&self, name: &str) -> Value {
+    /// What the proxy shows of a player.
+    pub fn player(&self, name: &str) -> Value {
         let shown = self.done("snapshot", vec![]);
         shown.get("players").and_then(|p| p.get(name)).cloned().expect("a player of the proxy")
     }
