@@ -4,8 +4,10 @@ use crate::driver::{Call, Heard, Way};
 use crate::processes::{PATIENCE, wait_for};
 use crate::site::{Instrument, Site};
 use crate::want::{STARVED_MAX, Want, is_starved, last_scans};
+use appliance::daq::sdfits::read::Recording;
 use appliance::value::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 struct Step {
     call: Call,
@@ -102,15 +104,26 @@ fn observe(way: Way, site: &Site, instrument: Instrument) -> Option<Vec<Heard>> 
         if !ended.is_empty() {
             last_scans(site, instrument, ended).unwrap_or_else(|e| panic!("{way:?}, {instrument:?}: {e}"));
         }
+        if ended == "complete" && instrument.records() {
+            let files = || site.recordings().iter().filter(|path| has_rows(path)).count();
+            wait_for("a file of every bank", PATIENCE, || {
+                (files() == instrument.banks().len()).then_some(())
+            });
+        }
         heard.push((step.call.method, answer));
     }
     Some(heard.into_iter().map(|(_, answer)| answer).collect())
 }
 
+/// A file with spectra. One that is being written is none yet.
+fn has_rows(path: &Path) -> bool {
+    Recording::open(path).is_ok_and(|recording| recording.rows() > 0)
+}
+
 fn in_every_way(instrument: Instrument) {
     // Each way has a site of its own, so that none waits for another.
     let heard: BTreeMap<Way, Vec<String>> = std::thread::scope(|scope| {
-        let one = |way: Way| observe(way, &Site::of(instrument), instrument);
+        let one = |way: Way| observe(way, &Site::recording(instrument), instrument);
         let all = Way::ALL.map(|way| (way, scope.spawn(move || one(way))));
         let joined = all.map(|(way, thread)| (way, thread.join().expect("why is above")));
         let heard = |answers: Vec<Heard>| answers.iter().map(fingerprint).collect();
