@@ -134,9 +134,9 @@ impl Start {
             };
             self.players.iter().copied().filter(fits).collect()
         };
-        let starting = last_heard(&["STARTING"]);
-        if !starting.is_empty() {
-            return refuse(self.running_already(&starting, view));
+        if !last_heard(&["STARTING"]).is_empty() {
+            // One is looked at before the other: that it is said to scan already is the same start.
+            return refuse(self.running_already(&last_heard(&["STARTING", "SCANNING"]), view));
         }
         // That may have been a second ago: the scan that was waited for has ended since.
         let scanning = last_heard(&["SCANNING"]);

@@ -122,3 +122,28 @@ pub fn last_scans(site: &Site, instrument: Instrument, ended: &str) -> Result<()
     let alike = scans.iter().all(|[start, how]| !start.is_empty() && *start == scans[0][0] && how == ended);
     check(alike, &format!("the last scans are not all '{ended}': {scans:?}"))
 }
+
+/// How often something is tried again on a machine that has no time for it.
+pub const STARVED_MAX: usize = 3;
+
+/// Do the players refuse for want of time? Each entry that is a no has one of these reasons, and one has.
+pub fn is_starved(heard: &Heard) -> bool {
+    const REASONS: [&str; 6] = [
+        "Lost connection to server",
+        "No reply from",
+        "deadline missed by",
+        "armed too late",
+        "cancelled by stop()",
+        "not started: ",
+    ];
+    let Ok(Value::Map(entries)) = heard else { return false };
+    let mut refusals = entries.iter().filter_map(|(_, entry)| match entry {
+        Value::List(parts) if parts.first() == Some(&Value::Bool(false)) => parts.get(1)?.as_str(),
+        _ => None,
+    });
+    let mut any = false;
+    refusals.all(|text| {
+        any = true;
+        REASONS.iter().any(|reason| text.contains(reason))
+    }) && any
+}

@@ -58,7 +58,11 @@ fn tell(outcomes: &[(Cell, Outcome)]) {
     println!("kills, hangs and restarts seen through {ways:?}");
     let missed = outcomes.iter().filter(|(_, o)| o.late).count();
     let half = outcomes.iter().filter(|(_, o)| o.half_started).count();
-    println!("{} trials, {missed} struck later than meant; half started: {half}", outcomes.len());
+    let again: usize = outcomes.iter().map(|(_, o)| o.again).sum();
+    println!(
+        "{} trials, {missed} struck later than meant, {again} set up again; half started: {half}",
+        outcomes.len()
+    );
 }
 
 #[test]

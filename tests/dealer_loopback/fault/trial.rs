@@ -5,7 +5,7 @@ use super::entries;
 use crate::driver::{Call, Driver, Heard};
 use crate::processes::{send, wait_for};
 use crate::site::{Instrument, Site};
-use crate::want::{Want, last_scans};
+use crate::want::{STARVED_MAX, Want, is_starved, last_scans};
 use appliance::sys::clock;
 use appliance::units::Utc;
 use appliance::value::Value;
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub half_started: bool,
     /// Struck after the second, not before it as was meant.
     pub late: bool,
+    /// How often its set-up was made again.
+    pub again: usize,
     /// What each player had of the scan.
     had: String,
 }
@@ -49,53 +51,82 @@ pub struct Trial<'a> {
     victim: &'static str,
     /// Stopped processes of the victim.
     frozen_daq: Option<u32>,
+    again: usize,
+}
+
+/// What came of the blow.
+#[derive(Default)]
+struct Struck {
+    /// The second of the scan that was asked for, if one was.
+    start: Option<Utc>,
+    /// What the reply says of it: all armed, or nobody.
+    armed: Option<bool>,
+    late: bool,
 }
 
 impl<'a> Trial<'a> {
     pub fn new(site: &'a mut Site, driver: &'a mut dyn Driver, cell: Cell) -> Trial<'a> {
         let (instrument, victim) = (cell.victim.instrument(), cell.victim.name());
-        Trial { site, driver, cell, instrument, victim, frozen_daq: None }
+        Trial { site, driver, cell, instrument, victim, frozen_daq: None, again: 0 }
     }
 
     pub fn run(mut self) -> Outcome {
-        // What a player had before is what it is known to lack when it comes back.
-        self.does(
-            Call::new("set_mode").arg(self.instrument.mode()).arg(false).arg(true),
-            &Want::Done("New mode"),
-        );
-        self.lead_up();
-        let (start, armed, late) = self.strike();
+        let struck = self.unless_starved(|trial| {
+            trial.lead_up()?;
+            trial.strike()
+        });
         self.while_away();
         if self.cell.fault == Fault::Hang {
             self.site.signal(self.victim, Signal::SIGCONT);
         }
-        let mut outcome = start.map(|s| self.judge(s)).unwrap_or_default();
-        outcome.late = late;
-        if let (Some(said), Some(is)) = (armed, outcome.scan) {
+        let mut outcome = struck.start.map(|s| self.judge(s)).unwrap_or_default();
+        outcome.late = struck.late;
+        if let (Some(said), Some(is)) = (struck.armed, outcome.scan) {
             assert!(said == is || outcome.half_started, "{}: the reply says {said}, {outcome}", self.cell);
         }
         self.bring_back();
-        self.observe_again();
+        self.unless_starved(Trial::observe_again);
+        outcome.again = self.again;
         outcome
+    }
+
+    /// Again, from a set-up that is whole, when the machine has no time for players and proxy: they refuse then.
+    fn unless_starved<T>(&mut self, what: impl Fn(&mut Self) -> Result<T, String>) -> T {
+        loop {
+            match what(self) {
+                Ok(done) => return done,
+                Err(why) if self.again < STARVED_MAX => println!("{}: again: {why}", self.cell),
+                Err(why) => panic!("{}: {why}", self.cell),
+            }
+            self.again += 1;
+            self.settle();
+        }
     }
 
     // ------------------------------------------------------------------ calls
 
-    fn does(&mut self, call: Call, want: &Want) {
+    /// Must go well, unless the machine is starved: that is the error.
+    fn does(&mut self, call: Call, want: &Want) -> Result<(), String> {
         let heard = self.driver.call(&call);
-        if let Err(why) = want.misses(&heard, self.instrument.banks()) {
-            panic!("{}: {}: {why}: {heard:?}", self.cell, call.method);
+        match want.misses(&heard, self.instrument.banks()) {
+            Ok(()) => Ok(()),
+            Err(why) if is_starved(&heard) => Err(format!("{}: {why}: {heard:?}", call.method)),
+            Err(why) => panic!("{}: {}: {why}: {heard:?}", self.cell, call.method),
         }
     }
 
-    fn set_length(&mut self, seconds: f64) {
-        let call = Call::new("set_param").with("scan_length", Value::Float(seconds));
-        self.does(call, &Want::Each(Value::Bool(true)));
+    fn set_mode(&self) -> Call {
+        Call::new("set_mode").arg(self.instrument.mode()).arg(false).arg(true)
     }
 
-    fn starts(&mut self) -> Utc {
-        self.does(Call::new("start"), &Want::Done("Successfully started roach for starttime="));
-        self.second_of(self.victim)
+    fn set_length(&mut self, seconds: f64) -> Result<(), String> {
+        let call = Call::new("set_param").with("scan_length", Value::Float(seconds));
+        self.does(call, &Want::Each(Value::Bool(true)))
+    }
+
+    fn starts(&mut self) -> Result<Utc, String> {
+        self.does(Call::new("start"), &Want::Done("Successfully started roach for starttime="))?;
+        Ok(self.second_of(self.victim))
     }
 
     /// The second of the scan that a player runs or is about to.
@@ -106,11 +137,13 @@ impl<'a> Trial<'a> {
         })
     }
 
-    fn await_state(&self, name: &str, wanted: &[&str]) {
+    /// Which of these states it comes to first.
+    fn await_state(&self, name: &str, wanted: &[&'static str]) -> &'static str {
         wait_for(&format!("{}: {name} is {wanted:?}", self.cell), WITHIN, || {
             let state = self.site.says(name)?;
-            wanted.contains(&state.get("state")?.as_str()?).then_some(())
-        });
+            let state = state.get("state")?.as_str()?;
+            wanted.iter().copied().find(|w| *w == state)
+        })
     }
 
     /// Checks the answer of the call that was under way.
@@ -127,13 +160,16 @@ impl<'a> Trial<'a> {
 
     // ------------------------------------------------------------------ up to the phase, and the blow
 
-    fn lead_up(&mut self) {
+    fn lead_up(&mut self) -> Result<(), String> {
+        // What a player had before is what it is known to lack when it comes back.
+        self.does(self.set_mode(), &Want::Done("New mode"))?;
         if self.cell.phase >= Phase::Preparing {
-            self.set_length(self.cell.phase.scan_length_s());
+            self.set_length(self.cell.phase.scan_length_s())?;
         }
         if self.cell.phase >= Phase::Starting {
-            self.does(Call::new("prepare"), &Want::Each(Value::Null));
+            self.does(Call::new("prepare"), &Want::Each(Value::Null))?;
         }
+        Ok(())
     }
 
     /// When the blow came.
@@ -152,22 +188,17 @@ impl<'a> Trial<'a> {
         at
     }
 
-    /// The second of the scan that was asked for, if one was; whether the reply says that it is on; and whether the blow
-    /// came later than it was meant.
-    fn strike(&mut self) -> (Option<Utc>, Option<bool>, bool) {
+    fn strike(&mut self) -> Result<Struck, String> {
         let call = Call::new;
-        let set_mode = || call("set_mode").arg(self.instrument.mode()).arg(false).arg(true);
         match self.cell.phase {
             Phase::BeforeSetMode => {
-                let set_mode = set_mode();
                 self.hit();
-                let heard = self.driver.call(&set_mode);
+                let heard = self.driver.call(&self.set_mode());
                 self.heard(&heard);
             }
             Phase::SettingMode => {
-                let set_mode = set_mode();
                 self.freeze_daq();
-                self.driver.begin(&set_mode);
+                self.driver.begin(&self.set_mode());
                 self.await_state(self.victim, &["SETTING_MODE"]);
                 self.hit_and_hear();
             }
@@ -181,14 +212,15 @@ impl<'a> Trial<'a> {
                 self.driver.begin(&call("start"));
                 let start = self.second_of(self.victim);
                 self.hit_and_hear();
-                return (Some(start), Some(false), false);
+                return Ok(Struck { start: Some(start), armed: Some(false), late: false });
             }
             Phase::Armed => return self.strike_armed(),
             Phase::Scanning | Phase::Waiting | Phase::Stopping => {
-                return (Some(self.strike_scan()), None, false);
+                let start = self.strike_scan()?;
+                return Ok(Struck { start: Some(start), ..Struck::default() });
             }
         }
-        (None, None, false)
+        Ok(Struck::default())
     }
 
     fn hit_and_hear(&mut self) {
@@ -216,21 +248,20 @@ impl<'a> Trial<'a> {
         self.hit_and_hear();
     }
 
-    fn strike_armed(&mut self) -> (Option<Utc>, Option<bool>, bool) {
+    fn strike_armed(&mut self) -> Result<Struck, String> {
         self.driver.begin(&Call::new("start"));
         let start = self.second_of(self.victim);
-        self.await_state(self.victim, &["SCANNING"]);
-        // On a machine that is too busy.
-        let late = self.hit() >= start;
+        let state = self.await_state(self.victim, &["SCANNING", "READY"]);
+        let at = if state == "SCANNING" { Some(self.hit()) } else { None };
         let heard = self.driver.finish();
-        self.heard(&heard);
         let armed = entries::armed_alike(&heard, self.instrument.banks());
         let armed = armed.unwrap_or_else(|why| panic!("{}: {why}: {heard:?}", self.cell));
-        (Some(start), Some(armed), late)
+        let Some(at) = at else { return Err(format!("it was not armed: {heard:?}")) };
+        Ok(Struck { start: Some(start), armed: Some(armed), late: at >= start })
     }
 
-    fn strike_scan(&mut self) -> Utc {
-        let start = self.starts();
+    fn strike_scan(&mut self) -> Result<Utc, String> {
+        let start = self.starts()?;
         wait_until(start + Duration::from_millis(300));
         match self.cell.phase {
             Phase::Scanning => {
@@ -252,7 +283,7 @@ impl<'a> Trial<'a> {
                 self.hit_and_hear();
             }
         }
-        start
+        Ok(start)
     }
 
     // ------------------------------------------------------------------ what is heard of it, and of the scan
@@ -267,7 +298,9 @@ impl<'a> Trial<'a> {
             panic!("{}: {why}: {heard:?}", self.cell);
         }
         if self.cell.phase <= Phase::Preparing {
-            self.does(Call::new("start"), &Want::Refused("not started: "));
+            let heard = self.driver.call(&Call::new("start"));
+            let refused = Want::Refused("not started: ").misses(&heard, self.instrument.banks());
+            refused.unwrap_or_else(|why| panic!("{}: start without it: {why}: {heard:?}", self.cell));
             for name in self.others() {
                 let state = self.site.says(name).unwrap_or_default();
                 assert!(state.get("scan") == Some(&Value::Null), "{}: {name}: {state}", self.cell);
@@ -299,7 +332,7 @@ impl<'a> Trial<'a> {
         let had: Vec<String> = seen.iter().map(|(name, s)| format!("{name} {}", told(s.as_ref()))).collect();
         assert!(wanted.is_none_or(|w| w == has[0]) || half_started, "{}: {had:?}", self.cell);
         let had = if half_started { format!(": {had:?}") } else { String::new() };
-        Outcome { scan: Some(has[0]), half_started, late: false, had }
+        Outcome { scan: Some(has[0]), half_started, had, ..Outcome::default() }
     }
 
     // ------------------------------------------------------------------ afterwards
@@ -312,25 +345,30 @@ impl<'a> Trial<'a> {
         let state = self.site.says(self.victim).expect("it is up");
         if self.cell.fault != Fault::Hang && state.get("mode") == Some(&Value::Null) {
             wait_for(&format!("{}: it is said to need its mode", self.cell), WITHIN, || {
-                self.site.shown(self.victim).get("needs_setup").cloned()
+                self.site.player(self.victim).get("needs_setup").cloned()
             });
         }
-        // What goes on is no trouble for the next observation once it is stopped.
-        let Value::Map(_) = self.driver.call(&Call::new("stop")).expect("no error") else {
-            panic!("{}: stop answers no object", self.cell)
-        };
+        self.settle();
+    }
+
+    /// Everybody is there, and nobody runs.
+    fn settle(&mut self) {
+        self.site.await_all_up(WITHIN);
+        let heard = self.driver.call(&Call::new("stop")).expect("no error");
+        assert!(matches!(heard, Value::Map(_)), "{}: stop: {heard}", self.cell);
         wait_for("nobody runs", WITHIN, || self.site.nobody_runs().then_some(()));
     }
 
     /// The player can be set up again, and is one of all.
-    fn observe_again(&mut self) {
-        let mode = self.instrument.mode();
-        self.does(Call::new("set_mode").arg(mode).arg(false).arg(true), &Want::Done("New mode"));
-        self.set_length(1.0);
-        self.does(Call::new("prepare"), &Want::Each(Value::Null));
-        self.starts();
-        self.does(Call::new("wait_for_scan").with("timeout_s", Value::Float(60.0)), &Want::Over);
-        last_scans(self.site, self.instrument, "complete").unwrap_or_else(|e| panic!("{}: {e}", self.cell));
+    fn observe_again(&mut self) -> Result<(), String> {
+        self.does(self.set_mode(), &Want::Done("New mode"))?;
+        self.set_length(1.0)?;
+        self.does(Call::new("prepare"), &Want::Each(Value::Null))?;
+        self.starts()?;
+        self.does(Call::new("wait_for_scan").with("timeout_s", Value::Float(60.0)), &Want::Over)?;
+        let whole = last_scans(self.site, self.instrument, "complete");
+        whole.unwrap_or_else(|why| panic!("{}: {why}", self.cell));
+        Ok(())
     }
 }
 
