@@ -24,7 +24,7 @@ impl Bench {
     fn new(players: usize) -> Bench {
         let now = Now { mono: Mono(1_000_000_000), ..Now::default() };
         let place = |n| (format!("P{n}"), Place::Unix(format!("/run/p{n}.sock").into()), Protocol::Binary);
-        let mut links = Links::new((0..players).map(place).collect(), Vec::new(), now);
+        let mut links = Links::new((0..players).map(place).collect(), Vec::new(), "control", now);
         links.start(now);
         Bench { links, now }
     }
