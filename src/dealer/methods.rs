@@ -469,7 +469,7 @@ mod tests {
         let table = table();
         let reply = |name: &str| table.find(INTERFACE, name).expect("there").reply;
         assert_eq!(reply("help_param"), "text or object");
-        assert_eq!(reply("prepare"), "{player: [true|false, text]}");
+        assert_eq!(reply("stop"), "{player: [true|false, text]}");
         assert!(OF_THE_FIRST.iter().all(|name| {
             typed(name, vec![], vec![]).is_ok_and(|c| matches!(c, DealerCall::Own(What::FirstOf(_), _)))
         }));
