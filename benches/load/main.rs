@@ -1,7 +1,7 @@
 //! Load generators and stop watches. `scripts/bench` starts the servers and the partners.
 //!
 //! ```text
-//! cargo bench --bench load -- [--role player | --role archon]
+//! cargo bench --bench load -- [--role player | dealer | archon]
 //!                             [--json OURS PYZMQ LIBZMQ] [--rpc OURS] [--player OURS]
 //!                             [--python PYTHON] [--binary APPLIANCE]
 //!                             BENCH_SECONDS=5 BENCH_STARTS=12      seconds of each measurement
@@ -11,6 +11,7 @@
 //! same run, because only the ratio outlives the machine.
 
 mod ccd;
+mod fan_out;
 mod figures;
 mod flush;
 mod frame;
@@ -42,12 +43,18 @@ fn main() -> io::Result<()> {
     let span = Duration::from_secs_f64(seconds) / ROUNDS;
     let mut report = Report::default();
 
-    // One role, or both.
+    // One role, or all.
     let role = after(&args, "--role").map(|[role]| role);
-    if role != Some("archon") {
+    let wanted = |name| role.is_none_or(|role| role == name);
+    if wanted("player") {
         player(&mut report, &args, span)?;
     }
-    if role != Some("player") {
+    if wanted("dealer")
+        && let Some([binary]) = after(&args, "--binary")
+    {
+        fan_out::figures(&mut report, Path::new(binary), span)?;
+    }
+    if wanted("archon") {
         archon(&mut report, &args, span)?;
     }
     println!("\n{}", report.table());

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Calls `once` until `span` is over.
-fn measure(span: Duration, mut once: impl FnMut() -> io::Result<()>) -> io::Result<Figures> {
+pub fn measure(span: Duration, mut once: impl FnMut() -> io::Result<()>) -> io::Result<Figures> {
     for _ in 0..WARM_UP {
         once()?;
     }

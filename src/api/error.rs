@@ -73,12 +73,6 @@ impl CallError {
         CallError::new(ErrorClass::KeyError, Family::Invalid, python_repr(key))
     }
 
-    /// A call could not begin as soon as its caller wanted; it was not carried out.
-    pub fn too_late(place: &str) -> CallError {
-        let text = format!("{place} could not begin within the caller's deadline, and was not carried out");
-        CallError::new(ErrorClass::Exception, Family::Timeout, text)
-    }
-
     /// How [`CallError::lease_needed`] ends: a proxy on the way has another advice.
     pub const LEASE_NEEDED: &str = "; call rpc.acquire(who, seconds)";
 
@@ -99,6 +93,12 @@ impl CallError {
             first.method
         );
         CallError::new(ErrorClass::ValueError, Family::Invalid, text)
+    }
+
+    /// A call could not begin as soon as its caller wanted; it was not carried out.
+    pub fn too_late(place: &str) -> CallError {
+        let text = format!("{place} could not begin within the caller's deadline, and was not carried out");
+        CallError::new(ErrorClass::Exception, Family::Timeout, text)
     }
 
     /// From a class name of a peer. A class we do not know becomes `Exception` and moves into the text.

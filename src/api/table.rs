@@ -1,6 +1,6 @@
 //! [`Table`]: the methods of a role by interface and name.
 
-use super::{CallError, ErrorClass, Method};
+use super::{CallError, ErrorClass, Family, Method};
 use crate::value::Value;
 
 /// Names a client's proxy object uses itself: a method so called would break the client.
@@ -20,6 +20,8 @@ pub struct Table {
     looks: Vec<&'static Method>,
     /// Interface and names that exist elsewhere and cannot be called here.
     plumbing: Vec<(&'static str, &'static [&'static str])>,
+    /// Interfaces whose methods are not known yet, and what calls are answered meanwhile.
+    awaited: Vec<(&'static str, &'static str)>,
 }
 
 /// A table that must not be published.
@@ -52,6 +54,7 @@ impl Table {
 
     /// Replaces the methods of an interface that is known at run time only: a remote player behind a proxy.
     pub fn replace_interface(&mut self, name: &'static str, methods: Vec<&'static Method>) {
+        self.awaited.retain(|(interface, _)| *interface != name);
         self.methods.retain(|m| m.interface != name);
         self.methods.extend(methods.into_iter().filter(|m| is_publishable(m.name)));
         self.methods.sort_by_key(|m| (m.interface, m.name));
@@ -67,6 +70,13 @@ impl Table {
             self.interfaces.insert(at, name);
         }
         self
+    }
+
+    /// Adds an interface whose methods come later ([`Table::replace_interface`]); calls are answered by this text until
+    /// then.
+    pub fn with_awaited(mut self, name: &'static str, answer: &'static str) -> Table {
+        self.awaited.push((name, answer));
+        self.with_interface(name)
     }
 
     /// Adds methods that clients call although no list has them (`_request`).
@@ -114,6 +124,9 @@ impl Table {
     /// The method, or `KeyError` with the name that is not there.
     pub fn find(&self, interface: &str, method: &str) -> Result<&'static Method, CallError> {
         let methods = self.of_interface(interface).ok_or_else(|| CallError::key_error(interface))?;
+        if let Some((_, answer)) = self.awaited.iter().find(|(name, _)| *name == interface) {
+            return Err(CallError::new(ErrorClass::Exception, Family::Environment, *answer));
+        }
         let at = methods.binary_search_by_key(&method, |m| m.name);
         match at {
             Ok(i) => Ok(methods[i]),

@@ -25,6 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Bytes taken from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
+/// Reads after a pause; what is left then is read during the call.
+const CATCH_UP_READS: usize = 64;
 
 /// Told topic and body of an event.
 pub type Hear<'a> = &'a mut dyn FnMut(&str, &Value);
@@ -72,6 +74,15 @@ impl Client {
         self.give_up = Some(set);
     }
 
+    /// Looks at the connection after a pause, in which heartbeats were not answered. `false`: it is not there any
+    /// more, and the next call connects anew; nothing of that call has been sent before.
+    pub fn is_connected(&mut self) -> bool {
+        if !self.connection.as_mut().is_some_and(Connection::catch_up) {
+            self.connection = None;
+        }
+        self.connection.is_some()
+    }
+
     /// One call. Failures of the connection have the families `Environment`, `Peer` and `Timeout`.
     pub fn call(
         &mut self,
@@ -94,6 +105,7 @@ impl Client {
         hear: Hear<'_>,
     ) -> Outcome {
         let until = clock::mono() + self.timeout;
+        self.is_connected();
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.open(until)?,
@@ -205,6 +217,18 @@ impl Connection {
         };
         session.set_lease(lease);
         Ok(Connection { stream, session, binds_by_call, bound: String::new(), buffer: vec![0; READ_BYTES] })
+    }
+
+    /// Takes in what came while nobody looked. `false`: the connection has ended.
+    fn catch_up(&mut self) -> bool {
+        for _ in 0..CATCH_UP_READS {
+            match self.stream.read_now(&mut self.buffer) {
+                Ok(0) => return false,
+                Ok(n) => self.session.receive(&self.buffer[..n], clock::now()),
+                Err(error) => return matches!(lost(error), Lost::Timeout),
+            }
+        }
+        true
     }
 
     /// The inner outcome is the server's.

@@ -25,6 +25,7 @@ pub mod sim;
 pub mod sim_archon;
 pub mod sim_daq;
 pub mod sim_packets;
+pub mod sim_players;
 pub mod sim_roach;
 pub mod status;
 pub mod status_memory;

@@ -1,9 +1,9 @@
 //! `appliance sim ...`: a simulator in the foreground.
 
-use super::{sim_archon, sim_daq, sim_packets, sim_roach};
-use crate::sim::roach_app::ReadyHook;
+use super::{sim_archon, sim_daq, sim_packets, sim_players, sim_roach};
 use crate::sys::fd;
 use clap::{Args, Subcommand};
+use std::fmt::Display;
 use std::process::ExitCode;
 
 /// Which simulator.
@@ -23,6 +23,8 @@ pub enum Simulator {
     Daq(sim_daq::SimDaqArgs),
     /// The packets of a VEGAS spectrometer
     Packets(sim_packets::SimPacketsArgs),
+    /// Many players without banks, for a dealer proxy
+    Players(sim_players::SimPlayersArgs),
     /// A ROACH2 board behind its KATCP server
     Roach(sim_roach::SimRoachArgs),
 }
@@ -33,12 +35,17 @@ pub fn run(args: SimArgs) -> ExitCode {
         Simulator::Archon(args) => sim_archon::run(args),
         Simulator::Daq(args) => sim_daq::run(args),
         Simulator::Packets(args) => sim_packets::run(args),
+        Simulator::Players(args) => sim_players::run(args),
         Simulator::Roach(args) => sim_roach::run(args),
     }
 }
 
 /// Tells whoever asked where a simulator listens.
-pub(super) fn ready(what: &'static str, announce: bool, mut descriptor: Option<i32>) -> ReadyHook {
+pub(super) fn ready<T: Display>(
+    what: &'static str,
+    announce: bool,
+    mut descriptor: Option<i32>,
+) -> Box<dyn FnMut(Result<T, String>) + Send> {
     Box::new(move |result| match result {
         Ok(address) => {
             if announce {

@@ -5,7 +5,6 @@
 //!                                               └► one does not: nobody is, unless best_effort
 //! ```
 
-use super::answer::{Answer, Failure, succeeded};
 use super::gathered::Gathered;
 use super::messages::{Index, Kind, Lane};
 use super::procedure::{Action, Event, Procedure, Round, View, ask_all, bank};
@@ -85,6 +84,8 @@ pub struct Fanout {
     shape: fn(&Gathered, &View<'_>, Policy) -> Outcome,
     /// What the operator is told beside it.
     tell: fn(&Gathered, &View<'_>) -> Vec<String>,
+    /// What follows when a player has done it.
+    then: Option<Action>,
 }
 
 impl Fanout {
@@ -101,6 +102,7 @@ impl Fanout {
             beforehand: false,
             shape: |gathered, view, policy| policy.outcome(gathered, view),
             tell: |_, _| Vec::new(),
+            then: None,
         }
     }
 
@@ -113,6 +115,12 @@ impl Fanout {
     /// With a result of another shape than `{player: entry}`.
     pub fn shaped(mut self, shape: fn(&Gathered, &View<'_>, Policy) -> Outcome) -> Fanout {
         self.shape = shape;
+        self
+    }
+
+    /// With this action if any player has done it.
+    pub fn then(mut self, action: Option<Action>) -> Fanout {
+        self.then = action;
         self
     }
 
@@ -151,29 +159,21 @@ impl Fanout {
     }
 
     fn agreed(&mut self, view: &View<'_>) -> Vec<Action> {
-        let against: Vec<Index> = self.would.failed();
-        // A player that cannot be asked now is not against it: it gets an entry of its own.
-        let against: Vec<Index> = against
-            .into_iter()
-            .filter(|p| !matches!(self.would.of(*p), Some(Err(Failure::Lost(_) | Failure::Late(_)))))
-            .collect();
-        if against.is_empty() {
-            return self.ask(view);
+        match self.would.refusal(&self.players, view.roster) {
+            None => self.ask(view),
+            Some(refusal) => {
+                self.answers = refusal;
+                self.finish(view)
+            }
         }
-        let names = view.roster.names(&against).join(", ");
-        for player in self.players.clone() {
-            let answer: Answer = match self.would.of(player) {
-                Some(answer) if !succeeded(answer) => answer.clone(),
-                _ => Err(Failure::NotAsked(format!("not done: {names} would refuse it"))),
-            };
-            self.answers.put(player, answer);
-        }
-        self.finish(view)
     }
 
     fn finish(&self, view: &View<'_>) -> Vec<Action> {
         let mut actions: Vec<Action> =
             (self.tell)(&self.answers, view).into_iter().map(Action::Warn).collect();
+        if self.answers.failed().len() < self.answers.players().len() {
+            actions.extend(self.then.clone());
+        }
         actions.push(Action::Reply((self.shape)(&self.answers, view, self.policy)));
         actions.push(Action::End);
         actions
@@ -181,6 +181,11 @@ impl Fanout {
 }
 
 impl Procedure for Fanout {
+    fn stopped(&self, _: &View<'_>) -> Option<Outcome> {
+        let start = self.call.interface == "bank" && matches!(self.call.method.as_str(), "start" | "startin");
+        start.then(|| Ok(Value::verdict(false, "cancelled by stop() before its turn had come")))
+    }
+
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action> {
         match event {
             Event::Begin => self.begin(view),
@@ -193,7 +198,7 @@ impl Procedure for Fanout {
                 if self.answers.complete() { self.finish(view) } else { Vec::new() }
             }
             Event::Cancel => vec![Action::Reply(Err(CallError::exception("cancelled"))), Action::End],
-            Event::State(_) | Event::Wake | Event::Noted | Event::ClockSet => Vec::new(),
+            Event::State(_) | Event::Stopped | Event::Wake | Event::Noted | Event::ClockSet => Vec::new(),
         }
     }
 }

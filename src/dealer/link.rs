@@ -90,7 +90,7 @@ pub enum LinkOutput {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Purpose {
     /// An ask of the role.
-    Ask(AskId),
+    Ask(AskId, Lane),
     /// An ask of the role about a lease: its answer says under which we call.
     Control(AskId),
     /// Nobody waits any longer.
@@ -104,7 +104,7 @@ enum Purpose {
 impl Purpose {
     fn ask(self) -> Option<AskId> {
         match self {
-            Purpose::Ask(id) | Purpose::Control(id) => Some(id),
+            Purpose::Ask(id, _) | Purpose::Control(id) => Some(id),
             _ => None,
         }
     }
@@ -196,7 +196,7 @@ impl PlayerLink {
             return;
         }
         let about_lease = call.interface == builtin::INTERFACE;
-        let purpose = if about_lease { Purpose::Control(id) } else { Purpose::Ask(id) };
+        let purpose = if about_lease { Purpose::Control(id) } else { Purpose::Ask(id, lane) };
         queue.push_back((purpose, call, within));
         if wire == WireId::Work {
             self.next_look = self.next_look.min(now.mono + POLL_BUSY);
@@ -516,10 +516,12 @@ impl PlayerLink {
                 self.under(&outcome);
                 self.out.push_back(LinkOutput::Event(LinkEvent::Reply { id, outcome }));
             }
-            Purpose::Ask(id) => {
+            Purpose::Ask(id, lane) => {
                 self.out.push_back(LinkOutput::Event(LinkEvent::Reply { id, outcome }));
-                // What it did may have changed what it is.
-                self.next_look = now.mono;
+                // What it did may have changed what it is. A read has not: looking again would double its price.
+                if lane == Lane::Write {
+                    self.next_look = now.mono;
+                }
             }
             Purpose::Learn(interface) => self.learned(interface, outcome, now),
             Purpose::Look(asked) => self.looked(asked, outcome, now),

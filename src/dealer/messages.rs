@@ -2,7 +2,7 @@
 
 use super::lease::Held;
 use super::saved::Saved;
-use crate::api::{Call, Outcome, Ticket};
+use crate::api::{Call, CallError, Outcome, Ticket};
 use crate::value::Value;
 use std::time::Duration;
 
@@ -84,6 +84,13 @@ pub enum Input<C> {
         /// Session.
         who: String,
     },
+    /// May a write begin whose turn has come ([`Output::Turn`])? Who called may have left or lost control meanwhile.
+    Turn {
+        /// Which.
+        ticket: Ticket,
+        /// The reason why not is its answer.
+        go: Result<(), CallError>,
+    },
     /// The client withdraws a call.
     Cancel {
         /// Which.
@@ -119,6 +126,8 @@ pub enum Output {
         /// Result or error.
         outcome: Outcome,
     },
+    /// The turn of a write has come; answered by [`Input::Turn`] before anything else is told.
+    Turn(Ticket),
     /// Ask a player. Answered by [`LinkEvent::Reply`] or [`LinkEvent::Down`].
     Ask {
         /// Whom.

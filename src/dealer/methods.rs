@@ -15,6 +15,8 @@ use std::time::Duration;
 /// Name of the interface.
 pub const INTERFACE: &str = "dealer";
 
+/// Shortest deadline a client can give: one that nobody could meet is a mistake.
+const DEADLINE_MIN: Duration = Duration::from_millis(1);
 /// Longest deadline a client can give.
 const DEADLINE_MAX: Duration = Duration::from_secs(86_400);
 
@@ -148,20 +150,20 @@ pub static OWN: &[Method] = &[
         Effect::Query,
         &[],
         "list of names",
-        "Names of the players that calls of this client go to, sorted. Clients choose for themselves by the name they give (request key 'who'); clients without a name share one choice.",
+        "Names of the players that calls of this client go to, sorted. Clients choose for themselves, by the name they give (request key 'who'); the choice of a client without a name ends with its connection.",
     ),
     method(
         "add_active_player",
-        Class::Write,
-        Effect::Configure,
+        Class::Read,
+        Effect::Query,
         &[NAMES],
         "list of active names",
         "Add players or groups to the active ones. Unknown names are a ValueError that names them, and change nothing.",
     ),
     method(
         "remove_active_player",
-        Class::Write,
-        Effect::Configure,
+        Class::Read,
+        Effect::Query,
         &[NAMES],
         "list of active names",
         "Take players or groups from the active ones. Unknown names are a ValueError that names them, and change nothing.",
@@ -218,10 +220,11 @@ pub static OWN: &[Method] = &[
                     "[y,m,d,h,m,s,us]; absent: as early as possible.",
                 ),
                 PLAYERS,
+                DEADLINE,
                 POLICY,
             ],
             "{player: [true|false, text]}",
-            "Start a scan on all players in the same second, or on none: if one refuses, is lost or does not accept in time, the others are stopped again. See last_start for margins and clock offsets.",
+            "Start a scan on all players in the same second, or on none: if one refuses, is lost or does not accept in time, the others are stopped again. See last_start for margins and clock offsets. At most a day ahead, as others cannot write to these players meanwhile: schedule for later.",
         )
     },
     method(
@@ -250,7 +253,7 @@ pub static OWN: &[Method] = &[
                 PLAYERS,
             ],
             "[true, {player: scan_status}]",
-            "Wait until no player runs a scan. [false, ..] when time is over, or when a player could not be asked.",
+            "Wait until no player runs a scan or is about to. [false, ..] when time is over, or when a player could not be asked for 10 s while nobody else runs.",
         )
     },
     method(
@@ -299,7 +302,7 @@ pub static OWN: &[Method] = &[
         Effect::Query,
         &[arg("limit", Kind::Int, "", Some("20"), "At most so many lines.")],
         "list of objects",
-        "The last scans of this process, newest last; all of them are in the journal file.",
+        "The scans that ended since this process began, newest last. The journal file has a line for each begin and each end.",
     ),
 ];
 
@@ -419,13 +422,10 @@ fn seconds(value: &Value, argument: &str) -> Result<Option<Duration>, CallError>
     if *value == Value::Null {
         return Ok(None);
     }
-    let good = value.as_f64().filter(|s| *s > 0.0 && *s <= DEADLINE_MAX.as_secs_f64());
-    good.map(|s| Some(Duration::from_secs_f64(s))).ok_or_else(|| {
-        CallError::value_error(format!(
-            "'{argument}' must be seconds, more than 0 and at most {}",
-            DEADLINE_MAX.as_secs()
-        ))
-    })
+    let (least, most) = (DEADLINE_MIN.as_secs_f64(), DEADLINE_MAX.as_secs_f64());
+    let good = value.as_f64().filter(|s| (least..=most).contains(s));
+    good.map(|s| Some(Duration::from_secs_f64(s)))
+        .ok_or_else(|| CallError::value_error(format!("'{argument}' must be seconds, {least} to {most}")))
 }
 
 #[cfg(test)]

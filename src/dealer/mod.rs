@@ -13,6 +13,7 @@
 
 pub mod answer;
 pub mod asks;
+pub mod clocks;
 pub mod fanout;
 pub mod gathered;
 pub mod health;

@@ -93,17 +93,8 @@ impl SetMode {
 
     fn agreed(&mut self, view: &View<'_>) -> Vec<Action> {
         let unheard = |a: Option<&Answer>| matches!(a, Some(Err(Failure::Lost(_) | Failure::Late(_))));
-        let against: Vec<Index> =
-            self.would.failed().into_iter().filter(|p| !unheard(self.would.of(*p))).collect();
-        if !against.is_empty() {
-            let names = view.roster.names(&against).join(", ");
-            for player in self.players.clone() {
-                let answer = match self.would.of(player) {
-                    Some(answer) if !succeeded(answer) => answer.clone(),
-                    _ => Err(Failure::NotAsked(format!("not done: {names} would refuse it"))),
-                };
-                self.answers.put(player, answer);
-            }
+        if let Some(refusal) = self.would.refusal(&self.players, view.roster) {
+            self.answers = refusal;
             return self.finish(view);
         }
         match self.master {
@@ -213,7 +204,7 @@ impl Procedure for SetMode {
                 let text = "cancelled; players that were asked already go on: see get_mode";
                 vec![Action::Reply(Err(CallError::exception(text))), Action::End]
             }
-            Event::State(_) | Event::Wake | Event::Noted | Event::ClockSet => Vec::new(),
+            Event::State(_) | Event::Stopped | Event::Wake | Event::Noted | Event::ClockSet => Vec::new(),
         }
     }
 }

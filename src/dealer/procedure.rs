@@ -36,6 +36,8 @@ pub enum Event<'a> {
     Wake,
     /// The client withdraws its call.
     Cancel,
+    /// Somebody has called `stop` for one of the players, which is about to be asked.
+    Stopped,
 }
 
 /// What a procedure wants.
@@ -90,6 +92,8 @@ pub enum Action {
         /// Start of the scan.
         start: Utc,
     },
+    /// The scan number of all players is this.
+    ScanNumber(i64),
     /// A scan has begun with these players; it goes into the journal when it has ended.
     Journal {
         /// Who takes part.
@@ -116,6 +120,11 @@ pub struct View<'a> {
 pub trait Procedure: std::fmt::Debug {
     /// Something has happened.
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action>;
+
+    /// `stop` was called for one of the players while this waited for its turn: its answer, if it is over with that.
+    fn stopped(&self, _view: &View<'_>) -> Option<Outcome> {
+        None
+    }
 }
 
 /// A call of the interface `bank`, arguments by position.

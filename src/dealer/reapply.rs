@@ -98,7 +98,12 @@ impl Procedure for Reapply {
                 let why = complaint(name, answer);
                 vec![Action::Warn(format!("{name}: {} was not set again: {why}", self.mode)), Action::End]
             }
-            Event::Cancel | Event::State(_) | Event::Wake | Event::Noted | Event::ClockSet => Vec::new(),
+            Event::Cancel
+            | Event::Stopped
+            | Event::State(_)
+            | Event::Wake
+            | Event::Noted
+            | Event::ClockSet => Vec::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! [`Dealer`]: the role. Takes calls, runs procedures, keeps what is known of the players.
 
-use super::answer::{Answer, Failure};
+use super::answer::{Answer, Failure, succeeded};
 use super::asks::{Asker, Asks, Placed};
 use super::journal::Journal;
 use super::lease::PassedOn;
@@ -50,8 +50,6 @@ struct Waiting {
     ticket: Ticket,
     players: Vec<Index>,
     procedure: Box<dyn Procedure>,
-    /// The lease there was when it came.
-    under: Option<String>,
 }
 
 /// What a procedure is to be told, with the answer it is told about.
@@ -64,6 +62,7 @@ enum Told {
     ClockSet,
     Wake,
     Cancel,
+    Stopped,
 }
 
 /// The role.
@@ -74,6 +73,8 @@ pub struct Dealer {
     next: u64,
     running: BTreeMap<u64, Running>,
     turns: Turns<Waiting>,
+    /// Whose turn has come, and of which it is not known yet whether it may begin.
+    called: BTreeMap<Ticket, (u64, Waiting)>,
     asks: Asks,
     told: VecDeque<(u64, Told)>,
     notices: Notices,
@@ -113,6 +114,7 @@ impl Dealer {
             next: NOBODY,
             running: BTreeMap::new(),
             turns: Turns::default(),
+            called: BTreeMap::new(),
             asks: Asks::default(),
             told: VecDeque::new(),
             notices: Notices::default(),
@@ -136,6 +138,7 @@ impl Dealer {
     pub fn handle(&mut self, input: Input<DealerCall>, now: Now) {
         match input {
             Input::Call { ticket, call, who } => self.call(ticket, call, &who, now),
+            Input::Turn { ticket, go } => self.turn(ticket, go),
             Input::Cancel { ticket } => self.cancel(ticket),
             Input::Control { held, waiting } => self.lease.changed(held, &waiting),
             Input::Saved => self.saved(),
@@ -183,6 +186,11 @@ impl Dealer {
     /// Drain to `None` after every other call.
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    /// A client that has no name has left.
+    pub fn client_gone(&mut self, who: &str) {
+        self.roster.forget(who);
     }
 
     /// Who has control of the proxy (null: nobody), to be shown in `dealer.snapshot`.
@@ -261,6 +269,12 @@ impl Dealer {
     fn answered(&mut self, id: AskId, answer: Answer, now: Now) {
         let Some(open) = self.asks.answered(id, &answer, now.mono) else { return };
         self.note_failure(open.player, &answer, now);
+        if let ("bank", "set_mode") = (open.call.interface.as_str(), open.call.method.as_str())
+            && succeeded(&answer)
+            && let Some(mode) = open.call.args.first().and_then(Value::as_str)
+        {
+            self.roster.seat_mut(open.player).has_set(mode);
+        }
         self.applied.answered(open.player, &open.call, &answer);
         for asker in open.askers {
             let told = Told::Answer { player: open.player, round: asker.round, answer: answer.clone() };
@@ -309,8 +323,7 @@ impl Dealer {
     /// Begins at once, or when its turn has come.
     fn run(&mut self, ticket: Ticket, players: Vec<Index>, procedure: Box<dyn Procedure>, writes: bool) {
         self.next += 1;
-        let under = self.lease.token().map(str::to_owned);
-        let waiting = Waiting { ticket, players: players.clone(), procedure, under };
+        let waiting = Waiting { ticket, players: players.clone(), procedure };
         if !writes {
             self.start(self.next, waiting);
         } else if let Err(refused) = self.turns.queue(self.next, players, waiting) {
@@ -319,8 +332,44 @@ impl Dealer {
         }
     }
 
+    /// Whether a client's write may begin is not known here.
+    fn turn_has_come(&mut self, id: u64, waiting: Waiting) {
+        if waiting.ticket == NO_CALL {
+            return self.start(id, waiting);
+        }
+        self.out.push_back(Output::Turn(waiting.ticket));
+        self.called.insert(waiting.ticket, (id, waiting));
+    }
+
+    /// It is known whether a write whose turn has come may begin.
+    fn turn(&mut self, ticket: Ticket, go: Result<(), CallError>) {
+        let Some((id, waiting)) = self.called.remove(&ticket) else { return };
+        match go {
+            Ok(()) => self.start(id, waiting),
+            Err(refused) => {
+                self.turns.done(id);
+                self.reply(ticket, Err(refused));
+            }
+        }
+    }
+
+    /// `stop` is called for these players: a start that waits for its turn is over, one that is under way is told.
+    fn stop_called(&mut self, players: &[Index], now: Now) {
+        let view = View { roster: &self.roster, rules: &self.rules, now };
+        let with = |of: &[Index]| of.iter().any(|p| players.contains(p));
+        let waiting = self.turns.waiting().filter(|(_, w)| with(&w.players));
+        let over: Vec<(u64, Ticket, Outcome)> =
+            waiting.filter_map(|(id, w)| Some((id, w.ticket, w.procedure.stopped(&view)?))).collect();
+        for (id, ticket, outcome) in over {
+            self.turns.done(id);
+            self.reply(ticket, outcome);
+        }
+        let running = self.running.iter().filter(|(_, r)| with(&r.players));
+        self.told.extend(running.map(|(id, _)| (*id, Told::Stopped)));
+    }
+
     fn start(&mut self, id: u64, waiting: Waiting) {
-        let Waiting { ticket, players, procedure, .. } = waiting;
+        let Waiting { ticket, players, procedure } = waiting;
         self.running.insert(id, Running { ticket, players, procedure, wake: None, replied: false });
         self.told.push_back((id, Told::Begin));
     }
@@ -340,16 +389,6 @@ impl Dealer {
         }
     }
 
-    /// Control may have gone to somebody else while it waited.
-    fn turn_has_come(&mut self, id: u64, waiting: Waiting) {
-        if !self.lease.binds() || self.lease.token() == waiting.under.as_deref() {
-            return self.start(id, waiting);
-        }
-        self.turns.done(id);
-        let text = format!("control has gone to {} while this call waited for its turn", self.lease.holder());
-        self.reply(waiting.ticket, Err(CallError::exception(text)));
-    }
-
     fn tell(&mut self, id: u64, told: &Told, now: Now) {
         let Some(running) = self.running.get_mut(&id) else { return };
         let view = View { roster: &self.roster, rules: &self.rules, now };
@@ -363,6 +402,7 @@ impl Dealer {
             Told::ClockSet => Event::ClockSet,
             Told::Wake => Event::Wake,
             Told::Cancel => Event::Cancel,
+            Told::Stopped => Event::Stopped,
         };
         for action in running.procedure.handle(event, &view) {
             self.act(id, action, now);
@@ -388,6 +428,7 @@ impl Dealer {
             Action::TurnOver => self.turns.done(id),
             Action::Warn(text) => self.notices.warn(now.utc, text),
             Action::LastStart(what) => self.notices.started(what),
+            Action::ScanNumber(number) => self.number_is(Some(number)),
             Action::Orphan { player, start } => self.orphans.add(player, start),
             Action::Arming { players, start } => {
                 self.orphans.arming(&players, start);
@@ -397,12 +438,17 @@ impl Dealer {
             Action::StartOver(start) => self.orphans.over(start),
             Action::Extend { round, within } => self.asks.extend(id, round, now.mono + within, within),
             Action::Journal { players, begun } => {
-                for line in self.journal.begin(players, begun, &self.roster, now) {
+                for line in self.journal.begin(players, begun, &self.roster) {
                     self.out.push_back(Output::Journal(line));
                 }
             }
             Action::End => self.end(id),
         }
+    }
+
+    fn number_is(&mut self, number: Option<i64>) {
+        self.scan_number = number;
+        self.unsaved = true;
     }
 
     fn end(&mut self, id: u64) {

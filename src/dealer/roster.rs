@@ -3,9 +3,10 @@
 use super::messages::Index;
 use super::seat::Seat;
 use crate::api::CallError;
-use crate::units::Now;
+use crate::units::{Mono, Now};
 use crate::value::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The players of the configuration, in its order, and the sets that are active.
 #[derive(Clone, Debug)]
@@ -15,12 +16,15 @@ pub struct Roster {
     groups: BTreeMap<String, Vec<Index>>,
     /// Active unless a client has chosen otherwise.
     default: Vec<Index>,
-    /// Chosen by clients, by the name they give themselves.
-    chosen: BTreeMap<String, Vec<Index>>,
+    /// Chosen by clients, by the name they give themselves, and when they called last.
+    chosen: BTreeMap<String, (Vec<Index>, Mono)>,
 }
 
-/// Clients whose choice is remembered; more replace the first by name.
+/// Clients whose choice is remembered. One that is still used is never forgotten for another: its next call would go to
+/// other players than it thinks.
 const SESSIONS_MAX: usize = 256;
+/// A choice that was not used for so long gives its place to another.
+const UNUSED_FOR: Duration = Duration::from_secs(86_400);
 
 impl Roster {
     /// `default`: empty for all.
@@ -100,32 +104,48 @@ impl Roster {
 
     /// The players that are active for a client.
     pub fn active(&self, who: &str) -> &[Index] {
-        self.chosen.get(who).unwrap_or(&self.default)
+        self.chosen.get(who).map_or(&self.default, |(set, _)| set)
+    }
+
+    /// A client has called.
+    pub fn called(&mut self, who: &str, now: Now) {
+        if let Some((_, used)) = self.chosen.get_mut(who) {
+            *used = now.mono;
+        }
+    }
+
+    /// A client will not call again.
+    pub fn forget(&mut self, who: &str) {
+        self.chosen.remove(who);
     }
 
     /// Adds players to a client's active ones; all names are known, or nothing changes.
-    pub fn activate(&mut self, who: &str, names: &[String]) -> Result<(), CallError> {
+    pub fn activate(&mut self, who: &str, names: &[String], now: Now) -> Result<(), CallError> {
         let mut set = self.active(who).to_vec();
         set.extend(self.indices(names)?);
         set.sort_unstable();
         set.dedup();
-        self.choose(who, set);
-        Ok(())
+        self.choose(who, set, now)
     }
 
     /// Takes players from a client's active ones; all names are known, or nothing changes.
-    pub fn deactivate(&mut self, who: &str, names: &[String]) -> Result<(), CallError> {
+    pub fn deactivate(&mut self, who: &str, names: &[String], now: Now) -> Result<(), CallError> {
         let gone = self.indices(names)?;
         let set = self.active(who).iter().filter(|p| !gone.contains(p)).copied().collect();
-        self.choose(who, set);
-        Ok(())
+        self.choose(who, set, now)
     }
 
-    fn choose(&mut self, who: &str, set: Vec<Index>) {
+    fn choose(&mut self, who: &str, set: Vec<Index>, now: Now) -> Result<(), CallError> {
         if self.chosen.len() >= SESSIONS_MAX && !self.chosen.contains_key(who) {
-            self.chosen.pop_first();
+            self.chosen.retain(|_, (_, used)| now.mono.since(*used) < UNUSED_FOR);
         }
-        self.chosen.insert(who.to_owned(), set);
+        if self.chosen.len() >= SESSIONS_MAX && !self.chosen.contains_key(who) {
+            return Err(CallError::exception(format!(
+                "{SESSIONS_MAX} clients have active players of their own already: name players with each call (players=..)"
+            )));
+        }
+        self.chosen.insert(who.to_owned(), (set, now.mono));
+        Ok(())
     }
 
     /// `{group: [names]}`
@@ -161,17 +181,31 @@ mod tests {
     #[test]
     fn all_are_active_until_a_client_chooses() {
         let mut roster = roster();
-        roster.deactivate("ann", &words("BANKB")).expect("known");
+        roster.deactivate("ann", &words("BANKB"), Now::default()).expect("known");
         assert_eq!(roster.names(roster.active("ann")), ["BANKA", "BANKC"]);
         assert_eq!(roster.active("").len(), 3, "others keep theirs");
-        roster.activate("ann", &words("pair")).expect("known");
+        roster.activate("ann", &words("pair"), Now::default()).expect("known");
         assert_eq!(roster.active("ann").len(), 3);
+    }
+
+    #[test]
+    fn a_choice_in_use_is_not_forgotten_for_another() {
+        let at = |s: u64| Now { mono: Mono(s * 1_000_000_000), ..Now::default() };
+        let mut roster = roster();
+        for n in 0..SESSIONS_MAX {
+            roster.deactivate(&format!("client {n:03}"), &words("BANKB"), at(0)).expect("room");
+        }
+        assert!(roster.deactivate("late", &words("BANKB"), at(10)).is_err());
+        assert_eq!(roster.active("client 000").len(), 2);
+        roster.called("client 000", at(80_000));
+        roster.deactivate("late", &words("BANKC"), at(86_400)).expect("places of a day ago are free");
+        assert_eq!((roster.active("client 000").len(), roster.active("client 001").len()), (2, 3));
     }
 
     #[test]
     fn unknown_names_are_all_named_and_change_nothing() {
         let mut roster = roster();
-        let error = roster.deactivate("", &words("BANKA BANKX nobody")).expect_err("unknown");
+        let error = roster.deactivate("", &words("BANKA BANKX nobody"), Now::default()).expect_err("unknown");
         assert_eq!(
             error.message,
             "unknown players [\"BANKX\", \"nobody\"]; there are BANKA, BANKB, BANKC; groups pair"

@@ -1,7 +1,7 @@
 //! One player as the dealer sees it.
 
 use super::messages::{Kind, LinkEvent, RemoteMethod};
-use crate::units::{Mono, Now};
+use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use std::time::Duration;
 
@@ -102,6 +102,11 @@ impl Seat {
         self.state = Some((state, now.mono));
     }
 
+    /// It has said that it has set this mode; its state may say so only after it was lost.
+    pub fn has_set(&mut self, mode: &str) {
+        self.last_mode = Some(mode.to_owned());
+    }
+
     fn is_busy_with(&self, state: &Value) -> bool {
         state.get("state").and_then(Value::as_str) == Some("SETTING_MODE")
     }
@@ -141,6 +146,13 @@ impl Seat {
     pub fn scan_start(&self) -> Option<&str> {
         let (state, _) = self.state.as_ref()?;
         state.get("scan")?.get("start")?.as_str()
+    }
+
+    /// How its scan of this second ended, if that was its last one.
+    pub fn last_scan_ended(&self, start: Utc) -> Option<&str> {
+        let last = self.state.as_ref()?.0.get("last_scan")?;
+        let this = last.get("start")?.as_str()? == start.to_string();
+        last.get("ended")?.as_str().filter(|_| this)
     }
 
     /// A text of its state.

@@ -16,7 +16,7 @@ use super::gathered::Gathered;
 use super::messages::{Index, Kind, Lane};
 use super::procedure::{Action, Event, Procedure, Round, View, ask_all, bank};
 use super::rules::{HealthGate, READ_WITHIN};
-use super::{fanout::Policy, health};
+use super::{clocks, fanout::Policy, health};
 use crate::api::{CallError, Outcome};
 use crate::units::{Now, Utc};
 use crate::value::Value;
@@ -35,21 +35,25 @@ const STOP: Round = 2;
 const LOOK: Round = 3;
 const VERIFY: Round = 4;
 
+/// Why a start is taken back whose client does not want it any longer.
+const CANCELLED: &str = "cancelled";
+
 /// A clock that is not known by then is not waited for.
 const CLOCKS_WITHIN: Duration = Duration::from_millis(1500);
 /// A file that is not written by then is not waited for.
 const NOTE_WITHIN: Duration = Duration::from_millis(500);
 /// A player that has not accepted by then will not arm in time.
 const ACCEPT_BEFORE: Duration = Duration::from_millis(1500);
+/// A player that has not said by then, after the second, that it has armed, is not waited for.
+const ARMED_BY: Duration = Duration::from_secs(1);
 /// When it is looked whether all take data.
 const VERIFY_AFTER: Duration = Duration::from_secs(2);
 /// A reply later than this after the start is none.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long stopping may take.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
-/// Clock offsets that are said, and that are refused: the arm window has 0.9 s.
-const OFFSET_WARN_NS: i64 = 20_000_000;
-const OFFSET_MAX_NS: i64 = 400_000_000;
+/// A start is not accepted further ahead: it keeps everybody else from writing to its players.
+const AHEAD_MAX: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, PartialEq)]
 enum Phase {
@@ -75,6 +79,7 @@ enum Phase {
 pub struct Start {
     players: Vec<Index>,
     policy: Policy,
+    limit: Option<Duration>,
     asked: Option<Utc>,
     phase: Phase,
     looks: Gathered,
@@ -93,8 +98,8 @@ pub struct Start {
 }
 
 impl Start {
-    /// `at`: the second asked for; `None`: the earliest possible.
-    pub fn new(players: Vec<Index>, at: Option<Utc>, policy: Policy) -> Start {
+    /// `at`: the second asked for; `None`: the earliest possible. `limit`: how long a player may take until it has armed.
+    pub fn new(players: Vec<Index>, at: Option<Utc>, policy: Policy, limit: Option<Duration>) -> Start {
         Start {
             looks: Gathered::default(),
             earliest: Gathered::from(&players),
@@ -103,6 +108,7 @@ impl Start {
             dropped: Gathered::from(&players),
             players,
             policy,
+            limit,
             asked: at,
             phase: Phase::Look,
             start: Utc(0),
@@ -128,9 +134,9 @@ impl Start {
             };
             self.players.iter().copied().filter(fits).collect()
         };
-        let starting = last_heard(&["STARTING"]);
-        if !starting.is_empty() {
-            return refuse(self.running_already(&starting, view));
+        if !last_heard(&["STARTING"]).is_empty() {
+            // One is looked at before the other: that it is said to scan already is the same start.
+            return refuse(self.running_already(&last_heard(&["STARTING", "SCANNING"]), view));
         }
         // That may have been a second ago: the scan that was waited for has ended since.
         let scanning = last_heard(&["SCANNING"]);
@@ -224,6 +230,13 @@ impl Start {
             );
             return refuse(Ok(Value::verdict(false, text)));
         }
+        if until(self.start, view.now) > AHEAD_MAX {
+            let text = format!(
+                "not started: {} is more than a day ahead, and a start that waits keeps others from writing: use schedule",
+                self.start
+            );
+            return refuse(self.nobody(view, &text));
+        }
         let unmeasured = self.unmeasured(view);
         if !unmeasured.is_empty() && !std::mem::replace(&mut self.waited_for_clocks, true) {
             // The next look measures them.
@@ -233,7 +246,7 @@ impl Start {
         }
         let unknown = |p: &Index| Action::Warn(format!("the clock of {} is not known", view.roster.name(*p)));
         actions.extend(unmeasured.iter().map(unknown));
-        match self.clocks(view) {
+        match clocks::compare(&self.players, view.roster) {
             Err(text) => return refuse(self.nobody(view, &text)),
             Ok(warnings) => actions.extend(warnings.into_iter().map(Action::Warn)),
         }
@@ -262,7 +275,10 @@ impl Start {
     /// The wall clock was set: the second comes at another time than was thought.
     fn clock_set(&mut self, view: &View<'_>) -> Vec<Action> {
         let accept = mono_of(self.start, view.now, -(ACCEPT_BEFORE.as_nanos() as i64));
-        let extend = Action::Extend { round: ARM, within: until(self.start, view.now) + PATIENCE };
+        let extend = Action::Extend {
+            round: ARM,
+            within: self.limit.unwrap_or(until(self.start, view.now) + PATIENCE),
+        };
         match self.phase {
             Phase::Arm => vec![extend, Action::Wake(accept)],
             Phase::RollBack { .. } => vec![extend],
@@ -273,35 +289,13 @@ impl Start {
         }
     }
 
-    /// Players whose clocks are off: those that must not start, or what is said of the others.
-    fn clocks(&self, view: &View<'_>) -> Result<Vec<String>, String> {
-        let mut warnings = Vec::new();
-        for player in &self.players {
-            let Some(clock) = view.roster.seat(*player).clock else { continue };
-            // Only what is certain counts: a slow round trip proves nothing.
-            let least = clock.offset_ns.abs() - clock.uncertainty_ns;
-            let name = view.roster.name(*player);
-            let text = format!(
-                "the clock of {name} is {:+.1} ms from ours (+-{:.1} ms)",
-                clock.offset_ns as f64 / 1e6,
-                clock.uncertainty_ns as f64 / 1e6
-            );
-            if least > OFFSET_MAX_NS {
-                return Err(format!("not started: {text}; set the clocks right (chronyc tracking)"));
-            }
-            if least > OFFSET_WARN_NS {
-                warnings.push(text);
-            }
-        }
-        Ok(warnings)
-    }
-
     fn arm(&mut self, now: Now) -> Vec<Action> {
         self.phase = Phase::Arm;
         self.sent = Some(now.utc);
         self.arms = Gathered::from(&self.players);
         let call = bank("start", vec![seven(self.start)]);
-        let mut actions = ask_all(&self.players, ARM, &call, Lane::Write, until(self.start, now) + PATIENCE);
+        let within = self.limit.unwrap_or(until(self.start, now) + PATIENCE);
+        let mut actions = ask_all(&self.players, ARM, &call, Lane::Write, within);
         actions.push(Action::Wake(mono_of(self.start, now, -(ACCEPT_BEFORE.as_nanos() as i64))));
         actions
     }
@@ -341,20 +335,33 @@ impl Start {
         }
     }
 
-    /// 1.5 s before the start: who has not accepted will not arm.
+    /// 1.5 s before the second: who has not accepted will not arm. 1 s after it: who has not armed keeps the others from
+    /// going on alone.
     fn late(&mut self, view: &View<'_>) -> Vec<Action> {
+        let begun = view.now.utc >= self.start + ARMED_BY;
         let start = self.start.to_string();
-        let accepted = |p: &Index| self.arms.of(*p).is_some() || scan_start(*p, view) == Some(start.as_str());
-        let ours = |p: &Index| view.roster.seat(*p).kind() != Some(Kind::Reference);
-        let late: Vec<Index> = self.players.iter().filter(|p| ours(p) && !accepted(p)).copied().collect();
-        if late.is_empty() {
-            return Vec::new();
+        let in_time = |p: &Index| {
+            let ours = view.roster.seat(*p).kind() != Some(Kind::Reference);
+            let accepted = !ours || scan_start(*p, view) == Some(start.as_str());
+            self.arms.of(*p).is_some() || (accepted && !begun)
+        };
+        let late: Vec<Index> = self.players.iter().filter(|p| !in_time(p)).copied().collect();
+        let what = match begun {
+            false => "had not accepted 1.5 s before the second",
+            true => "had not armed 1 s after the second",
+        };
+        let mut actions = if late.is_empty() {
+            Vec::new()
+        } else if self.spares(&late, view) {
+            self.leave_out(&late, &format!("it {what}"), view)
+        } else {
+            let names = view.roster.names(&late).join(", ");
+            return self.roll_back(format!("{names} {what}"), view);
+        };
+        if !begun && self.phase == Phase::Arm {
+            actions.push(Action::Wake(mono_of(self.start, view.now, ARMED_BY.as_nanos() as i64)));
         }
-        if self.spares(&late, view) {
-            return self.leave_out(&late, "it had not accepted 1.5 s before the second", view);
-        }
-        let names = view.roster.names(&late).join(", ");
-        self.roll_back(format!("{names}: the start was not accepted 1.5 s before the second"), view)
+        actions
     }
 
     /// Can the others take data without these? With a quorum, and if nobody needs one of them to be armed.
@@ -380,8 +387,21 @@ impl Start {
         actions
     }
 
+    /// The client, or somebody with a `stop`, takes the start back. Players who have it by now tell of the stop themselves.
+    fn taken_back(&mut self, why: &str, view: &View<'_>) -> Vec<Action> {
+        let mut actions = match self.phase {
+            Phase::Look | Phase::Query | Phase::Clocks => Vec::new(),
+            Phase::Note => vec![Action::StartOver(self.start)],
+            Phase::Arm if why == CANCELLED => return self.roll_back("cancelled by the client".into(), view),
+            _ => return Vec::new(),
+        };
+        actions.extend(refuse(self.nobody(view, &format!("not started: {why}"))));
+        actions
+    }
+
     /// Stops everybody who has this start. Those who have not said yet are stopped when they do.
     fn roll_back(&mut self, why: String, view: &View<'_>) -> Vec<Action> {
+        let said = Action::Warn(format!("the start was taken back: {why}"));
         self.phase = Phase::RollBack { why };
         let taken_back = Action::TakenBack(self.start);
         let start = self.start.to_string();
@@ -390,7 +410,7 @@ impl Start {
             None => scan_start(*p, view) == Some(start.as_str()),
         };
         let running: Vec<Index> = self.players.iter().copied().filter(has_it).collect();
-        let mut actions = vec![taken_back];
+        let mut actions = vec![said, taken_back];
         actions.extend(self.stop(&running));
         // Who has not answered yet is looked at from here; what becomes of the others is the orphans' business.
         let unknown = self.players.iter().filter(|p| self.arms.of(**p).is_some_and(may_have_it));
@@ -429,7 +449,6 @@ impl Start {
         }
         vec![
             Action::LastStart(self.describe(view, Some(why))),
-            Action::Warn(format!("the start was taken back: {why}")),
             Action::StartOver(self.start),
             Action::Reply(self.result(view)),
             Action::End,
@@ -452,6 +471,10 @@ impl Start {
 }
 
 impl Procedure for Start {
+    fn stopped(&self, view: &View<'_>) -> Option<Outcome> {
+        Some(self.nobody(view, "not started: cancelled by stop()"))
+    }
+
     fn handle(&mut self, event: Event<'_>, view: &View<'_>) -> Vec<Action> {
         match event {
             Event::Begin => self.begin(view),
@@ -489,23 +512,14 @@ impl Procedure for Start {
             }
             Event::Wake if self.phase == Phase::Arm => self.late(view),
             Event::Wake if self.phase == Phase::Verify => self.verify(),
-            Event::Cancel if matches!(self.phase, Phase::Look | Phase::Query | Phase::Clocks) => {
-                refuse(self.nobody(view, "not started: cancelled"))
-            }
-            Event::Cancel if self.phase == Phase::Note => {
-                let mut actions = vec![Action::StartOver(self.start)];
-                actions.extend(refuse(self.nobody(view, "not started: cancelled")));
-                actions
-            }
-            Event::Cancel if self.phase == Phase::Arm => {
-                self.roll_back("cancelled by the client".into(), view)
-            }
+            Event::Cancel => self.taken_back(CANCELLED, view),
+            Event::Stopped => self.taken_back("cancelled by stop()", view),
             // It shows now that it has this start.
             Event::State(player) if matches!(self.phase, Phase::RollBack { .. }) => {
                 let mine = scan_start(player, view) == Some(self.start.to_string().as_str());
                 if mine && self.arms.of(player).is_none() { self.stop(&[player]) } else { Vec::new() }
             }
-            Event::Noted | Event::Wake | Event::State(_) | Event::Cancel => Vec::new(),
+            Event::Noted | Event::Wake | Event::State(_) => Vec::new(),
         }
     }
 }

@@ -63,6 +63,11 @@ impl<T> Turns<T> {
         let at = self.places.iter().position(|p| p.waiting.as_ref().is_some_and(&wanted))?;
         self.places.remove(at).and_then(|p| p.waiting)
     }
+
+    /// What has not begun, with its name.
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.places.iter().filter_map(|p| Some((p.id, p.waiting.as_ref()?)))
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `wait_for_scan`: until no player runs.
+//! `wait_for_scan`: until no player runs, or is about to.
 
 use super::answer::Answer;
 use super::gathered::Gathered;
@@ -10,10 +10,15 @@ use crate::units::Mono;
 use crate::value::Value;
 use std::time::Duration;
 
+/// Nobody that answers runs, but some do not answer: so long it is waited for their word.
+const UNHEARD_FOR: Duration = Duration::from_secs(10);
+
 /// Waits for the end of the scan of several players.
 #[derive(Debug)]
 pub struct WaitForScan {
     players: Vec<Index>,
+    /// Since then nobody that answers runs, and not all answer.
+    unheard_since: Option<Mono>,
     every: Duration,
     timeout: Option<Duration>,
     until: Option<Mono>,
@@ -24,7 +29,15 @@ pub struct WaitForScan {
 impl WaitForScan {
     /// Asks each `every`; gives up after `timeout`.
     pub fn new(players: Vec<Index>, every: Duration, timeout: Option<Duration>) -> WaitForScan {
-        WaitForScan { answers: Gathered::from(&players), players, every, timeout, until: None, round: 0 }
+        WaitForScan {
+            answers: Gathered::from(&players),
+            players,
+            unheard_since: None,
+            every,
+            timeout,
+            until: None,
+            round: 0,
+        }
     }
 
     fn ask(&mut self) -> Vec<Action> {
@@ -35,18 +48,30 @@ impl WaitForScan {
     }
 
     fn heard(&mut self, view: &View<'_>) -> Vec<Action> {
-        let running = self.answers.iter().filter(|(_, a)| is_running(a)).count();
+        // A start that is under way is no scan yet, and not the end of one either.
+        let starting = |p: Index| {
+            let seat = view.roster.seat(p);
+            seat.is_up() && seat.state_name() == Some("STARTING")
+        };
+        let running = self.answers.iter().filter(|(p, a)| is_running(a) || starting(*p)).count();
         let unheard = self.answers.iter().filter(|(_, a)| a.is_err()).count();
         let reply = |ok: bool| {
             let result = Value::List(vec![Value::Bool(ok), self.answers.result(view.roster)]);
             vec![Action::Reply(Ok(result)), Action::End]
         };
         let late = self.until.is_some_and(|t| view.now.mono >= t);
+        if running > 0 {
+            self.unheard_since = None;
+        }
         match (running, unheard) {
             (0, 0) => reply(true),
-            // Nobody that can be asked runs; whether the others do nobody can say.
-            (0, _) => reply(false),
             _ if late => reply(false),
+            // Whether the others run nobody can say.
+            (0, _)
+                if view.now.mono.since(*self.unheard_since.get_or_insert(view.now.mono)) >= UNHEARD_FOR =>
+            {
+                reply(false)
+            }
             _ => {
                 let next = view.now.mono + self.every;
                 vec![Action::Wake(self.until.map_or(next, |t| t.min(next)))]
@@ -65,12 +90,6 @@ impl Procedure for WaitForScan {
         match event {
             Event::Begin => {
                 self.until = self.timeout.map(|t| view.now.mono + t);
-                if self.players.is_empty() {
-                    return vec![
-                        Action::Reply(Ok(Value::List(vec![Value::Bool(true), Value::Map(Vec::new())]))),
-                        Action::End,
-                    ];
-                }
                 self.ask()
             }
             Event::Wake => self.ask(),
@@ -79,7 +98,9 @@ impl Procedure for WaitForScan {
                 if self.answers.complete() { self.heard(view) } else { Vec::new() }
             }
             Event::Cancel => vec![Action::Reply(Err(CallError::exception("cancelled"))), Action::End],
-            Event::Answer { .. } | Event::State(_) | Event::Noted | Event::ClockSet => Vec::new(),
+            Event::Answer { .. } | Event::State(_) | Event::Stopped | Event::Noted | Event::ClockSet => {
+                Vec::new()
+            }
         }
     }
 }

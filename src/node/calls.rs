@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A write starts only when its entry is in the record and the role is idle. A write whose client has
-//! gone is dropped (the client has been told it failed), except urgent ones.
+//! gone is dropped (the client has been told it failed), except urgent ones. A role that puts writes in order itself
+//! takes them at once, but they are *deferred* then: until the role begins one, the same rules hold for it.
 
 use crate::api::{CallError, Class, Method, Outcome, Terms, Ticket};
 use crate::reactor::ConnId;
@@ -38,6 +39,8 @@ pub struct OpenCall<C> {
     /// Not yet handed to the role.
     pending: Option<C>,
     recorded: bool,
+    /// The role has it, and has not begun it.
+    deferred: bool,
 }
 
 /// What to do with a call that has come to its turn.
@@ -89,8 +92,17 @@ impl<C> Calls<C> {
         let ticket = Ticket(self.next);
         let recorded = method.class == Class::Read;
         let pending = Some(call);
-        let also = Vec::new();
-        let entry = OpenCall { conn: Some(conn), seq, also, method, arrived: now, terms, pending, recorded };
+        let entry = OpenCall {
+            conn: Some(conn),
+            seq,
+            also: Vec::new(),
+            method,
+            arrived: now,
+            terms,
+            pending,
+            recorded,
+            deferred: false,
+        };
         self.open.insert(ticket, entry);
         if queued {
             self.queue.push_back(ticket);
@@ -150,6 +162,28 @@ impl<C> Calls<C> {
         call.pending.take().map(|c| Turn::Start(ticket, c))
     }
 
+    /// The role has taken this write, and will ask before it begins it.
+    pub fn defer(&mut self, ticket: Ticket) {
+        if let Some(call) = self.open.get_mut(&ticket) {
+            call.deferred = call.method.class != Class::Read && !call.method.urgent;
+        }
+    }
+
+    /// The role begins a deferred write. `false`: its client has gone, it is not to be carried out.
+    pub fn begin(&mut self, ticket: Ticket) -> bool {
+        let Some(call) = self.open.get_mut(&ticket) else { return false };
+        call.deferred = false;
+        call.conn.is_some() || self.execute_abandoned
+    }
+
+    /// Takes queued writes back that have not begun; they stay open until they are answered.
+    pub fn take_back(&mut self, wanted: impl Fn(&Method) -> bool) -> Vec<Ticket> {
+        let wanted = |ticket: &Ticket| self.open.get(ticket).is_some_and(|call| wanted(call.method));
+        let (back, left) = self.queue.iter().partition(|ticket| wanted(ticket));
+        self.queue = left;
+        back.into()
+    }
+
     /// Calls that still wait for their turn, and whose callers did not want to wait so long: they have none any more.
     pub fn too_late(&mut self, now: Now) -> Vec<Ticket> {
         let late: Vec<Ticket> = self.waiting().filter(|(_, by)| *by <= now.mono).map(|(t, _)| t).collect();
@@ -162,9 +196,12 @@ impl<C> Calls<C> {
         self.waiting().map(|(_, by)| by).min()
     }
 
-    /// What is in the queue and must begin by then.
+    /// What has not begun, and must by then.
     fn waiting(&self) -> impl Iterator<Item = (Ticket, Mono)> {
-        self.queue.iter().filter_map(|ticket| Some((*ticket, self.open.get(ticket)?.terms.begin_by?)))
+        let queued = self.queue.iter().filter_map(|ticket| Some((*ticket, self.open.get(ticket)?)));
+        let deferred =
+            self.open.iter().filter(|(_, call)| call.deferred).map(|(ticket, call)| (*ticket, call));
+        queued.chain(deferred).filter_map(|(ticket, call)| Some((ticket, call.terms.begin_by?)))
     }
 
     /// On what terms an open call was made.
@@ -177,17 +214,26 @@ impl<C> Calls<C> {
         self.open.remove(&ticket)
     }
 
-    /// A client has gone.
-    pub fn forget(&mut self, conn: ConnId) {
-        for call in self.open.values_mut() {
+    /// A client has gone. Those of its calls that the role is to give up, if nobody else waits for them: writes it has
+    /// not begun, and reads that would go on for nobody.
+    pub fn forget(&mut self, conn: ConnId) -> Vec<Ticket> {
+        let mut idle = Vec::new();
+        for (ticket, call) in &mut self.open {
             call.also.retain(|(other, _)| *other != conn);
-            if call.conn == Some(conn) {
-                call.conn = None;
-                if let Some((other, seq)) = call.also.pop() {
-                    (call.conn, call.seq) = (Some(other), seq);
-                }
+            if call.conn != Some(conn) {
+                continue;
+            }
+            call.conn = None;
+            if let Some((other, seq)) = call.also.pop() {
+                (call.conn, call.seq) = (Some(other), seq);
+                continue;
+            }
+            let endless = call.method.class == Class::Read && call.method.cancellable;
+            if endless || (call.deferred && !self.execute_abandoned) {
+                idle.push(*ticket);
             }
         }
+        idle
     }
 
     /// The open call of a session.

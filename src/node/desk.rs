@@ -62,6 +62,8 @@ pub struct Trade<C, O> {
     pub understand: fn(&'static Method, Bound) -> Result<C, CallError>,
     /// The hardware an order goes to, if it may change it: it then waits for that hardware's entry in the record.
     pub lane_of: fn(&O) -> Option<usize>,
+    /// Does this urgent method (`stop`) take back that one, which waits for its turn?
+    pub takes_back: fn(&Method, &Method) -> bool,
 }
 
 /// What the role is to be told next.
@@ -153,7 +155,12 @@ impl<C, O> Desk<C, O> {
                 self.faces.set_congested(conn, false, now);
                 self.drain_face(conn, now, fx);
             }
-            Event::Closed { conn, .. } if self.faces.closed(conn, fx) => self.calls.forget(conn),
+            Event::Closed { conn, .. } if self.faces.closed(conn, fx) => {
+                for ticket in self.calls.forget(conn) {
+                    self.repeats.not_carried_out(ticket);
+                    self.asks.push_back(Ask::Cancel(ticket));
+                }
+            }
             Event::Timer { key: RECORD } => self.record_late(now),
             Event::Timer { key: LEASE } => self.lease_due(now, fx),
             Event::Timer { key: BEGIN } => self.begin_due(now, fx),
@@ -207,6 +214,33 @@ impl<C, O> Desk<C, O> {
         }
     }
 
+    /// The role puts writes in order itself: it has taken this one and asks [`Desk::begin`] when its turn has come. Until
+    /// then it is withdrawn ([`Ask::Cancel`]) when its client leaves, or did not want to wait so long.
+    pub fn defer(&mut self, ticket: Ticket) {
+        self.calls.defer(ticket);
+    }
+
+    /// The turn of a deferred write has come: may it still be carried out?
+    pub fn begin(&mut self, ticket: Ticket, now: Now) -> Result<(), CallError> {
+        let may = self.may_begin(ticket, now);
+        if may.is_err() {
+            self.repeats.not_carried_out(ticket);
+        }
+        may
+    }
+
+    fn may_begin(&mut self, ticket: Ticket, now: Now) -> Result<(), CallError> {
+        let by = self.calls.terms(ticket).and_then(|terms| terms.begin_by);
+        if by.is_some_and(|by| by <= now.mono) {
+            return Err(CallError::too_late(&self.call_name(ticket)));
+        }
+        if !self.calls.begin(ticket) {
+            log::warn!("{} dropped: its client has gone", self.call_name(ticket));
+            return Err(CallError::exception("not carried out: its client has gone"));
+        }
+        self.still_admitted(ticket, now)
+    }
+
     /// The answer to a call.
     pub fn reply<J>(&mut self, ticket: Ticket, outcome: Outcome, now: Now, fx: &mut Effects<Job<J>>) {
         let Some(call) = self.calls.close(ticket) else { return };
@@ -249,6 +283,11 @@ impl<C, O> Desk<C, O> {
     /// The name the client of an open call gave itself; empty if it gave none.
     pub fn who_of(&self, ticket: Ticket) -> &str {
         self.calls.terms(ticket).map_or("", |terms| &terms.who)
+    }
+
+    /// Where an open call came from, while the connection lasts.
+    pub fn conn_of(&self, ticket: Ticket) -> Option<ConnId> {
+        self.calls.conn(ticket)
     }
 
     /// The methods; those of remote nodes come and go.
@@ -413,6 +452,9 @@ impl<C, O> Desk<C, O> {
         }
         self.leases.admit(method, lease_of(&terms), now)?;
         let call = (self.trade.understand)(method, bound)?;
+        if method.urgent {
+            self.take_back(method, now, fx);
+        }
         let ticket = self.calls.admit(conn, seq, method, call, terms, now).ok_or_else(|| self.busy())?;
         if let Some((key, call)) = request {
             self.repeats.began(key, call, ticket);
@@ -422,6 +464,15 @@ impl<C, O> Desk<C, O> {
             None => self.ask_at_once(ticket),
         }
         Ok(())
+    }
+
+    /// What came before a `stop` and waits is over with it, as it would be if it had had its turn first.
+    fn take_back<J>(&mut self, urgent: &Method, now: Now, fx: &mut Effects<Job<J>>) {
+        let takes_back = self.trade.takes_back;
+        for ticket in self.calls.take_back(|queued| takes_back(urgent, queued)) {
+            let text = format!("cancelled by {}() before its turn had come", urgent.name);
+            self.reply(ticket, Ok(Value::verdict(false, text)), now, fx);
+        }
     }
 
     fn busy(&self) -> CallError {

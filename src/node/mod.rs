@@ -15,6 +15,7 @@ pub mod archon;
 pub mod calls;
 pub mod dealer;
 pub mod desk;
+pub mod dialing;
 pub mod faces;
 pub mod leases;
 pub mod player;

@@ -3,7 +3,9 @@
 use super::recorder::Waiting;
 use crate::reactor::JobName;
 use crate::record::{self, RecordFile};
+use crate::sys::resolve;
 use std::io::Write;
+use std::net::SocketAddr;
 
 /// Worker that keeps the record; its jobs run in order.
 pub const RECORDER: &str = "recorder";
@@ -14,6 +16,8 @@ pub const CLERK: &str = "clerk";
 
 /// What an entry of the record is called when it is lost.
 pub const RECORD: &str = "entry of the record";
+/// What a lookup is called.
+pub const LOOK_UP: &str = "look-up of a host";
 /// What the announcement is called.
 const ANNOUNCE: &str = "announcement of the ports";
 
@@ -23,6 +27,7 @@ pub fn name_of<R>(job: &Job<R>, role: impl FnOnce(&R) -> JobName) -> JobName {
     match job {
         Job::Record { .. } => own(RECORD),
         Job::Announce { .. } => own(ANNOUNCE),
+        Job::Resolve { host, .. } => JobName { kind: LOOK_UP, of: host.clone() },
         Job::Role(job) => role(job),
     }
 }
@@ -55,6 +60,13 @@ pub enum Job<R> {
         /// The line.
         text: String,
     },
+    /// Look a host up that is to be connected to.
+    Resolve {
+        /// The host.
+        host: String,
+        /// The port to connect to.
+        port: u16,
+    },
     /// Work of the role.
     Role(R),
 }
@@ -74,6 +86,15 @@ pub enum Done<D> {
         /// Why not, if not.
         error: Option<String>,
     },
+    /// Looked up, or not known.
+    Resolved {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Its address, or why it has none.
+        address: Result<SocketAddr, String>,
+    },
     /// Work of the role.
     Role(D),
 }
@@ -88,8 +109,16 @@ pub fn work<R, D>(job: Job<R>, role: impl FnOnce(R) -> D) -> Done<D> {
         Job::Announce { to, text } => {
             Done::Announced { error: announce(to, &text).err().map(|e| e.to_string()) }
         }
+        Job::Resolve { host, port } => Done::Resolved { address: address_of(&host, port), host, port },
         Job::Role(job) => Done::Role(role(job)),
     }
+}
+
+/// Hardware and nodes speak IPv4: a host that has both is meant by its IPv4 address.
+fn address_of(host: &str, port: u16) -> Result<SocketAddr, String> {
+    let all = resolve::addresses_of(host, port).map_err(|e| e.to_string())?;
+    let first = all.iter().find(|a| a.is_ipv4()).or(all.first());
+    first.copied().ok_or_else(|| "the name has no address".to_owned())
 }
 
 fn announce(to: Announce, text: &str) -> std::io::Result<()> {

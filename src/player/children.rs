@@ -79,7 +79,8 @@ pub struct ChildSlot<W> {
     gap: Duration,
     quit_within: Duration,
     phase: Phase,
-    lines: VecDeque<String>,
+    /// Commands that wait for their turn, with who is told when they are written.
+    lines: VecDeque<(String, Option<W>)>,
     next_line: Mono,
     start_waiters: Vec<W>,
     stop_waiters: Vec<W>,
@@ -190,13 +191,31 @@ impl<W: Clone> ChildSlot<W> {
 
     fn begin_stop(&mut self, pid: u32, now: Now) {
         self.phase = Phase::Stopping { stage: Stage::Quit, until: None, pid };
-        self.lines.clear();
-        self.lines.push_back("quit".into());
+        self.drop_lines();
+        self.lines.push_back(("quit".into(), None));
         self.send_lines(now);
     }
 
-    /// One command line. Refused when the program does not run.
+    /// One command line; the waiter is told when it is written, or why it will not be.
+    pub fn command_for(&mut self, line: &str, waiter: W, now: Now) {
+        match self.accepts() {
+            Ok(()) => {
+                self.lines.push_back((line.to_owned(), Some(waiter)));
+                self.send_lines(now);
+            }
+            Err(why) => self.orders.push_back(ChildOrder::Answer(waiter, Err(why))),
+        }
+    }
+
+    /// One command line, for whom it is enough that its turn will come. Refused when the program does not run.
     pub fn command(&mut self, line: &str, now: Now) -> Result<(), String> {
+        self.accepts()?;
+        self.lines.push_back((line.to_owned(), None));
+        self.send_lines(now);
+        Ok(())
+    }
+
+    fn accepts(&self) -> Result<(), String> {
         if !self.is_running() {
             return Err(match self.child {
                 Child::Daq => "HPC program has not been started".into(),
@@ -206,15 +225,24 @@ impl<W: Clone> ChildSlot<W> {
         if self.lines.len() >= QUEUE_MAX {
             return Err(format!("{QUEUE_MAX} commands are already waiting for the {}", self.child));
         }
-        self.lines.push_back(line.to_owned());
-        self.send_lines(now);
         Ok(())
+    }
+
+    /// What waits for its turn will not be written.
+    fn drop_lines(&mut self) {
+        for (line, waiter) in std::mem::take(&mut self.lines) {
+            if let Some(waiter) = waiter {
+                let text = format!("'{line}' was not written: {} ends", self.child);
+                self.orders.push_back(ChildOrder::Answer(waiter, Err(text)));
+            }
+        }
     }
 
     fn send_lines(&mut self, now: Now) {
         while !self.lines.is_empty() && self.next_line <= now.mono {
-            let line = self.lines.pop_front().expect("checked: not empty");
+            let (line, waiter) = self.lines.pop_front().expect("checked: not empty");
             self.orders.push_back(ChildOrder::Line(line));
+            self.orders.extend(waiter.map(|w| ChildOrder::Answer(w, Ok(()))));
             self.next_line = now.mono + self.gap;
         }
         if let Phase::Stopping { stage: Stage::Quit, until: until @ None, .. } = &mut self.phase
@@ -252,12 +280,13 @@ impl<W: Clone> ChildSlot<W> {
         let asked = matches!(self.phase, Phase::Stopping { .. } | Phase::Stuck(_));
         self.phase = Phase::Absent;
         self.last_exit = Some(exit);
-        self.lines.clear();
         self.answer_starts(Err(format!("{} ended at once: {}", self.child, exit_text(exit))));
         self.answer_stops(Ok(()));
         if !asked {
             self.orders.push_back(ChildOrder::Died(exit));
         }
+        // After its death, which says more.
+        self.drop_lines();
     }
 
     /// Time has passed.
@@ -354,6 +383,26 @@ mod tests {
         assert_eq!(s.deadline(), Some(at(1110).mono));
         s.tick(at(1110));
         assert_eq!(s.poll(), Some(ChildOrder::Line("stop".into())));
+    }
+
+    #[test]
+    fn who_waits_for_a_command_is_told_when_it_is_written() {
+        let mut s = running(1100);
+        s.command("stop", at(10)).expect("runs");
+        assert_eq!(s.poll(), Some(ChildOrder::Line("stop".into())));
+        s.command_for("START", 5, at(20));
+        assert_eq!(s.poll(), None, "not before its turn");
+        s.tick(at(1110));
+        let orders: Vec<_> = std::iter::from_fn(|| s.poll()).collect();
+        assert_eq!(orders, [ChildOrder::Line("START".into()), ChildOrder::Answer(5, Ok(()))]);
+        s.command_for("stop", 6, at(1120));
+        s.exited(Exit::Code(1));
+        let why = "'stop' was not written: DAQ program ends".to_owned();
+        assert_eq!(s.poll(), Some(ChildOrder::Died(Exit::Code(1))));
+        assert_eq!(s.poll(), Some(ChildOrder::Answer(6, Err(why))));
+        s.command_for("START", 7, at(1130));
+        let why = "HPC program has not been started".to_owned();
+        assert_eq!(s.poll(), Some(ChildOrder::Answer(7, Err(why))));
     }
 
     #[test]

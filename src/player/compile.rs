@@ -185,7 +185,8 @@ pub fn start(site: &Site, mode: &Mode, facts: &FpgaFacts, start: Utc, arm_at: Ut
         vec![Step::Status(vec![("STTMJD".into(), format!("{:.10}", start.mjd()))])],
     ));
     let command = |child| Step::Command { child, line: "START".into() };
-    plan.push(Phase::strict("start_daq", children(site, facts).map(command).collect()));
+    // Each gets its command when its turn has come: neither waits for the other's.
+    plan.push(Phase::any("start_daq", children(site, facts).map(command).collect()));
     if site.await_daq {
         plan.push(daq_running());
     }

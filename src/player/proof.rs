@@ -11,6 +11,7 @@ use super::space::Check;
 use super::verdict::{Ending, Verdict};
 use crate::units::{Now, Utc};
 use crate::value::Value;
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// For what nobody could look at.
@@ -119,6 +120,21 @@ impl Proof {
             *sum = text.into();
             self.news = true;
         }
+    }
+
+    /// Packets that were sent and are not in the data; what is not counted is not verified.
+    pub fn lost(&self) -> Vec<(String, Value)> {
+        let lost = |key: &str| self.guard.lost(key).map_or(NOT_VERIFIED.into(), |n| Value::Int(n as i64));
+        [("lost", "NDROP"), ("late", "NLATE"), ("kernel_drops", "NKERNEL")]
+            .map(|(name, key)| (name.to_owned(), lost(key)))
+            .to_vec()
+    }
+
+    /// Names the parameters of the scan: SHA-256 of their names and values, 16 hexadecimal digits.
+    pub fn parameters_hash(&self) -> Option<String> {
+        let (_, parameters) = self.begin.iter().find(|(key, _)| key == "parameters")?;
+        let text = crate::proto::json::to_text(&finite(parameters.clone())).ok()?;
+        Some(Sha256::digest(text.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect())
     }
 
     /// The file while the scan runs, once its place is known.
@@ -246,21 +262,16 @@ impl End {
                 if n.fract() == 0.0 && n.abs() < 1e15 { Value::Int(n as i64) } else { Value::Float(n) }
             })
         };
-        let lost = |key: &str| proof.guard.lost(key).map_or(NOT_VERIFIED.into(), |n| Value::Int(n as i64));
         let by = match &self.ending {
             Ending::Stopped(Some(who)) => who.as_str().into(),
             _ => Value::Null,
         };
         let first = guard::number_of(&self.cards, "M_STTMJD")
             .filter(|_| guard::number_of(&self.cards, "M_STTMJD") != proof.old_first_packet);
-        let packets = vec![
-            ("expected".to_owned(), told("NPKT")),
-            ("lost".to_owned(), lost("NDROP")),
-            ("late".to_owned(), lost("NLATE")),
-            ("kernel_drops".to_owned(), lost("NKERNEL")),
-            ("duplicate".to_owned(), told("NDUP")),
-            ("foreign".to_owned(), told("NBAD")),
-        ];
+        let mut packets = vec![("expected".to_owned(), told("NPKT"))];
+        packets.extend(proof.lost());
+        packets.push(("duplicate".to_owned(), told("NDUP")));
+        packets.push(("foreign".to_owned(), told("NBAD")));
         Value::Map(vec![
             ("reason".into(), self.ending.to_string().into()),
             ("by".into(), by),

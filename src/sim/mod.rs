@@ -5,6 +5,7 @@ pub mod archon_app;
 pub mod archon_station;
 pub mod daq;
 pub mod packets;
+pub mod players;
 pub mod roach2;
 pub mod roach_app;
 pub mod station;

@@ -58,6 +58,26 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Reads what is there, without waiting; `WouldBlock` when nothing is.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.set_nonblocking(true)?;
+        let read = self.read(buffer);
+        self.set_nonblocking(false)?;
+        read
+    }
+
+    fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp(s) => s.set_nonblocking(on),
+            Kind::Unix(s) => s.set_nonblocking(on),
+        }
+    }
+}
+
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.0 {

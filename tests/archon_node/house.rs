@@ -7,7 +7,7 @@ use appliance::config::archon::ArchonConfig;
 use appliance::config::archon::limits::Limits;
 use appliance::frames::jobs::Naming;
 use appliance::node::access::Access;
-use appliance::node::archon::{Done, Job, work};
+use appliance::node::archon::{Done, Job};
 use appliance::node::faces::{Port, Protocol};
 use appliance::node::recorder::Waiting;
 use appliance::node::{ArchonNode, ArchonNodeConfig, DeskConfig, work as node_work};
@@ -426,7 +426,7 @@ impl House {
                     waiting => self.recorded(waiting),
                 }
             }
-            job @ node_work::Job::Role(work::Job::File { .. }) if self.no_workers => {
+            job @ node_work::Job::Role(_) if self.no_workers => {
                 let why = "worker 'files-1' could not be started".to_owned();
                 self.facts.push_back(Event::Done(Err(Lost { job: ArchonNode::name_of(&job), why })));
             }

@@ -1,13 +1,17 @@
-//! A dealer proxy and its players as processes on loopback: a coherent observation of eight banks through plain pyzmq
-//! and `appliance call`, and a player that is killed, stopped or started again at every phase of an observation.
+//! A dealer proxy and its players as processes on loopback: an observation made in four ways, with three banks that have a
+//! board each and with eight that share one; a player that is killed, stopped or started again at every phase of it; and
+//! players of the old kind among ours.
 
+mod driver;
+mod fault;
+mod observe;
 #[path = "../failures/processes.rs"]
 #[allow(dead_code, reason = "shared with tests that kill more")]
 mod processes;
 mod site;
+mod want;
 
 use appliance::value::Value;
-use nix::sys::signal::Signal;
 use processes::{Process, appliance, wait_for};
 use site::{Site, is_yes, python};
 use std::process::Command;
@@ -50,87 +54,6 @@ fn eight_banks_observe_through_appliance_call_and_through_pyzmq() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     println!("{said}");
-}
-
-/// What happens to the player.
-#[derive(Clone, Copy, Debug)]
-enum Blow {
-    Kill,
-    Hang,
-}
-
-/// When.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Phase {
-    SettingMode,
-    Preparing,
-    /// Asked to start, not armed.
-    Starting,
-    Scanning,
-}
-
-#[test]
-fn one_player_is_killed_or_hung_at_every_phase_and_no_scan_is_half_started() {
-    let mut site = Site::new(&BANKS[..3]);
-    let mut counts = [0usize; 2];
-    for blow in [Blow::Kill, Blow::Hang] {
-        for phase in [Phase::SettingMode, Phase::Preparing, Phase::Starting, Phase::Scanning] {
-            strike(&mut site, blow, phase);
-            counts[blow as usize] += 1;
-        }
-    }
-    println!("{} kills and {} hangs of one of three players: no scan was half started", counts[0], counts[1]);
-}
-
-fn strike(site: &mut Site, blow: Blow, phase: Phase) {
-    let story = format!("{blow:?} while {phase:?}");
-    site.await_all_up(BACK_WITHIN);
-    site.done("set_mode", vec![MODE.into(), Value::Bool(false), Value::Bool(true)]);
-    site.set_param("scan_length", Value::Float(60.0));
-    let pending = match phase {
-        Phase::SettingMode => {
-            Some(site.later("set_mode", vec![MODE.into(), Value::Bool(false), Value::Bool(true)]))
-        }
-        Phase::Preparing => Some(site.later("prepare", vec![])),
-        Phase::Starting => {
-            let pending = site.later("start", vec![]);
-            wait_for("BANKC is starting", BACK_WITHIN, || {
-                (!site.scan_start("BANKC").is_empty()).then_some(())
-            });
-            Some(pending)
-        }
-        Phase::Scanning => {
-            let reply = site.done("start", vec![]);
-            let Value::Map(entries) = &reply else { panic!("{story}: {reply}") };
-            assert!(entries.iter().all(|(_, e)| is_yes(e)), "{story}: {reply}");
-            None
-        }
-    };
-    match blow {
-        Blow::Kill => site.kill("BANKC"),
-        Blow::Hang => site.signal("BANKC", Signal::SIGSTOP),
-    }
-    if let Some(pending) = pending {
-        let reply = pending.join().expect("why is above");
-        let Value::Map(entries) = &reply else { panic!("{story}: {reply}") };
-        assert_eq!(entries.len(), 3, "{story}: {reply}");
-        if phase == Phase::Starting {
-            let yes = entries.iter().filter(|(_, e)| is_yes(e)).count();
-            assert!(yes == 0, "{story}: {reply}");
-        }
-    }
-    // Reads answer while it is away, with an entry for everybody.
-    let Value::Map(entries) = site.done("scan_status", vec![]) else { panic!("{story}: no object") };
-    assert_eq!(entries.len(), 3, "{story}");
-    match blow {
-        Blow::Kill => site.restart("BANKC"),
-        Blow::Hang => site.signal("BANKC", Signal::SIGCONT),
-    }
-    site.await_all_up(BACK_WITHIN);
-    if phase == Phase::Scanning {
-        site.done("stop", vec![]);
-    }
-    wait_for(&format!("{story}: nobody scans"), BACK_WITHIN, || site.nobody_runs().then_some(()));
 }
 
 /// A player of the old kind, asleep while it works; `None` without a Python.

@@ -1,7 +1,7 @@
 //! Calls to many: entries, deadlines, policies, shared reads, turns, active sets, waits.
 
 use super::world::{Fault, Kindness, Moment, World, bank, entries, forward, is_yes, ms, only, text_of};
-use appliance::api::Class;
+use appliance::api::{CallError, Class};
 use appliance::dealer::fanout::Policy;
 use appliance::dealer::messages::Kind;
 use appliance::dealer::methods::{Pick, What};
@@ -179,6 +179,16 @@ fn a_player_that_comes_back_without_its_mode_needs_setup_and_hears_the_scan_numb
 }
 
 #[test]
+fn a_mode_that_was_just_set_is_missed_although_no_state_has_told_of_it() {
+    let mut w = World::new(&[Kind::Ours, Kind::Ours], None, Rules::default());
+    w.done(What::SetMode(vec!["HBW".into()]));
+    w.strike(0, Kindness::Restarted);
+    w.run(ms(3000));
+    let warnings = w.done(What::LastWarnings).to_string();
+    assert!(warnings.contains("BANKA: it had HBW, now no mode is set: set_mode"), "{warnings}");
+}
+
+#[test]
 fn clients_choose_their_players_and_groups_are_names() {
     let mut w = World::ours(3);
     let gone = w.call_of(What::Remove(vec!["pair".into()]), Pick::default(), "ann");
@@ -326,4 +336,97 @@ fn a_start_passed_through_far_ahead_waits_for_it() {
     w.dealer.handle(Input::Call { ticket: Ticket(900), call, who: String::new() }, w.now);
     w.run_to(at);
     assert!(is_yes(w.reply(900).expect("armed").as_ref().expect("a result")));
+}
+
+#[test]
+fn a_write_whose_turn_comes_too_late_is_answered_and_not_carried_out() {
+    let mut w = World::ours(2);
+    w.faults.push(Fault { player: 0, method: "prepare", moment: Moment::Asked, kind: Kindness::Slow });
+    w.call(forward("prepare", Class::Write));
+    let second = w.call(set_param());
+    let third = w.call(forward("reset_roach", Class::Write));
+    w.refused.insert(second, CallError::exception("control is with ben"));
+    let error = w.answer(second, ms(5000)).expect_err("refused");
+    assert_eq!(error.message, "control is with ben");
+    w.answer(third, ms(1000)).expect("its turn has come");
+    assert_eq!((w.players[0].counted("set_param"), w.players[0].counted("reset_roach")), (0, 1));
+}
+
+#[test]
+fn what_is_read_after_a_write_is_from_after_it() {
+    let mut w = World::ours(2);
+    // A read that is on its way when the write comes, and one while the write is.
+    w.faults.push(Fault { player: 0, method: "get_mode", moment: Moment::Asked, kind: Kindness::Slow });
+    let before = w.call(What::GetMode);
+    w.run(ms(1));
+    let write = w.call(forward("reset_roach", Class::Write));
+    w.run(ms(1));
+    let meanwhile = w.call(What::GetMode);
+    w.answer(write, ms(100)).expect("done");
+    let asked = w.players[0].counted("get_mode");
+    let after = w.call(What::GetMode);
+    w.answer(after, ms(100)).expect("a mode");
+    assert!(w.players[0].counted("get_mode") > asked, "neither joined to one from before, nor out of memory");
+    for ticket in [before, meanwhile] {
+        w.answer(ticket, ms(5000)).expect("a mode");
+    }
+}
+
+#[test]
+fn who_could_not_say_when_it_can_start_is_in_the_warnings() {
+    let mut w = World::ours(2);
+    w.strike(1, Kindness::Lost);
+    assert!(is_yes(&w.done(What::EarliestStart)));
+    let warnings = w.done(What::LastWarnings).to_string();
+    assert!(warnings.contains("could not say: BANKB: Lost connection"), "{warnings}");
+}
+
+#[test]
+fn the_scan_number_of_all_is_what_all_were_told() {
+    let mut w = World::ours(2);
+    let number = |w: &mut World| w.done(What::Snapshot).get("scan_number").cloned();
+    let set = |w: &mut World, n| w.done(What::SetScanNumber(n));
+    w.call_with(What::SetScanNumber(7), only(&["BANKA"], Policy::All));
+    w.run(ms(100));
+    assert_eq!(number(&mut w), Some(Value::Null), "of one player only");
+    set(&mut w, i64::MAX);
+    w.done(forward("increment_scan_number", Class::Write));
+    assert_eq!(number(&mut w), Some(Value::Int(i64::MAX)), "it stays where it is, as the players' does");
+}
+
+#[test]
+fn without_active_players_every_call_to_them_says_so() {
+    let mut w = World::ours(2);
+    w.done(What::Remove(vec!["BANKA".into(), "BANKB".into()]));
+    let timeout = None;
+    let wait = What::WaitForScan { timeout, poll: ms(100) };
+    for what in [What::GetMode, What::EarliestStart, wait, set_param(), What::SetMode(vec!["HBW".into()])] {
+        let ticket = w.call(what);
+        let error = w.answer(ticket, ms(10)).expect_err("nobody");
+        assert_eq!(error.message, "no player is active: add_active_player");
+    }
+}
+
+#[test]
+fn a_start_that_is_under_way_is_not_the_end_of_a_scan() {
+    let mut w = World::ours(2);
+    let start = w.call(What::Start(Value::Null));
+    w.run(ms(1500));
+    let wait = w.call(What::WaitForScan { timeout: None, poll: ms(100) });
+    w.run(ms(500));
+    assert!(w.reply(start).is_none() && w.reply(wait).is_none());
+    w.answer(start, ms(20_000)).expect("started");
+    w.run(ms(3000));
+    w.done(forward("stop", Class::Write));
+    assert!(is_yes(&w.answer(wait, ms(2000)).expect("over")));
+}
+
+#[test]
+fn a_player_that_is_away_for_a_moment_does_not_end_the_wait() {
+    let mut w = World::ours(2);
+    w.strike(1, Kindness::Lost);
+    let wait = w.call(What::WaitForScan { timeout: None, poll: ms(500) });
+    w.run(ms(3000));
+    assert!(w.reply(wait).is_none());
+    assert!(is_yes(&w.answer(wait, ms(8000)).expect("it is back")));
 }

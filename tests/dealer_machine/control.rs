@@ -1,6 +1,6 @@
 //! Control of the proxy, passed on to its players.
 
-use super::world::{Fault, Kindness, Moment, World, entries, forward, is_yes, ms, only, text_of};
+use super::world::{Kindness, World, entries, forward, is_yes, ms, only, text_of};
 use appliance::api::Class;
 use appliance::config::settings::LeaseRule;
 use appliance::dealer::fanout::Policy;
@@ -152,20 +152,6 @@ fn a_player_that_is_away_is_named_and_gets_it_later() {
     assert!(holder(&w, 1).is_some());
     w.run(ms(6000));
     assert_eq!(holder(&w, 1), None);
-}
-
-#[test]
-fn whoever_waited_while_control_went_to_another_is_refused() {
-    let mut w = world(&[Kind::Ours; 2], LeaseRule::Binding);
-    w.faults.push(Fault { player: 0, method: "prepare", moment: Moment::Asked, kind: Kindness::Slow });
-    let first = w.call(forward("prepare", Class::Write));
-    let second = w.call(forward("arm_roach", Class::Write));
-    let ann = held(&w, "ann", 600);
-    w.control(ann);
-    w.answer(first, ms(5000)).expect("it had begun");
-    let error = w.answer(second, ms(5000)).expect_err("not hers");
-    assert_eq!(error.message, "control has gone to ann (tests) while this call waited for its turn");
-    assert_eq!(w.players[1].counted("arm_roach"), 0);
 }
 
 #[test]

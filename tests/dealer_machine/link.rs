@@ -286,6 +286,20 @@ fn stop_and_reads_pass_a_write_that_is_on_its_way() {
 }
 
 #[test]
+fn a_player_is_looked_at_after_a_write_and_not_after_a_read() {
+    for protocol in [Protocol::Json, Protocol::Binary] {
+        let mut pair = Pair::up(protocol, Kind::Ours);
+        let looks = |pair: &Pair| pair.took.iter().filter(|(_, c)| c.method == "player_state").count();
+        for (lane, more) in [(Lane::Read, 0), (Lane::Write, 1)] {
+            let before = looks(&pair);
+            pair.ask(1, "prepare", lane);
+            pair.run(ms(20));
+            assert_eq!(looks(&pair) - before, more, "{protocol:?} {lane:?}");
+        }
+    }
+}
+
+#[test]
 fn a_write_that_is_given_up_replaces_its_wire_and_what_waits_behind_it_is_sent_once() {
     let mut pair = Pair::up(Protocol::Json, Kind::Ours);
     pair.held.push("set_mode");

@@ -7,12 +7,13 @@
 //! - `control`: leases passed on to players;
 //! - `node`: faces, role and links together, over players that are sessions;
 //! - `restarts`: a proxy that is killed, and a clock that is set;
-//! - `link`: the link to one player against serving sessions;
+//! - `link`: the link to one player against serving sessions; `links`: those to all players;
 //! - `matrix`: every fault at every step of a start and of a mode change, alone and in twos, and a judge.
 
 mod calls;
 mod control;
 mod link;
+mod links;
 mod matrix;
 mod modes;
 mod node;

@@ -4,7 +4,7 @@
 //! that keeps the next call waiting, and a scan runs everywhere or nowhere.
 
 use super::modes::codd;
-use super::player::Doing;
+use super::player::{Doing, Player};
 use super::world::{Fault, Kindness, Moment, World, entries, forward, is_yes, ms, name, only};
 use appliance::api::{Class, Outcome};
 use appliance::dealer::fanout::Policy;
@@ -26,6 +26,11 @@ const KINDS: [Kindness; 7] = [
 const MOMENTS: [Moment; 3] = [Moment::Asked, Moment::Taken, Moment::Replied];
 /// By then everything that went away has come back.
 const HEALED: Duration = Duration::from_secs(40);
+
+/// How exactly half a scan is measured.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Who has not armed 1 s after the second keeps the others from going on; they have to hear of it.
+const HALF_MAX: Duration = Duration::from_millis(1250);
 
 /// A set of players and the mode they are in.
 struct Family {
@@ -84,6 +89,8 @@ struct Count {
     runs: usize,
     all: usize,
     none: usize,
+    /// Longest time some took data and others did not.
+    half: Duration,
 }
 
 /// What a call came to: an entry for every player, or one refusal for all.
@@ -112,22 +119,43 @@ fn at_rest(w: &mut World, story: &str) {
     }
 }
 
+/// For how long players that can be reached scan while another one does not, until the call is answered.
+fn half_scanning(w: &mut World, ticket: u64) -> Duration {
+    let mut half = Duration::ZERO;
+    let end = w.now.mono + Duration::from_secs(75);
+    while w.reply(ticket).is_none() && w.now.mono < end {
+        w.run(LOOK_EVERY);
+        let Some(second) = w.second.filter(|second| w.now.utc >= *second) else { continue };
+        let scans = |p: &Player| matches!(p.doing, Doing::Scanning(at) if at == second);
+        let alone = w.players.iter().any(|p| p.up && !p.hung && !p.busy && scans(p));
+        if alone && !w.players.iter().all(scans) {
+            half += LOOK_EVERY;
+        }
+    }
+    half
+}
+
 fn judge_start(family: &Family, faults: Vec<Fault>, count: &mut Count) {
     let story = format!("{}: {faults:?}", family.title);
     let mut w = family.world(family.mode);
     // One that refuses to stop is asked again, later.
     let stubborn = |p: usize, faults: &[Fault]| {
-        let no = |f: &Fault| matches!(f.kind, Kindness::Refusing | Kindness::SayingNo);
+        let no = |f: &Fault| matches!(f.kind, Kindness::Refusing | Kindness::SayingNo | Kindness::Slow);
         faults.iter().any(|f| f.player == p && f.method == "stop" && no(f))
     };
     let stubborn: Vec<bool> = (0..w.players.len()).map(|p| stubborn(p, &faults)).collect();
     w.faults = faults;
     let ticket = w.call(What::Start(Value::Null));
+    let half = half_scanning(&mut w, ticket);
     // Query 2 s, the earliest second 6 s ahead, 30 s of patience, stopping 30 s.
     let outcome = w.answer(ticket, Duration::from_secs(75));
     let verdicts = verdicts(&w, &outcome, &story);
     let all = verdicts.iter().all(|v| *v);
     assert!(all || verdicts.iter().all(|v| !*v), "{story}: half of a start is reported: {outcome:?}");
+    if !all && !stubborn.contains(&true) {
+        assert!(half <= HALF_MAX, "{story}: some scan for {half:?} while others do not");
+        count.half = count.half.max(half);
+    }
     if let Some(second) = w.second {
         w.run_to(second + Duration::from_secs(5));
         for (p, player) in w.players.iter().enumerate() {
@@ -187,6 +215,7 @@ fn a_start_is_everywhere_or_nowhere() {
         }
     }
     println!("starts: {} runs, {} started, {} did not", count.runs, count.all, count.none);
+    println!("some took data while others did not for at most {:?}", count.half);
     assert!(count.all > 100 && count.none > 1000, "the faults do what they should");
 }
 

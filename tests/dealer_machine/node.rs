@@ -7,14 +7,16 @@ use appliance::dealer::link::Protocol as Spoken;
 use appliance::dealer::roster::Roster;
 use appliance::dealer::rules::Rules;
 use appliance::node::access::Access;
-use appliance::node::dealer::links::Place;
 use appliance::node::dealer::{Done, Job};
+use appliance::node::dialing::Place;
 use appliance::node::faces::{Port, Protocol};
 use appliance::node::leases::Leases;
 use appliance::node::{DealerNode, DealerNodeConfig, DeskConfig};
 use appliance::player::methods::{BANK, SCANS};
 use appliance::proto::rpc_frame::Hello;
-use appliance::reactor::{Address, App, ConnId, Effect, Effects, Event, Peer, Request, Tag, TimerKey, When};
+use appliance::reactor::{
+    Address, App, CloseReason, ConnId, Effect, Effects, Event, Peer, Request, Tag, TimerKey, When,
+};
 use appliance::session::client::{Client, ClientOutput};
 use appliance::session::rpc_client::RpcClient;
 use appliance::session::rpc_server::RpcServer;
@@ -86,6 +88,10 @@ struct House {
     timers: HashMap<TimerKey, When>,
     ends: BTreeMap<ConnId, End>,
     players: Vec<Player>,
+    unreachable: bool,
+    /// Players do not answer this.
+    withheld: &'static str,
+    withheld_from: Vec<(ConnId, u64)>,
     next_conn: u64,
     facts: VecDeque<Event<'static, Done>>,
     bytes: VecDeque<(ConnId, Vec<u8>)>,
@@ -101,12 +107,20 @@ fn address(text: &str) -> SocketAddr {
 impl House {
     /// BANKA speaks JSON, BANKB the binary RPC; both have this rule, the proxy has none.
     fn new(rule: LeaseRule) -> House {
+        House::with(rule, LeaseRule::default())
+    }
+
+    fn with(rule: LeaseRule, of_proxy: LeaseRule) -> House {
+        House::build(rule, of_proxy).begun()
+    }
+
+    fn build(rule: LeaseRule, of_proxy: LeaseRule) -> House {
         let now = Now { mono: Mono(1_000_000_000), utc: Utc::from_seconds(1_795_280_400) };
         let names = ["BANKA", "BANKB"].map(String::from);
-        let place = |port, protocol| Place::Tcp { host: "127.0.0.1".into(), port, protocol };
+        let place = |port| Place::Tcp { host: "127.0.0.1".into(), port };
         let places = vec![
-            (names[0].clone(), place(1000, Spoken::Json)),
-            (names[1].clone(), place(1001, Spoken::Binary)),
+            (names[0].clone(), place(1000), Spoken::Json),
+            (names[1].clone(), place(1001), Spoken::Binary),
         ];
         let port = Port {
             protocol: Protocol::Binary,
@@ -114,7 +128,8 @@ impl House {
             read_only: false,
             player: None,
         };
-        let desk = DeskConfig { ports: vec![port], access: Access::default(), ..DeskConfig::default() };
+        let access = Access::default();
+        let desk = DeskConfig { ports: vec![port], access, lease: of_proxy, ..DeskConfig::default() };
         let name = "control".to_owned();
         let config = DealerNodeConfig {
             desk,
@@ -128,21 +143,34 @@ impl House {
         let roster = Roster::new(&names, &BTreeMap::new(), &[], now).expect("sound");
         let player =
             || Player { leases: Leases::new(rule), bound: HashMap::new(), hangs: false, wrote: Vec::new() };
-        let mut house = House {
+        House {
             node: DealerNode::new(config, roster, Rules { name, ..Rules::default() }, now),
             now,
             fx: Effects::default(),
             timers: HashMap::new(),
             ends: BTreeMap::new(),
             players: vec![player(), player()],
+            unreachable: false,
+            withheld: "",
+            withheld_from: Vec::new(),
             next_conn: 1,
             facts: VecDeque::new(),
             bytes: VecDeque::new(),
             exit: None,
-        };
-        house.node.start(now, &mut house.fx);
-        house.run(ms(300));
-        house
+        }
+    }
+
+    /// No player answers.
+    fn apart() -> House {
+        let mut house = House::build(LeaseRule::Cooperative, LeaseRule::Cooperative);
+        house.unreachable = true;
+        house.begun()
+    }
+
+    fn begun(mut self) -> House {
+        self.node.start(self.now, &mut self.fx);
+        self.run(ms(300));
+        self
     }
 
     fn conn(&mut self) -> ConnId {
@@ -162,11 +190,48 @@ impl House {
     }
 
     fn ask(&mut self, conn: ConnId, interface: &str, method: &str, args: Vec<Value>) -> Outcome {
+        let seq = self.call(conn, interface, method, args, None);
+        self.answer(conn, seq)
+    }
+
+    fn call(
+        &mut self,
+        conn: ConnId,
+        interface: &str,
+        method: &str,
+        args: Vec<Value>,
+        within: Option<Duration>,
+    ) -> u64 {
         let call = Call { interface: interface.into(), method: method.into(), args, kwargs: vec![] };
         let now = self.now;
         let Some(End::Client { session, .. }) = self.ends.get_mut(&conn) else { panic!("no client") };
-        let seq = session.call(call, now);
+        let seq = match within {
+            None => session.call(call, now),
+            Some(within) => session.call_within(call, within, now),
+        };
         self.listen_to(conn);
+        self.run(ms(1));
+        seq
+    }
+
+    /// What was withheld is answered now.
+    fn let_go(&mut self) {
+        self.withheld = "";
+        let now = self.now;
+        for (conn, seq) in std::mem::take(&mut self.withheld_from) {
+            if let Some(End::Player { session, .. }) = self.ends.get_mut(&conn) {
+                session.reply(seq, Ok(Value::verdict(true, "done at last")), now);
+            }
+            self.listen_to(conn);
+        }
+    }
+
+    /// What players were asked to change, each.
+    fn wrote(&self) -> Vec<Vec<&str>> {
+        self.players.iter().map(|p| p.wrote.iter().map(|(_, name)| name.as_str()).collect()).collect()
+    }
+
+    fn answer(&mut self, conn: ConnId, seq: u64) -> Outcome {
         for _ in 0..500 {
             self.run(ms(10));
             if let Some(End::Client { replies, .. }) = self.ends.get(&conn)
@@ -175,7 +240,7 @@ impl House {
                 return outcome.clone();
             }
         }
-        panic!("no answer to {interface}.{method}")
+        panic!("no answer to call {seq}")
     }
 
     fn run(&mut self, d: Duration) {
@@ -215,6 +280,9 @@ impl House {
 
     fn obey(&mut self, effect: Effect<Job>) {
         match effect {
+            Effect::Connect { tag, .. } if self.unreachable => {
+                self.facts.push_back(Event::ConnectFailed { tag, error: "connection refused".into() });
+            }
             Effect::Connect { tag, address: Address::Tcp(at), .. } => {
                 let conn = self.conn();
                 let player = usize::from(at.port() - 1000);
@@ -260,6 +328,9 @@ impl House {
                     match output {
                         ServerOutput::Send(bytes) => self.bytes.push_back((conn, bytes)),
                         ServerOutput::Call { .. } if self.players[*player].hangs => {}
+                        ServerOutput::Call { seq, call, .. } if call.method == self.withheld => {
+                            self.withheld_from.push((conn, seq));
+                        }
                         ServerOutput::Call { seq, call, terms } => {
                             let outcome = self.players[*player].answer(conn, &call, terms, now);
                             session.reply(seq, outcome, now);
@@ -320,6 +391,62 @@ fn a_lease_that_ends_by_itself_ends_at_the_players() {
     house.run(ms(6000));
     assert!(house.players.iter().all(|p| p.leases.holder(house.now).is_none()));
     house.ask(ben, "rpc", "acquire", vec!["ben".into(), 5.into()]).expect("free again");
+}
+
+#[test]
+fn a_write_whose_client_leaves_before_its_turn_is_not_carried_out() {
+    let mut house = House::new(LeaseRule::Cooperative);
+    let (ann, ben) = (house.client("ann@hill"), house.client("ben@valley"));
+    house.withheld = "prepare";
+    let first = house.call(ann, "dealer", "prepare", vec![], None);
+    house.call(ben, "dealer", "monitor", vec![], None);
+    house.ends.remove(&ben);
+    house.facts.push_back(Event::Closed { conn: ben, reason: CloseReason::PeerClosed });
+    house.run(ms(10));
+    house.let_go();
+    house.answer(ann, first).expect("an entry each");
+    house.ask(ann, "dealer", "arm_roach", vec![]).expect("an entry each");
+    assert_eq!(house.wrote(), [["arm_roach"], ["arm_roach"]], "nobody wants to monitor");
+}
+
+#[test]
+fn a_write_that_cannot_begin_in_time_is_answered_then_and_never_carried_out() {
+    let mut house = House::new(LeaseRule::Cooperative);
+    let (ann, ben) = (house.client("ann@hill"), house.client("ben@valley"));
+    house.withheld = "prepare";
+    house.call(ann, "dealer", "prepare", vec![], None);
+    let late = house.call(ben, "dealer", "monitor", vec![], Some(ms(300)));
+    house.run(ms(310));
+    let Some(End::Client { replies, .. }) = house.ends.get(&ben) else { panic!("a client") };
+    let error = replies.get(&late).expect("answered in time").clone().expect_err("too late").message;
+    assert_eq!(error, "dealer.monitor could not begin within the caller's deadline, and was not carried out");
+    house.let_go();
+    house.run(ms(500));
+    assert_eq!(house.wrote(), [[""; 0], [""; 0]]);
+}
+
+#[test]
+fn a_write_that_waited_while_control_went_to_another_is_refused() {
+    let mut house = House::with(LeaseRule::Cooperative, LeaseRule::Binding);
+    let (ann, ben) = (house.client("ann@hill"), house.client("ben@valley"));
+    house.withheld = "prepare";
+    house.call(ann, "dealer", "prepare", vec![], None);
+    let waiting = house.call(ann, "dealer", "monitor", vec![], None);
+    house.ask(ben, "rpc", "acquire", vec!["ben".into(), 600.into()]).expect("free");
+    house.let_go();
+    let error = house.answer(ann, waiting).expect_err("it is ben's").message;
+    assert!(error.starts_with("dealer.monitor refused: control is with ben"), "{error}");
+    assert_eq!(house.wrote(), [[""; 0], [""; 0]]);
+}
+
+#[test]
+fn a_player_that_was_never_seen_is_lost_and_not_unknown() {
+    let mut house = House::apart();
+    let ann = house.client("ann@hill");
+    for interface in ["BANKA", "BANKA.valon", "bank"] {
+        let error = house.ask(ann, interface, "get_mode", vec![]).expect_err("not there").message;
+        assert_eq!(error, "Lost connection to server for BANKA.");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The proxy is killed, or the clock is set, while a start is on its way.
 
 use super::player::Doing;
-use super::world::{Fault, Kindness, Moment, World, entries, is_yes, ms, text_of};
+use super::world::{Fault, Kindness, Moment, World, entries, is_yes, ms, only, text_of};
 use appliance::config::settings::LeaseRule;
+use appliance::dealer::fanout::Policy;
 use appliance::dealer::lease::Held;
 use appliance::dealer::messages::Kind;
 use appliance::dealer::methods::What;
@@ -160,7 +161,7 @@ fn who_has_not_accepted_in_time_by_the_clock_that_was_set_keeps_all_from_it() {
     let reply = w.answer(ticket, ms(5000)).expect("a result");
     assert_eq!(
         text_of(&entries(&reply)[0].1),
-        "not started: BANKB: the start was not accepted 1.5 s before the second; stopped"
+        "not started: BANKB had not accepted 1.5 s before the second; stopped"
     );
 }
 
@@ -176,24 +177,31 @@ fn players_are_looked_at_2_s_after_the_second_by_the_clock_that_was_set() {
         assert!(!warnings(&mut w).contains("after the start"), "{by} ms: too early");
         w.run_to(second + ms(2100));
         let said = warnings(&mut w);
-        assert!(said.contains("BANKB: READY 2 s after the start"), "{by} ms: {said}");
+        assert!(said.contains("BANKB 2 s after the start: no scan, READY"), "{by} ms: {said}");
     }
 }
 
 #[test]
 fn clocks_of_players_are_measured_anew_before_they_are_believed() {
-    // The proxy was 0.6 s behind all players, and is set right.
+    // The proxy was 0.6 s behind its player, and is set right.
+    let alone = |w: &mut World| {
+        let ticket = w.call_with(What::Start(Value::Null), only(&["BANKA"], Policy::All));
+        w.run(ms(1));
+        ticket
+    };
     let mut w = World::ours(2);
     w.strike(0, Kindness::ClockOff);
-    w.strike(1, Kindness::ClockOff);
-    assert!(text_of(&entries(&w.done(What::Start(Value::Null)))[0].1).contains("+600.0 ms"));
+    let ticket = alone(&mut w);
+    let reply = w.answer(ticket, ms(5000)).expect("a result");
+    assert!(text_of(&entries(&reply)[0].1).contains("+600.0 ms from ours"), "{reply}");
     w.set_clock(600_000_000, false);
-    let reply = w.done(What::Start(Value::Null));
+    let ticket = alone(&mut w);
+    let reply = w.answer(ticket, ms(20_000)).expect("a result");
     assert!(entries(&reply).iter().all(|(_, e)| is_yes(e)), "{reply}");
 
-    // And the other way round: it is set wrong while players are asked when they could start.
+    // And the other way round: it is set wrong while the player is asked when it could start.
     let mut w = World::ours(2);
-    let ticket = w.call(What::Start(Value::Null));
+    let ticket = alone(&mut w);
     w.set_clock(600_000_000, false);
     let reply = w.answer(ticket, ms(5000)).expect("a result");
     assert!(text_of(&entries(&reply)[0].1).contains("-600.0 ms"), "{reply}");

@@ -36,13 +36,31 @@ fn all_start_in_the_same_second_and_the_scan_is_in_the_journal_when_it_has_ended
     w.run_to(second + ms(4000));
     assert_eq!(w.done(What::LastWarnings), Value::List(vec![]));
     assert_eq!(w.done(What::LastStart).get("start"), Some(&second.to_string().into()));
-    assert!(w.journal.is_empty());
+    let [begun] = w.journal.as_slice() else { panic!("one scan: {:?}", w.journal) };
+    assert_eq!(begun.get("event"), Some(&"begun".into()));
     w.done(forward("stop", Class::Write));
     w.run(ms(1100));
-    let [line] = w.journal.as_slice() else { panic!("one scan: {:?}", w.journal) };
+    let [_, line] = w.journal.as_slice() else { panic!("one scan: {:?}", w.journal) };
+    assert_eq!(line.get("event"), Some(&"ended".into()));
     assert_eq!(line.get("start"), Some(&second.to_string().into()));
     let ended = line.get("ends").and_then(|e| e.get("BANKC")).and_then(|e| e.get("ended"));
     assert_eq!(ended, Some(&"stopped".into()));
+}
+
+#[test]
+fn a_scan_that_was_stopped_before_it_was_looked_at_is_no_warning() {
+    let mut w = World::ours(2);
+    w.done(start());
+    w.done(forward("stop", Class::Write));
+    w.run_to(w.second.expect("asked") + ms(4000));
+    assert_eq!(w.done(What::LastWarnings), Value::List(vec![]));
+    // Nor when the next one is under way by then.
+    w.done(start());
+    w.done(forward("stop", Class::Write));
+    let first = w.second.expect("asked");
+    w.done(start());
+    w.run_to(first + ms(2500));
+    assert_eq!(w.done(What::LastWarnings), Value::List(vec![]));
 }
 
 #[test]
@@ -53,7 +71,7 @@ fn one_that_scans_without_packets_is_told_of_2_s_after_the_start() {
     assert!(entries(&reply).iter().all(|(_, e)| is_yes(e)), "{reply}");
     w.run_to(w.second.expect("sent") + ms(2100));
     let said = w.done(What::LastWarnings).to_string();
-    assert!(said.contains("BANKB: SCANNING, but NETSTAT=waiting 2 s after the start"), "{said}");
+    assert!(said.contains("BANKB 2 s after the start: no data comes in, NETSTAT=waiting"), "{said}");
     assert!(!said.contains("BANKA"), "{said}");
     let last = w.done(What::LastStart);
     for key in ["called", "sent", "answered"] {
@@ -154,7 +172,8 @@ fn no_quorum_starts_without_the_master() {
     let mut w = World::new(&[Kind::Ours; 3], Some("CODD"), rules);
     w.faults.push(fault(0, "start", Moment::Asked, Kindness::SayingNo));
     let ticket = w.call_with(start(), only(&[], Policy::Quorum(1)));
-    w.answer(ticket, ms(20_000)).expect("a result");
+    let error = w.answer(ticket, ms(20_000)).expect_err("no quorum");
+    assert!(error.message.starts_with("3 of 3 players failed (BANKA: it will not"), "{error}");
     assert_eq!(scanning(&w), 0);
     let without = w.call_with(start(), only(&["BANKB", "BANKC"], Policy::All));
     let reply = w.answer(without, ms(100)).expect("a result");
@@ -184,7 +203,10 @@ fn clocks_that_are_apart_keep_all_from_it() {
     let mut w = World::ours(2);
     w.strike(1, Kindness::ClockOff);
     let reply = w.done(start());
-    assert!(text_of(&entries(&reply)[0].1).contains("the clock of BANKB is +600.0 ms from ours"), "{reply}");
+    assert!(
+        text_of(&entries(&reply)[0].1).contains("the clock of BANKB is +600.0 ms from the others'"),
+        "{reply}"
+    );
     assert!(w.second.is_none());
 }
 
@@ -199,9 +221,9 @@ fn the_health_gate_refuses_with_one_list() {
 }
 
 #[test]
-fn a_start_a_day_ahead_is_held_and_can_be_taken_back() {
+fn a_start_hours_ahead_is_held_and_can_be_taken_back() {
     let mut w = World::ours(2);
-    let at = Utc::from_seconds(w.now.utc.seconds() + 86_400 * 2);
+    let at = Utc::from_seconds(w.now.utc.seconds() + 20 * 3600);
     let ticket = w.call(What::Start(seven(at)));
     w.run(ms(3_600_000));
     assert!(w.reply(ticket).is_none());
@@ -236,4 +258,61 @@ fn one_lost_between_its_arming_and_the_roll_back_is_stopped_when_it_comes_back()
     assert_eq!(entries(&reply).len(), 3);
     w.run(ms(20_000));
     assert_eq!(scanning(&w), 0, "{reply}");
+}
+
+#[test]
+fn a_stop_by_somebody_is_no_reason_to_warn() {
+    let mut w = World::ours(2);
+    w.done(start());
+    w.run_to(w.second.expect("asked") + ms(500));
+    w.done(forward("stop", Class::Write));
+    w.run(ms(5000));
+    assert_eq!(w.done(What::LastWarnings), Value::List(vec![]));
+}
+
+#[test]
+fn nobody_goes_on_alone_while_a_player_of_the_reference_is_late() {
+    let mut w = World::new(&[Kind::Ours, Kind::Reference], Some("HBW"), Rules::default());
+    let ticket = w.call(start());
+    w.run(ms(100));
+    let second = w.second.expect("asked");
+    w.run_to(second - ms(1200));
+    w.strike(1, Kindness::Hung);
+    w.run_to(second + ms(1200));
+    assert!(!w.players[0].runs(), "1 s after the second it is taken back");
+    let reply = w.answer(ticket, ms(60_000)).expect("a result");
+    assert!(
+        text_of(&entries(&reply)[0].1).contains("BANKB had not armed 1 s after the second; stopped"),
+        "{reply}"
+    );
+}
+
+#[test]
+fn a_stop_takes_back_the_start_that_waits_for_its_turn_and_the_one_that_asks_when() {
+    let mut w = World::ours(2);
+    w.faults.push(fault(0, "prepare", Moment::Asked, Kindness::Slow));
+    w.call(forward("prepare", Class::Job));
+    let waiting = w.call(start());
+    w.run(ms(100));
+    w.done(forward("stop", Class::Write));
+    let reply = w.answer(waiting, ms(10)).expect("a result");
+    assert!(entries(&reply).iter().all(|(_, e)| text_of(e) == "not started: cancelled by stop()"), "{reply}");
+    w.run(ms(10_000));
+
+    w.faults.push(fault(1, "earliest_start", Moment::Asked, Kindness::Slow));
+    let asking = w.call(start());
+    w.run(ms(100));
+    w.call(forward("stop", Class::Write));
+    let reply = w.answer(asking, ms(10)).expect("a result");
+    assert!(entries(&reply).iter().all(|(_, e)| text_of(e) == "not started: cancelled by stop()"), "{reply}");
+    w.run(ms(20_000));
+    assert!(w.second.is_none(), "nobody was asked to start");
+}
+
+#[test]
+fn a_start_more_than_a_day_ahead_is_for_the_schedule() {
+    let mut w = World::ours(2);
+    let at = Utc::from_seconds(w.now.utc.seconds() + 86_400 * 2);
+    let reply = w.done(What::Start(seven(at)));
+    assert!(entries(&reply).iter().all(|(_, e)| text_of(e).contains("use schedule")), "{reply}");
 }

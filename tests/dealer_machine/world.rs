@@ -98,6 +98,8 @@ pub struct World {
     /// The second of the last start that was sent.
     pub second: Option<Utc>,
     pub faults: Vec<Fault>,
+    /// Calls that may not begin when their turn comes, and why.
+    pub refused: BTreeMap<u64, CallError>,
     queue: BTreeMap<(Mono, u64), Happening>,
     count: u64,
     tickets: u64,
@@ -125,6 +127,7 @@ impl World {
             asked: Vec::new(),
             second: None,
             faults: Vec::new(),
+            refused: BTreeMap::new(),
             queue: BTreeMap::new(),
             count: 0,
             tickets: 0,
@@ -315,6 +318,10 @@ impl World {
                 Output::Reply { ticket, outcome } => self.replies.entry(ticket.0).or_default().push(outcome),
                 Output::Ask { player: Index(player), id, call, .. } => self.ask(player, id, call),
                 Output::Journal(line) => self.journal.push(line),
+                Output::Turn(ticket) => {
+                    let go = self.refused.remove(&ticket.0).map_or(Ok(()), Err);
+                    self.dealer.handle(Input::Turn { ticket, go }, self.now);
+                }
                 Output::ControlPassed { waiting, players } => {
                     self.passed.extend(waiting.into_iter().map(|client| (client, players.clone())));
                 }

@@ -109,6 +109,23 @@ fn a_timeout_is_an_error_and_the_next_call_connects_anew() {
 }
 
 #[test]
+fn a_connection_that_ended_while_nobody_looked_is_replaced_before_a_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let target = format!("tcp://{}", listener.local_addr().expect("bound")).parse().expect("a target");
+    let (tell, gone) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        drop(listener.accept().expect("a client"));
+        tell.send(()).expect("the test waits");
+        serve(listener.accept().expect("the client again").0, ZmqRep::new(clock::now()));
+    });
+    let mut client = Client::connect(&target, SOON).expect("connects");
+    gone.recv().expect("closed");
+    assert!(!client.is_connected());
+    assert_eq!(client.call("bank", "get_mode", vec![], vec![]), Ok("get_mode".into()));
+    assert!(client.is_connected());
+}
+
+#[test]
 fn nobody_there() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let target = format!("tcp://{}", listener.local_addr().expect("bound")).parse().expect("a target");

@@ -9,8 +9,8 @@ use crate::dealer::link::Protocol;
 use crate::dealer::messages::Index;
 use crate::dealer::roster::Roster;
 use crate::dealer::rules::{HealthGate, Rules};
-use crate::node::dealer::links::Place;
 use crate::node::dealer::work;
+use crate::node::dialing::Place;
 use crate::node::{DealerNode, DealerNodeConfig};
 use crate::reactor::{self, Options};
 use crate::record::RecordFile;
@@ -25,7 +25,7 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
     let d = &settings.dealer;
     let dibas = read_dibas_at(settings, &d.dibas_conf, d.players.is_empty())?;
     let places = places(settings, dibas.as_ref())?;
-    let names: Vec<String> = places.iter().map(|(name, _)| name.clone()).collect();
+    let names: Vec<String> = places.iter().map(|(name, ..)| name.clone()).collect();
     let roster = Roster::new(&names, &d.groups, &d.default_active, clock::now())
         .map_err(|why| Refusal::Config(format!("dealer: {why}")))?;
     if let Some(name) = d.proxy_ports.keys().find(|name| !names.contains(name)) {
@@ -56,14 +56,15 @@ pub fn run(args: &DaemonArgs, settings: &Settings) -> Result<u8, Refusal> {
 }
 
 /// The players of the configuration, else those of dibas.conf where their banks are.
-fn places(settings: &Settings, dibas: Option<&Dibas>) -> Result<Vec<(String, Place)>, Refusal> {
+fn places(settings: &Settings, dibas: Option<&Dibas>) -> Result<Vec<(String, Place, Protocol)>, Refusal> {
     let d = &settings.dealer;
     if !d.players.is_empty() {
         let place = |(name, text): (&String, &String)| {
             let target: Target =
                 text.parse().map_err(|e| Refusal::Config(format!("dealer.players.{name}: {e}")))?;
             check_name(name)?;
-            Ok((name.clone(), place_of(&target)))
+            let (place, protocol) = place_of(&target);
+            Ok((name.clone(), place, protocol))
         };
         return d.players.iter().map(place).collect();
     }
@@ -81,9 +82,8 @@ fn places(settings: &Settings, dibas: Option<&Dibas>) -> Result<Vec<(String, Pla
         let bank = bank.ok_or_else(|| {
             Refusal::Config(format!("[DEALER] players names {name}, but dibas.conf has no section [{name}]"))
         })?;
-        let place =
-            Place::Tcp { host: bank.hpc_host.clone(), port: bank.player_port, protocol: Protocol::Json };
-        Ok((name.clone(), place))
+        let place = Place::Tcp { host: bank.hpc_host.clone(), port: bank.player_port };
+        Ok((name.clone(), place, Protocol::Json))
     };
     names.iter().map(place).collect()
 }
@@ -99,12 +99,12 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     }
 }
 
-fn place_of(target: &Target) -> Place {
-    let tcp = |at: &HostPort, protocol| Place::Tcp { host: at.host().to_owned(), port: at.port(), protocol };
+fn place_of(target: &Target) -> (Place, Protocol) {
+    let tcp = |at: &HostPort| Place::Tcp { host: at.host().to_owned(), port: at.port() };
     match target {
-        Target::Json(at) => tcp(at, Protocol::Json),
-        Target::Rpc(at) => tcp(at, Protocol::Binary),
-        Target::Unix(path) => Place::Unix(path.clone()),
+        Target::Json(at) => (tcp(at), Protocol::Json),
+        Target::Rpc(at) => (tcp(at), Protocol::Binary),
+        Target::Unix(path) => (Place::Unix(path.clone()), Protocol::Binary),
     }
 }
 

@@ -245,6 +245,7 @@ impl Talk {
     }
 
     fn outcome(&mut self, interface: &str, name: &str, call: Written) -> Result<Value, CallError> {
+        self.subscribed &= self.client.is_connected();
         if self.watch && !self.subscribed {
             self.client.call("rpc", "subscribe", vec![], vec![])?;
             self.subscribed = true;

@@ -6,7 +6,7 @@ use super::super::health;
 use super::super::messages::{Index, Lane, Output};
 use super::super::methods::{DealerCall, Pick, What};
 use super::super::mode::SetMode;
-use super::super::procedure::{Procedure, View, bank};
+use super::super::procedure::{Action, Procedure, View, bank};
 use super::super::rules::{READ_WITHIN, within};
 use super::super::start::{Start, seven, utc_of};
 use super::super::wait::WaitForScan;
@@ -25,6 +25,7 @@ const JUDGED: &[&str] = &["set_param", "set_params"];
 
 impl Dealer {
     pub(super) fn call(&mut self, ticket: Ticket, call: DealerCall, who: &str, now: Now) {
+        self.roster.called(who, now);
         let outcome = match call {
             DealerCall::Pass { player, call, class } => self.pass(ticket, player, call, class, who, now),
             DealerCall::Own(what, pick) => self.own(ticket, what, &pick, who, now),
@@ -60,11 +61,11 @@ impl Dealer {
             }
             What::Active => return Ok(Some(list(self.roster.names(self.roster.active(who))))),
             What::Add(names) => {
-                self.roster.activate(who, &names)?;
+                self.roster.activate(who, &names, now)?;
                 return Ok(Some(list(self.roster.names(self.roster.active(who)))));
             }
             What::Remove(names) => {
-                self.roster.deactivate(who, &names)?;
+                self.roster.deactivate(who, &names, now)?;
                 return Ok(Some(list(self.roster.names(self.roster.active(who)))));
             }
             What::Groups => return Ok(Some(self.roster.groups())),
@@ -79,6 +80,9 @@ impl Dealer {
                 let ill = health::complaints(&players, &view);
                 return Ok(Some(Value::List(vec![Value::Bool(ill.is_empty()), list(ill)])));
             }
+            _ if players.is_empty() => {
+                return Err(CallError::exception("no player is active: add_active_player"));
+            }
             What::GetMode => (Box::new(read(bank("get_mode", vec![])).shaped(one_mode)), false),
             What::ListModes { detail: true } => {
                 (Box::new(read(bank("list_modes", vec![])).shaped(modes_by_player).telling(silent)), false)
@@ -90,7 +94,9 @@ impl Dealer {
                 (Box::new(read(bank("earliest_start", vec![])).shaped(latest_start).telling(silent)), false)
             }
             What::FirstOf(call) => (Box::new(read(call).shaped(first_of).telling(others_say)), false),
-            What::Start(at) => (Box::new(Start::new(players.clone(), start_time(&at)?, pick.policy)), true),
+            What::Start(at) => {
+                (Box::new(Start::new(players.clone(), start_time(&at)?, pick.policy, pick.deadline)), true)
+            }
             What::SetMode(args) => {
                 (Box::new(SetMode::new(players.clone(), args, pick.policy, pick.deadline)), true)
             }
@@ -98,15 +104,17 @@ impl Dealer {
                 (Box::new(WaitForScan::new(players.clone(), poll, timeout)), false)
             }
             What::SetScanNumber(number) => {
-                self.scan_number = Some(number);
-                self.unsaved = true;
                 let call = bank("set_scan_number", vec![Value::Int(number)]);
-                (Box::new(self.fanout(&players, call, Class::Write, pick)), true)
+                let fanout = self.fanout(&players, call, Class::Write, pick);
+                (Box::new(fanout.then(pick.players.is_none().then_some(Action::ScanNumber(number)))), true)
             }
             What::Forward { call, class } => {
                 // `stop` never waits for a turn: what is to be stopped may be what has it.
                 let writes = class != Class::Read && call.method != "stop";
-                let call = self.next_number(call);
+                if call.method == "stop" {
+                    self.stop_called(&players, now);
+                }
+                let call = if pick.players.is_none() { self.next_number(call) } else { call };
                 (Box::new(self.fanout(&players, call, class, pick)), writes)
             }
         };
@@ -120,7 +128,7 @@ impl Dealer {
         if call.method != "increment_scan_number" {
             return call;
         }
-        (self.scan_number, self.unsaved) = (Some(next), true);
+        self.number_is(Some(next));
         bank("set_scan_number", vec![Value::Int(next)])
     }
 
@@ -165,6 +173,9 @@ impl Dealer {
             })?,
         };
         let urgent = call.method == "stop" && call.interface == "bank";
+        if urgent {
+            self.stop_called(&[player], now);
+        }
         let (lane, limit) = match class {
             Class::Read => (Lane::Read, READ_WITHIN),
             Class::Write => (Lane::Write, PASS_WRITE_WITHIN),

@@ -1,7 +1,6 @@
 //! What a start comes to, in entries, warnings and the journal; and the look at everybody 2 s after it.
 
 use super::super::answer::{Answer, Failure, complaint};
-use super::super::fanout::Policy;
 use super::super::gathered::Gathered;
 use super::super::messages::{Index, Lane};
 use super::super::procedure::{Action, View, ask_all, bank};
@@ -9,6 +8,9 @@ use super::super::rules::READ_WITHIN;
 use super::{Phase, Start, VERIFY};
 use crate::api::Outcome;
 use crate::value::Value;
+
+/// `NETSTAT` of a DAQ program that receives; of VEGAS and GUPPI, and of hashpipe's network threads.
+const RECEIVING: [&str; 2] = ["receiving", "running"];
 
 impl Start {
     /// A scan goes on, or is about to begin: nothing is sent, so that it is not disturbed.
@@ -29,10 +31,7 @@ impl Start {
         for player in &self.players {
             all.put(*player, Ok(Value::verdict(false, why(*player))));
         }
-        match self.policy {
-            Policy::Strict => self.policy.outcome(&all, view),
-            _ => Ok(all.result(view.roster)),
-        }
+        self.policy.outcome(&all, view)
     }
 
     /// 2 s after the start: does everybody take data?
@@ -44,29 +43,28 @@ impl Start {
 
     pub(super) fn verified(&mut self, view: &View<'_>) -> Vec<Action> {
         self.phase = Phase::Over;
-        let mut actions = Vec::new();
-        for player in &self.players {
-            let seat = view.roster.seat(*player);
-            let net = match self.looks.of(*player) {
-                Some(Ok(Value::List(words))) => words.get(1).and_then(Value::as_str).unwrap_or_default(),
-                _ => "",
-            };
-            let text = match (seat.is_up(), seat.state_name()) {
-                (false, _) => format!("{}: {}", seat.name, seat.why_down()),
-                (true, Some("SCANNING")) if net == "NETSTAT=receiving" => continue,
-                (true, Some("SCANNING")) => {
-                    let net = if net.is_empty() { "it does not say whether it receives" } else { net };
-                    format!("{}: SCANNING, but {net} 2 s after the start", seat.name)
-                }
-                (true, state) => {
-                    format!("{}: {} 2 s after the start", seat.name, state.unwrap_or("state unknown"))
-                }
-            };
-            actions.push(Action::Warn(text));
-        }
+        let complaint = |(player, answer): (Index, &Answer)| {
+            let wrong = self.not_receiving(player, answer, view)?;
+            Some(Action::Warn(format!("{} 2 s after the start: {wrong}", view.roster.name(player))))
+        };
+        let mut actions: Vec<Action> = self.looks.iter().filter_map(complaint).collect();
         actions.push(Action::LastStart(self.describe(view, None)));
         actions.push(Action::End);
         actions
+    }
+
+    /// What is wrong with a player that should take data; nothing, if somebody has stopped it meanwhile.
+    fn not_receiving(&self, player: Index, answer: &Answer, view: &View<'_>) -> Option<String> {
+        let seat = view.roster.seat(player);
+        let Ok(Value::List(items)) = answer else { return Some(complaint(&seat.name, answer)) };
+        if items.first() != Some(&Value::Bool(true)) {
+            let stopped = seat.last_scan_ended(self.start).is_some_and(|how| how.starts_with("stopped"));
+            // The next one may have begun already.
+            let past = stopped || seat.scan_start().is_some_and(|next| next != self.start.to_string());
+            return (!past).then(|| format!("no scan, {}", seat.state_name().unwrap_or("state unknown")));
+        }
+        let network = items.iter().filter_map(Value::as_str).find_map(|t| t.strip_prefix("NETSTAT="))?;
+        (!RECEIVING.contains(&network)).then(|| format!("no data comes in, NETSTAT={network}"))
     }
 
     /// One entry for everybody that was asked for, also for those who were left out.
@@ -75,10 +73,7 @@ impl Start {
         for (player, answer) in self.arms.iter() {
             all.put(player, answer.clone());
         }
-        match self.policy {
-            Policy::Strict => self.policy.outcome(&all, view),
-            _ => Ok(all.result(view.roster)),
-        }
+        self.policy.outcome(&all, view)
     }
 
     pub(super) fn describe(&self, view: &View<'_>, failed: Option<&str>) -> Value {

@@ -45,7 +45,7 @@ impl Files {
             ));
         }
         self.under_way.insert(key);
-        let job = Job::Role(work::Job::File { key, job: Box::new(job) });
+        let job = Job::Role(work::Job { key, job: Box::new(job) });
         fx.push(Effect::Work { worker: worker(lane), job });
         None
     }

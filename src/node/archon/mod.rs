@@ -63,6 +63,7 @@ impl ArchonNode {
             table: methods::table(&names),
             understand: methods::call,
             lane_of: lane,
+            takes_back: |_, _| false,
         };
         let link = |(entry, i): (crate::config::archon::ControllerEntry, u64)| {
             let seed = config.link.seed.wrapping_add(i);
@@ -198,7 +199,7 @@ impl ArchonNode {
                     self.role.handle(Input::File { key, done: Err(lost.why.clone()) }, now);
                 }
             }
-            work::LOOK_UP => self.links.lookup_lost(&lost.why, now),
+            node_work::LOOK_UP => self.links.lookup_lost(&lost.why, now),
             _ => {}
         }
     }
@@ -246,10 +247,10 @@ impl ArchonNode {
                 log::warn!("the wall clock was set to {} UTC", now.utc);
                 self.role.tick(now);
             }
-            Event::Done(Ok(node_work::Done::Role(work::Done::File { key, done }))) => {
+            Event::Done(Ok(node_work::Done::Role(work::Done { key, done }))) => {
                 self.file_done(key, done, now);
             }
-            Event::Done(Ok(node_work::Done::Role(work::Done::Resolved { host, port, address }))) => {
+            Event::Done(Ok(node_work::Done::Resolved { host, port, address })) => {
                 self.links.resolved(&host, port, &address, now, fx);
             }
             Event::Done(Err(lost)) => self.work_lost(&lost, now),

@@ -4,6 +4,7 @@ pub mod links;
 pub mod work;
 
 use super::desk::{Ask, Desk, DeskConfig, Trade};
+use super::dialing::Place;
 use super::leases::Lease;
 use super::timers::Timers;
 use super::work as node_work;
@@ -13,16 +14,17 @@ use crate::api::table::Table;
 use crate::api::{Call, CallError, Method};
 use crate::dealer::Dealer;
 use crate::dealer::lease::Held;
+use crate::dealer::link::Protocol;
 use crate::dealer::messages::{Index, Input, Output};
 use crate::dealer::methods::{self, DealerCall};
 use crate::dealer::roster::Roster;
 use crate::dealer::rules::Rules;
 use crate::dealer::saved::Saved;
-use crate::reactor::{App, Effect, Effects, Event, JobName, Request, TimerKey, When};
+use crate::reactor::{App, ConnId, Effect, Effects, Event, JobName, Request, TimerKey, When};
 use crate::record::RecordFile;
 use crate::units::Now;
 use crate::value::Value;
-use links::{Links, Place};
+use links::Links;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -42,7 +44,7 @@ pub struct DealerNodeConfig {
     /// Name of this proxy, for clients.
     pub name: String,
     /// Players and where they answer, in the order of the roster.
-    pub places: Vec<(String, Place)>,
+    pub places: Vec<(String, Place, Protocol)>,
     /// Host names with addresses given by configuration.
     pub resolve: Vec<(String, Ipv4Addr)>,
     /// `bank`, `bank.roach`, `bank.valon` are those of the first active player.
@@ -77,6 +79,7 @@ impl DealerNode {
             table: table(&roster, config.alias, &mut remotes),
             understand,
             lane_of: |_| None,
+            takes_back: |_, _| false,
         };
         let mut desk = Desk::new(config.desk, trade);
         desk.pass_control_on();
@@ -101,7 +104,7 @@ impl DealerNode {
                 self.carry_out(output, now, fx);
                 moved = true;
             }
-            for (player, event) in self.links.pump(fx) {
+            for (player, event) in self.links.pump(now, fx) {
                 self.role.handle(Input::Link { player, event }, now);
                 moved = true;
             }
@@ -111,9 +114,6 @@ impl DealerNode {
             }
         }
         self.timers.want(ROLE, self.role.deadline().map(When::Mono), fx);
-        for (key, want) in self.links.deadlines() {
-            self.timers.want(key, want, fx);
-        }
         self.desk.settle(fx);
     }
 
@@ -128,7 +128,12 @@ impl DealerNode {
         let input = match self.desk.next(true, now, fx) {
             None => return false,
             Some(Ask::Call(ticket, call)) => {
-                Input::Call { ticket, call, who: self.desk.who_of(ticket).to_owned() }
+                self.desk.defer(ticket);
+                let who = match (self.desk.who_of(ticket), self.desk.conn_of(ticket)) {
+                    ("", Some(conn)) => nameless(conn),
+                    (who, _) => who.to_owned(),
+                };
+                Input::Call { ticket, call, who }
             }
             Some(Ask::Cancel(ticket)) => Input::Cancel { ticket },
         };
@@ -139,6 +144,10 @@ impl DealerNode {
     fn carry_out(&mut self, output: Output, now: Now, fx: &mut Effects<Job>) {
         match output {
             Output::Reply { ticket, outcome } => self.desk.reply(ticket, outcome, now, fx),
+            Output::Turn(ticket) => {
+                let go = self.desk.begin(ticket, now);
+                self.role.handle(Input::Turn { ticket, go }, now);
+            }
             Output::Ask { player, id, call, lane, within } => {
                 self.links.ask(player, id, call, lane, within, now);
             }
@@ -227,6 +236,13 @@ impl DealerNode {
         }
     }
 
+    fn timer(&mut self, key: TimerKey, now: Now) {
+        if !self.links.timer(key, now) {
+            self.timers.fired(key);
+            self.role.tick(now);
+        }
+    }
+
     /// What is not the desk's.
     fn role_event(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
         match event {
@@ -238,13 +254,8 @@ impl DealerNode {
                 }
             }
             Event::ConnectFailed { tag, error } => self.links.connect_failed(tag, &error, now),
-            Event::Timer { key } => {
-                self.timers.fired(key);
-                if !self.links.timer(key, now) {
-                    self.role.tick(now);
-                }
-            }
-            Event::Done(Ok(node_work::Done::Role(work::Done::Resolved { host, port, address }))) => {
+            Event::Timer { key } => self.timer(key, now),
+            Event::Done(Ok(node_work::Done::Resolved { host, port, address })) => {
                 self.links.resolved(&host, port, &address, now, fx);
             }
             Event::Done(Ok(node_work::Done::Role(work::Done::Written { error: Some(why) }))) => {
@@ -257,8 +268,10 @@ impl DealerNode {
                 self.role.handle(Input::Saved, now);
             }
             Event::Done(Err(lost)) if lost.job.kind == work::SAVE => self.role.handle(Input::Saved, now),
-            // Whichever job it was: a lookup that is not answered would never be asked again.
-            Event::Done(Err(lost)) => self.links.lookup_lost(&lost.why, now),
+            // A lookup that is not answered would never be asked again.
+            Event::Done(Err(lost)) if lost.job.kind == node_work::LOOK_UP => {
+                self.links.lookup_lost(&lost.why, now);
+            }
             Event::Signal(request) => self.signal(request, now, fx),
             Event::ClockSet => {
                 log::warn!("the wall clock was set to {} UTC", now.utc);
@@ -280,19 +293,27 @@ impl App for DealerNode {
     }
 
     fn handle(&mut self, event: Event<'_, Done>, now: Now, fx: &mut Effects<Job>) {
+        if let Event::Closed { conn, .. } = event {
+            self.role.client_gone(&nameless(conn));
+        }
         if let Some(event) = self.desk.handle(event, now, fx) {
             self.role_event(event, now, fx);
         }
         self.settle(now, fx);
     }
 
-    fn work(job: Job) -> Done {
-        node_work::work(job, work::work)
-    }
-
     fn name_of(job: &Job) -> JobName {
         node_work::name_of(job, work::name_of)
     }
+
+    fn work(job: Job) -> Done {
+        node_work::work(job, work::work)
+    }
+}
+
+/// Session of a client that has given itself no name: no name can have a space at its begin.
+fn nameless(conn: ConnId) -> String {
+    format!(" {}", conn.0)
 }
 
 fn held_of(lease: Lease) -> Held {
@@ -302,11 +323,13 @@ fn held_of(lease: Lease) -> Held {
 /// The interfaces of all players are there before the players are.
 fn table(roster: &Roster, alias: bool, remotes: &mut Remotes) -> Table {
     let mut table = methods::table();
-    let own = alias.then_some("bank".to_owned());
-    let names = roster.all().map(|p| roster.name(p).to_owned()).chain(own);
-    for name in names {
+    let own = roster.all().map(|p| (roster.name(p).to_owned(), p));
+    let first = roster.active("").first().filter(|_| alias).map(|p| ("bank".to_owned(), *p));
+    for (name, player) in own.chain(first) {
+        // In the words of the reference, which it meant to use: scripts look for them.
+        let lost = remotes.name(&format!("Lost connection to server for {}.", roster.name(player)));
         for suffix in ["", ".roach", ".valon"] {
-            table = table.with_interface(remotes.name(&format!("{name}{suffix}")));
+            table = table.with_awaited(remotes.name(&format!("{name}{suffix}")), lost);
         }
     }
     table

@@ -1,23 +1,15 @@
-//! What the dealer proxy gives to worker threads besides the record: names of hosts, and the scan journal.
+//! What the dealer proxy gives to worker threads besides what every node does: the scan journal, and what a restart
+//! must know.
 
 use crate::dealer::saved::Saved;
 use crate::reactor::JobName;
 use crate::record::{self, RecordFile};
-use crate::sys::resolve;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Blocking work.
 #[derive(Debug)]
 pub enum Job {
-    /// Look a player's host up before connecting.
-    Resolve {
-        /// The host.
-        host: String,
-        /// The port to connect to.
-        port: u16,
-    },
     /// Append a line to the scan journal.
     Journal {
         /// Where.
@@ -41,8 +33,7 @@ pub const SAVE: &str = "saved state of the proxy";
 pub fn name_of(job: &Job) -> JobName {
     let named = |kind, of: &str| JobName { kind, of: of.to_owned() };
     match job {
-        Job::Resolve { host, .. } => named("lookup of a host", host),
-        Job::Journal { .. } => named("line of the scan journal", ""),
+        Job::Journal { file, .. } => named("line of the scan journal", &file.path.display().to_string()),
         Job::Save { .. } => named(SAVE, ""),
     }
 }
@@ -50,15 +41,6 @@ pub fn name_of(job: &Job) -> JobName {
 /// What became of it.
 #[derive(Debug)]
 pub enum Done {
-    /// Of [`Job::Resolve`].
-    Resolved {
-        /// The host.
-        host: String,
-        /// The port.
-        port: u16,
-        /// Its address, or why it has none.
-        address: Result<SocketAddr, String>,
-    },
     /// Of [`Job::Journal`].
     Written {
         /// Why not, if not.
@@ -74,12 +56,6 @@ pub enum Done {
 /// Does a job; blocks.
 pub fn work(job: Job) -> Done {
     match job {
-        Job::Resolve { host, port } => {
-            let found = resolve::addresses_of(&host, port).map_err(|e| e.to_string());
-            let address =
-                found.and_then(|all| all.first().copied().ok_or_else(|| "it has no address".into()));
-            Done::Resolved { host, port, address }
-        }
         Job::Save { path, saved } => Done::Saved { error: save(&path, &saved).err() },
         Job::Journal { file, line } => {
             let error = record::append(&file, &line).err();

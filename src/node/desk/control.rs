@@ -1,7 +1,7 @@
 //! The desk's part in control leases and callers' deadlines: what `rpc` says and does about them, who is told, and
 //! what is entered in the record.
 
-use super::{BEGIN, Desk, LEASE, lease_of};
+use super::{Ask, BEGIN, Desk, LEASE, lease_of};
 use crate::api::bind::Bound;
 use crate::api::{CallError, Method, Outcome, Terms, Ticket, builtin};
 use crate::node::leases::{Lease, SECONDS_MIN};
@@ -199,6 +199,7 @@ impl<C, O> Desk<C, O> {
             let Some(method) = self.calls.method(ticket) else { continue };
             let error = CallError::too_late(&format!("{}.{}", method.interface, method.name));
             self.not_carried_out(ticket, error, now, fx);
+            self.asks.push_back(Ask::Cancel(ticket));
         }
     }
 

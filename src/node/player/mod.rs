@@ -115,6 +115,7 @@ impl PlayerNode {
             table: methods::table_of(bank.has_roach, has_synth(&bank)),
             understand,
             lane_of: lane,
+            takes_back,
         };
         let hosts = hosts_of(&dibas, &bank);
         PlayerNode {
@@ -658,6 +659,11 @@ impl App for PlayerNode {
 
 fn understand(method: &'static Method, bound: Bound) -> Result<PlayerCall, CallError> {
     PlayerCall::from_bound(method, &bound)
+}
+
+/// A start that waits for its turn is over with a `stop` that comes later.
+fn takes_back(urgent: &Method, queued: &Method) -> bool {
+    urgent.name == "stop" && queued.interface == urgent.interface && queued.cancellable
 }
 
 /// Orders that change hardware wait for the plan's entry in the record.

@@ -137,6 +137,8 @@ impl Player {
             Step::Run { command, within } => self.run_helper(key, &command, within, now),
             Step::StartChild(child) => self.slot(child).start(key, now),
             Step::StopChild(child) => self.slot(child).stop(key, now),
+            // What is awaited of it next counts from when it has the command, not from when that was queued.
+            Step::Command { child: Child::Daq, line } => self.daq.command_for(&line, key, now),
             Step::Command { child, line } => {
                 let result = self.slot(child).command(&line, now);
                 self.step_done(key, Done::Other(result), now);

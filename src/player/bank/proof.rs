@@ -357,6 +357,11 @@ impl Player {
         if let Value::Map(members) = &mut shown {
             members.push(("id".into(), closing.proof.id.as_str().into()));
             members.push(("verdict".into(), verdict.into()));
+            members.push((
+                "parameters_hash".into(),
+                closing.proof.parameters_hash().map_or(Value::Null, Value::Str),
+            ));
+            members.push(("packets".into(), Value::Map(closing.proof.lost())));
         }
         self.last_scan = Some(shown);
     }

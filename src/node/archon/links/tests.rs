@@ -1,6 +1,7 @@
 //! The links with real [`ArchonLink`]s, on a clock of our own.
 
 use super::*;
+use crate::reactor::Address;
 use crate::session::archon_link::LinkError;
 
 const CONTROLLER: Index = Index(0);
@@ -93,7 +94,7 @@ impl Bench {
 fn orders(mut fx: Effects<Job>) -> Vec<Seen> {
     let seen = |effect| match effect {
         Effect::Connect { tag, address: Address::Tcp(at), .. } => Seen::Connect(tag, at),
-        Effect::Work { job: Job::Role(work::Job::Resolve { host, port }), .. } => Seen::Lookup(host, port),
+        Effect::Work { job: Job::Resolve { host, port }, .. } => Seen::Lookup(host, port),
         Effect::Send { conn, bytes } => Seen::Sent(conn, String::from_utf8_lossy(&bytes).into_owned()),
         Effect::Abort { conn } => Seen::Abort(conn),
         Effect::PauseReading { conn, paused } => Seen::Pause(conn, paused),
