@@ -730,7 +730,7 @@ fn status_screens(place: &Place, proxy: &Node) {
     let screen = status.shows(&table);
     documented("status-watch.txt", &screen, &table);
     status.press(&["j"]);
-    status.shows(&["> BANKB NO ANSWER", "BANKB: Connection refused"]);
+    status.shows(&["> BANKB NO ANSWER", "Connection refused"]);
     status.press(&["k", "Enter"]);
     let detail = ["STATE READY", "MODE MODE1", " BACKEND : VEGAS", "BANKNAM : BANKA", "Esc: back"];
     let screen = status.shows(&detail);
