@@ -16,6 +16,8 @@ from .rpc import Link
 MARGIN_S = 5.0
 #: How long stopping may take, s.
 STOP_S = 30.0
+#: Methods that also tell the proxy its own number, when they are for all of its players and name none.
+COUNTING = frozenset({"set_scan_number", "increment_scan_number"})
 #: A wait for the end of a scan is asked for in pieces of this, s, so that a lost proxy is noticed.
 WAIT_PIECE_S = 60.0
 
@@ -51,6 +53,8 @@ class Proxied(Fleet):
             raise TypeError(f"{method}: {', '.join(taken)} cannot be an argument of a player's method")
         limit = deadline_s or deadline_of(method, args, kwargs)
         more: Dict[str, Any] = {"players": list(names)}
+        if method in COUNTING and sorted(self.ask("list_active_players", READ_S)) == sorted(names):
+            more = {}
         if deadline_s is not None:
             more["deadline_s"] = deadline_s
         if policy.text == "best_effort":
