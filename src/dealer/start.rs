@@ -431,17 +431,19 @@ impl Start {
         self.phase = Phase::Over;
         for player in self.players.clone() {
             let name = view.roster.name(player);
+            let stop = self.stops.of(player);
             // One that was stopped by us says so itself ("cancelled by stop()"): that is not why.
-            let by_us = self.stops.of(player).is_some_and(succeeded);
+            let by_us = stop.is_some_and(succeeded);
             let started = self.arms.of(player).is_none_or(succeeded);
             if !started && !by_us {
                 continue;
             }
-            let stopped = by_us || self.stops.of(player).is_none();
-            let text = match stopped {
-                true => format!("not started: {why}; stopped"),
-                false => {
-                    let failed = self.stops.of(player).map(|a| complaint(name, a)).unwrap_or_default();
+            let seat = view.roster.seat(player);
+            let idle = seat.is_up() && matches!(seat.state_name(), Some("READY" | "NO_MODE"));
+            let text = match stop.filter(|_| !by_us).map(|answer| complaint(name, answer)) {
+                None => format!("not started: {why}; stopped"),
+                Some(said) if idle => format!("not started: {why}; nothing runs there: {said}"),
+                Some(failed) => {
                     format!("not started: {why}; IT MAY BE SCANNING ALONE, stop failed: {failed}")
                 }
             };

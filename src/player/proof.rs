@@ -18,6 +18,8 @@ use std::time::Duration;
 pub const NOT_VERIFIED: &str = "not verified";
 /// Events kept of one scan; further ones are counted.
 const EVENTS_MAX: usize = 200;
+/// A scan of this length has at least one packet.
+const PACKET_WITHIN: Duration = Duration::from_millis(1500);
 /// The first packet may come this long before its time, or after its first spectrum: the spread of two clocks.
 const FIRST_PACKET_SPREAD_S: f64 = 0.5;
 /// A clock set by less than this between request and arm chose no other second.
@@ -55,6 +57,8 @@ pub struct Proof {
     pub builtin: bool,
     /// `M_STTMJD` before data began: left by another scan.
     pub old_first_packet: Option<f64>,
+    /// Seen from its begin by this process.
+    pub whole: bool,
     /// What the hardware says of itself.
     pub evidence: Evidence,
     /// Something happened since the file was written.
@@ -81,6 +85,7 @@ impl Proof {
             guard,
             builtin,
             old_first_packet: None,
+            whole: true,
             evidence: Evidence::default(),
             news: false,
             events: Vec::new(),
@@ -244,6 +249,9 @@ impl End {
             } else if after > FIRST_PACKET_SPREAD_S + spectrum {
                 reservations.push(format!("the first packet came {after:.3} s after the start"));
             }
+        } else if proof.builtin && proof.whole && self.recorded >= PACKET_WITHIN {
+            // Our own program says when the first came.
+            failures.push("not one packet came: nothing is recorded".into());
         }
         reservations.extend(proof.evidence.contradictions());
         reservations.extend(proof.guard.reservations(self.at.mono));

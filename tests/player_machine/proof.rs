@@ -492,3 +492,19 @@ fn a_mode_whose_rate_is_not_known_needs_the_least_there_must_be() {
     let error = world.ask_err(PlayerCall::Start(Value::Null));
     assert!(error.message.contains("needs at least 1.000 GB (the rate of this mode is not known"), "{error}");
 }
+
+#[test]
+fn a_scan_of_the_builtin_program_without_one_packet_has_failed() {
+    let verdict = |packets: bool| {
+        let mut world = scanning(builtin_config(), 2);
+        world.run_for(1.2);
+        if packets {
+            let State::Scanning(scan) = world.player.state() else { panic!("{}", world.state()) };
+            world.status.insert("M_STTMJD".into(), format!("{:.10}", scan.start.mjd()));
+        }
+        world.run_for(8.0);
+        says(&world, "verdict")
+    };
+    assert_eq!(verdict(true), "complete");
+    assert_eq!(verdict(false), "failed (not one packet came: nothing is recorded)");
+}

@@ -109,6 +109,7 @@ impl Player {
         if let Some(open) = &mut self.open {
             let text = "the player was restarted; what it had seen of the data until then is not known";
             open.proof.event(text.to_owned(), now.utc);
+            open.proof.whole = false;
         }
     }
 
