@@ -230,7 +230,7 @@ impl PlayerLink {
                     }
                 }
                 (Protocol::Json, WireId::Work) => self.replace(wire),
-                // A read of a player that is blocked: its answer comes some time, and is passed over.
+                // A read, or a stop, of a player that is blocked: its answer comes some time, and is passed over.
                 (Protocol::Json, WireId::Look) => {}
             }
         }
@@ -316,7 +316,7 @@ impl PlayerLink {
     fn watch(&mut self, kind: Kind, now: Now) {
         match self.looking_since {
             // A reference player is blocked while it works: its heartbeats say whether it lives.
-            Some(since) if kind == Kind::Ours && now.mono.since(since) >= SILENT => {
+            Some(since) if kind == Kind::Ours && self.look_sent() && now.mono.since(since) >= SILENT => {
                 self.part(&format!("it has not answered for {} s", SILENT.as_secs()), now);
             }
             None if now.mono >= self.next_look => {
@@ -327,6 +327,11 @@ impl PlayerLink {
             }
             _ => {}
         }
+    }
+
+    /// The look has left. Over JSON it may wait for the answer to a `stop`.
+    fn look_sent(&self) -> bool {
+        self.wires[WireId::Look as usize].sent.values().any(|p| matches!(p, Purpose::Look(_)))
     }
 
     fn look_every(&self, kind: Kind) -> Duration {
@@ -347,8 +352,8 @@ impl PlayerLink {
             Phase::Apart { again } => Some(again),
             Phase::Learning { until, .. } => Some(until),
             Phase::Known(kind) => match (self.looking_since, kind) {
-                (Some(since), Kind::Ours) => Some(since + SILENT),
-                (Some(_), Kind::Reference) => None,
+                (Some(since), Kind::Ours) if self.look_sent() => Some(since + SILENT),
+                (Some(_), _) => None,
                 (None, _) => Some(self.next_look),
             },
         };
@@ -446,7 +451,13 @@ impl PlayerLink {
                 && let Some((purpose, call, within)) = w.queue.pop_front()
             {
                 // The time a look takes is counted from here.
-                let purpose = if let Purpose::Look(_) = purpose { Purpose::Look(now) } else { purpose };
+                let purpose = match purpose {
+                    Purpose::Look(_) => {
+                        self.looking_since = Some(now.mono);
+                        Purpose::Look(now)
+                    }
+                    other => other,
+                };
                 // A start is too late by its own second, and our clock may be set while it waits for that.
                 let seq = match call.method == "start" {
                     true => session.call(call, now),

@@ -392,3 +392,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_stop_that_takes_its_time_is_no_silence() {
+    let mut pair = Pair::up(Protocol::Json, Kind::Ours);
+    pair.held.push("stop");
+    pair.ask(1, "stop", Lane::Write);
+    pair.run(ms(6000));
+    assert_eq!(pair.downs(), 0, "looks wait behind it, the connection lives");
+    pair.hung = true;
+    pair.run(ms(4100));
+    assert_eq!(pair.downs(), 1, "a dead one is found all the same");
+}
