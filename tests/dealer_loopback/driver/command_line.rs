@@ -34,10 +34,11 @@ impl Driver for CommandLine {
         let (said, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         match output.status.code() {
             Some(0) => Ok(from_json(&said)),
-            Some(1) => {
-                let why = why.strip_prefix("appliance call: ").unwrap_or_else(|| panic!("{why}"));
-                Err(complaint_of_text(why.trim_end()))
-            }
+            Some(1) => match why.strip_prefix("appliance call: ") {
+                Some(why) => Err(complaint_of_text(why)),
+                // A player refused: that is in the answer.
+                None => Ok(from_json(&said)),
+            },
             other => panic!("exit status {other:?}: {said}{why}"),
         }
     }

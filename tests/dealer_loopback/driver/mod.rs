@@ -102,9 +102,12 @@ fn complaint(triple: &Value) -> Complaint {
 }
 
 /// `ValueError: words`
+/// As the command line writes errors: class and family, what was wrong, and then what to do.
 fn complaint_of_text(text: &str) -> Complaint {
-    let (class, text) = text.split_once(": ").unwrap_or_else(|| panic!("no class: {text}"));
-    Complaint { class: class.to_owned(), text: text.to_owned() }
+    let first = text.lines().next().unwrap_or_default();
+    let (class, text) = first.split_once(": ").unwrap_or_else(|| panic!("no class: {text}"));
+    let class = class.split(" (").next().unwrap_or_default();
+    Complaint { class: class.to_owned(), text: text.trim_end().to_owned() }
 }
 
 fn to_json(value: &Value) -> String {
