@@ -4,7 +4,8 @@
     proxy_soak.py tcp://127.0.0.1:6668 PID [--minutes 10] [--players 16] [--clients 16]
 
 Prints counts, latencies and the proxy's memory and descriptors after a quarter of the time and at the end. Exit status 0
-when every reply had an entry for every player, and neither has grown by more than a tenth (and 2 MB).
+when every reply had an entry for every player, every client has read back what it wrote, and neither has grown by more
+than a tenth (and 2 MB).
 """
 
 import argparse
@@ -45,7 +46,17 @@ class Client(threading.Thread):
             self.calls += 1
             if proc in ("scan_status", "set_param") and len(reply) != self.players:
                 self.bad.append((proc, str(reply)[:200]))
+            if turn % 25 == 0:
+                self.read_back(socket, turn)
             time.sleep(0.02)
+
+    def read_back(self, socket, turn):
+        """What is read after a write is never older than it, whatever the others read meanwhile."""
+        key = "SOAK%02d" % self.number
+        call(socket, "dealer", "set_status", **{key: str(turn)})
+        for player, value in call(socket, "dealer", "get_status", key).items():
+            if str(value) != str(turn):
+                self.bad.append(("read back", "%s of %s is %r, not %d" % (key, player, value, turn)))
 
 
 def connect(url):
@@ -103,9 +114,11 @@ def main():
         client.start()
     time.sleep(span / 4)
     early = used(options.pid)
+    # All clients are still there: what each costs does not hide what grows.
+    time.sleep(max(0.0, began + span * 0.97 - time.monotonic()))
+    late = used(options.pid)
     for client in clients:
         client.join()
-    late = used(options.pid)
     bad = [b for client in clients for b in client.bad]
     silent = [client.number for client in clients if client.calls == 0]
     print("%d calls, slowest %.0f ms" % (sum(c.calls for c in clients), max(c.slowest_ms for c in clients)))

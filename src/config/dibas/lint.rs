@@ -7,6 +7,7 @@ use super::{BEAMFORMERS, Dibas, Finding, Mode, PhaseStep, Severity, mode};
 use crate::config::suggest;
 use crate::proto::dibas_conf::{Document, Section};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Families smaller than this say nothing about what their members have in common.
 const FAMILY_MIN: usize = 4;
@@ -224,6 +225,11 @@ fn one_mode(document: &Document, dibas: &Dibas, mode: &Mode) -> Vec<Finding> {
         let problem = format!("'{register}' is written 0 and 1, and once {value}");
         add(key, Severity::Note, problem, "check that a value other than 0 or 1 is meant");
     }
+    if mode.modename.starts_with("guppi-") && mode.needed_arm_delay < GUPPI_ARM_DELAY_MIN {
+        let problem = format!("{} s leave no time to wait for packets", mode.needed_arm_delay.as_secs());
+        let remedy = "write 3 or more: NETSTAT must say 'receiving' 1.5 s before the board is armed, or the start fails";
+        add("needed_arm_delay", Severity::Warning, problem, remedy);
+    }
     let engines = || ENGINES.iter().chain(&BEAMFORMERS).copied();
     if !engines().any(|name| name == mode.modename) && !mode.modename.is_empty() {
         let hint = suggest::hint(&mode.modename, engines());
@@ -232,6 +238,9 @@ fn one_mode(document: &Document, dibas: &Dibas, mode: &Mode) -> Vec<Finding> {
     }
     findings
 }
+
+/// A start in a GUPPI mode waits for the first packets until 1.5 s before the board is armed; this leaves half a second.
+const GUPPI_ARM_DELAY_MIN: Duration = Duration::from_secs(2);
 
 /// Every `MODENAME` the old Player knew, lower case, but for those of the beamformer.
 const ENGINES: &[&str] = &["h1k", "h16k", "l1/lbw1", "l8/lbw1", "l8/lbw8", "guppi-inco", "guppi-codd"];

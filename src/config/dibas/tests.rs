@@ -136,6 +136,18 @@ fn a_beamformer_bank_has_the_instance_of_its_pipeline() {
     assert_eq!(dibas.mode("MODE1").expect("MODE1").beamformer, None);
 }
 
+#[test]
+fn an_arm_delay_that_leaves_no_time_to_wait_for_packets_is_said() {
+    let text = EXAMPLE.replace("needed_arm_delay = 5\n", "needed_arm_delay = 1\n");
+    let words = "1 s leave no time to wait for packets";
+    for mode in ["INCO_MODE_64", "CODD_MODE_64"] {
+        let place = format!("{mode}.needed_arm_delay");
+        assert!(has(&load(&text).findings, Severity::Warning, &place, words), "{:?}", load(&text).findings);
+    }
+    let vegas = EXAMPLE.replace("needed_arm_delay = 4\n", "needed_arm_delay = 1\n");
+    assert_eq!(load(&vegas).findings, [], "these modes do not wait");
+}
+
 /// A bank that is no X engine can do all other modes.
 #[test]
 fn beamformer_keys_that_are_wrong_are_named_with_their_line() {
