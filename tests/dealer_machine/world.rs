@@ -24,6 +24,9 @@ const SAVE_TAKES: Duration = Duration::from_millis(2);
 /// A silent player is noticed after this.
 const NOTICED: Duration = Duration::from_secs(3);
 
+/// Instead of 0.9 s before the second, 15 s after it.
+const LATE_BY: i64 = 15_900_000_000;
+
 pub fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
@@ -40,6 +43,8 @@ pub enum Kindness {
     SayingNo,
     /// 2.5 s late.
     Slow,
+    /// Accepts a start, does not arm, and says so 15 s after the second.
+    Late,
     /// Begins anew without a mode; there again after 2 s.
     Restarted,
     /// Its clock jumps by 0.6 s.
@@ -259,7 +264,7 @@ impl World {
                 self.players[player].clock_ns = 600_000_000;
                 self.tell_clock(player);
             }
-            Kindness::Refusing | Kindness::SayingNo | Kindness::Slow => {}
+            Kindness::Refusing | Kindness::SayingNo | Kindness::Slow | Kindness::Late => {}
         }
     }
 
@@ -491,9 +496,10 @@ impl World {
                 p.busy = p.kind == Kind::Reference;
                 p.arming = Some((wire, id));
                 let left = start.nanos_since(p.utc(self.now)) - ARM_BEFORE.as_nanos() as i64;
+                // It answers when it has armed: there is nothing to be slow with, but it may not come to it.
+                let late = self.fault(player, &method, Moment::Taken) == Some(Kindness::Late);
+                let left = left + if late { LATE_BY } else { 0 };
                 self.at(Duration::from_nanos(left.max(0) as u64), Happening::Arm { player, life, start });
-                // It answers when it has armed: there is nothing to be slow with.
-                self.fault(player, &method, Moment::Taken);
             }
         }
 
