@@ -79,7 +79,7 @@ impl Asks {
     /// Places an ask.
     pub fn place(&mut self, player: Index, call: Call, lane: Lane, asker: Asker, now: Mono) -> Placed {
         if lane == Lane::Write {
-            self.ages(player);
+            self.outdate(player);
         }
         let age = self.age(player);
         if lane == Lane::Read {
@@ -109,7 +109,7 @@ impl Asks {
     }
 
     /// What was read of this player until now is old.
-    fn ages(&mut self, player: Index) {
+    fn outdate(&mut self, player: Index) {
         *self.ages.entry(player).or_default() += 1;
         self.answered.remove(&player);
     }
@@ -118,7 +118,7 @@ impl Asks {
     pub fn answered(&mut self, id: AskId, answer: &Answer, now: Mono) -> Option<Open> {
         let open = self.open.remove(&id)?;
         match open.lane {
-            Lane::Write => self.ages(open.player),
+            Lane::Write => self.outdate(open.player),
             Lane::Read if open.age == self.age(open.player) => {
                 let kept = self.answered.entry(open.player).or_default();
                 if kept.len() >= KEPT_MAX {
@@ -133,7 +133,7 @@ impl Asks {
 
     /// Everything on its way to a player that is gone.
     pub fn lost(&mut self, player: Index) -> Vec<Open> {
-        self.ages(player);
+        self.outdate(player);
         let ids: Vec<AskId> =
             self.open.iter().filter(|(_, o)| o.player == player).map(|(id, _)| *id).collect();
         ids.iter().filter_map(|id| self.open.remove(id)).collect()
@@ -153,7 +153,7 @@ impl Asks {
         // Who is told that a write is late reads what may be before or after it.
         for (_, player, _, lane, ..) in &late {
             if *lane == Lane::Write {
-                self.ages(*player);
+                self.outdate(*player);
             }
         }
         late
@@ -180,15 +180,5 @@ impl Asks {
     /// The first deadline.
     pub fn deadline(&self) -> Option<Mono> {
         self.open.values().flat_map(|o| &o.askers).map(|a| a.deadline).min()
-    }
-
-    /// Asks without an answer.
-    pub fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    /// None.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
     }
 }

@@ -89,20 +89,6 @@ impl PassedOn {
         self.places.values_mut().for_each(|place| place.resting = false);
     }
 
-    /// The token of the proxy's lease.
-    pub fn token(&self) -> Option<&str> {
-        self.held.as_ref().map(|held| held.token.as_str())
-    }
-
-    /// Who has control, with the purpose.
-    pub fn holder(&self) -> String {
-        match &self.held {
-            None => "nobody".into(),
-            Some(held) if held.purpose.is_empty() => held.who.clone(),
-            Some(held) => format!("{} ({})", held.who, held.purpose),
-        }
-    }
-
     /// While players keep out whoever has no lease, so does the proxy: its connections are the holder's.
     pub fn binds(&self) -> bool {
         let keeps_out = |p: &Place| p.asking.is_some() || (p.token.is_some() && p.binds);
