@@ -255,6 +255,8 @@ fn the_player_sets_a_mode_on_a_python_server() {
     let here = example.replace("katcp_port = 7147", &format!("katcp_port = {port}"));
     assert_ne!(here, example, "the example names the usual port");
     std::fs::write(&conf, here).expect("written");
+    let keyfile = dir.path().join("keyfile");
+    shm::key_file::make(&keyfile).expect("a key file");
 
     let set = |key: &str, value: &std::path::Path| ["--set".to_owned(), format!("{key}={}", value.display())];
     let mut command = Command::new(env!("CARGO_BIN_EXE_appliance"));
@@ -274,7 +276,7 @@ fn the_player_sets_a_mode_on_a_python_server() {
         .args(set("player.dibas_conf", &conf))
         .args(set("player.data_root", dir.path()))
         .args(set("record.dir", dir.path()))
-        .args(set("shm.keyfile", &conf));
+        .args(set("shm.keyfile", &keyfile));
     let (_player, json) = partner(&mut command);
     let target = format!("tcp://127.0.0.1:{json}").parse().expect("a target");
     let mut client = Client::connect(&target, PATIENCE).expect("the player listens");
@@ -301,7 +303,7 @@ fn the_player_sets_a_mode_on_a_python_server() {
     // One state of a second: 1908 accumulations of 768 ticks.
     assert_eq!(word("ssg_length"), 1908 * 768);
 
-    remove_status_memory(&conf);
+    remove_status_memory(&keyfile);
 }
 
 fn wait_for_roach(client: &mut Client) {

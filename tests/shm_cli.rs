@@ -1,6 +1,6 @@
 //! `appliance shm` as a script sees it: output, exit status, and what is left behind.
 
-use appliance::shm::{Dialect, Location, StatusMemory};
+use appliance::shm::{Dialect, Location, StatusMemory, key_file};
 use std::path::Path;
 use std::process::Command;
 
@@ -22,7 +22,7 @@ fn memory(dir: &Path) -> StatusMemory {
 fn a_missing_buffer_is_not_created() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let keyfile = dir.path().join("keyfile");
-    std::fs::write(&keyfile, "").expect("write");
+    key_file::make(&keyfile).expect("a key file");
     let keyfile = keyfile.to_str().expect("UTF-8");
     for options in [&["-Q", "A"][..], &["-k", "A", "-s", "x"], &[], &["-C"]] {
         let (text, status) = shm(&[&["status", "-K", keyfile, "-I", "5"], options].concat());
@@ -90,7 +90,7 @@ fn clearing_and_cleaning_ask_first() {
 fn memory_in_use_is_not_cleaned_without_force() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let keyfile = dir.path().join("keyfile");
-    std::fs::write(&keyfile, "").expect("write");
+    key_file::make(&keyfile).expect("a key file");
     let location = appliance::shm::keys::status_location(Some(&keyfile), 63, &|_| None).expect("a key");
     let memory = StatusMemory::create(&location, Dialect::Hashpipe, 63).expect("create");
     let at = ["clean", "-I", "63", "-K", keyfile.to_str().expect("UTF-8")];

@@ -16,9 +16,9 @@ pub const GUPPI_STATUS_KEY: u32 = 0x0100_1830;
 /// Lock of the guppi_daq status segment.
 pub const GUPPI_STATUS_LOCK: &str = "/guppi_status";
 /// Instances as ftok ids: status memory.
-const STATUS_ID: u8 = 0x40;
+pub(super) const STATUS_ID: u8 = 0x40;
 /// Instances as ftok ids: data buffers.
-const DATABUF_ID: u8 = 0x80;
+pub(super) const DATABUF_ID: u8 = 0x80;
 
 /// Looks up an environment variable.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;

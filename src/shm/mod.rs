@@ -15,6 +15,7 @@
 mod clean;
 pub mod databuf;
 mod error;
+pub mod key_file;
 pub mod keys;
 mod location;
 pub mod recovery;

@@ -60,8 +60,9 @@ pub struct StatusMemory {
 impl StatusMemory {
     /// Makes new memory; refuses if there is some.
     pub fn create(location: &Location, dialect: Dialect, instance: u8) -> Result<StatusMemory, StatusError> {
-        let lock = location.open_lock(true)?;
+        // In this order: what is somebody else's gets no lock from us.
         let backing = location.create()?;
+        let lock = location.open_lock(true).inspect_err(|_| drop(backing.remove()))?;
         StatusMemory::new(location, dialect, instance, (backing, lock), true).initialised()
     }
 

@@ -3,7 +3,7 @@
 use super::processes::{PATIENCE, Process, appliance, wait_for};
 use super::{BANKS, MODE};
 use appliance::cli::client::Client;
-use appliance::shm::{clean, keys};
+use appliance::shm::{clean, key_file, keys};
 use appliance::units::Utc;
 use appliance::value::Value;
 use nix::sys::signal::Signal;
@@ -160,7 +160,7 @@ impl Site {
         for new in ["data", "run"] {
             std::fs::create_dir(dir.path().join(new)).expect("created");
         }
-        std::fs::write(dir.path().join("keyfile"), "").expect("written");
+        key_file::make(&dir.path().join("keyfile")).expect("a key file");
         let banks: Vec<Bank> =
             names.iter().map(|name| start_bank(dir.path(), name, "tcp://127.0.0.1:0", data)).collect();
         let mut command = appliance();

@@ -48,7 +48,7 @@ fn a_simulated_player_leaves_nothing() {
 
     let private = entries(&temporary);
     assert_eq!(private.len(), 1, "{private:?}");
-    let keyfile = temporary.join(&private[0]);
+    let keyfile = temporary.join(&private[0]).join("keyfile");
     let Location::SysV { key, lock_name } =
         keys::status_location(Some(&keyfile), 0, &|_| None).expect("a key")
     else {

@@ -2,7 +2,7 @@
 
 use super::processes::run_to_end;
 use super::rig::Rig;
-use appliance::shm::{Dialect, StatusError, StatusMemory, keys};
+use appliance::shm::{Dialect, StatusError, StatusMemory, key_file, keys};
 use std::path::Path;
 use std::process::Command;
 
@@ -88,7 +88,7 @@ fn a_broken_configuration_ends_with_two_and_touches_nothing() {
     let rig = Rig::start().stopped();
     let dir = rig.dir.path();
     let keyfile = dir.join("other-keyfile");
-    std::fs::write(&keyfile, "").expect("written");
+    key_file::make(&keyfile).expect("a key file");
     let good = std::fs::read_to_string(dir.join("dibas.conf")).expect("there");
     for (n, case) in BROKEN.iter().enumerate() {
         let toml = dir.join("appliance.toml");

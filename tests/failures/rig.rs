@@ -6,7 +6,7 @@ use appliance::api::Outcome;
 use appliance::cli::client::Client;
 use appliance::daq::sdfits::read::Recording;
 use appliance::keep::message::{Order, line};
-use appliance::shm::{Dialect, Location, StatusMemory, clean, keys};
+use appliance::shm::{Dialect, Location, StatusMemory, clean, key_file, keys};
 use appliance::value::Value;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
@@ -97,7 +97,7 @@ impl Rig {
         let (letter, roach_port, data_port) = (Letter::take(), free_port(), free_port());
         std::fs::create_dir(dir.path().join("data")).expect("created");
         std::fs::create_dir(dir.path().join("run")).expect("created");
-        std::fs::write(dir.path().join("keyfile"), "").expect("written");
+        key_file::make(&dir.path().join("keyfile")).expect("a key file");
         std::fs::write(dir.path().join("dibas.conf"), dibas_conf(letter.0, roach_port, data_port))
             .expect("written");
         let roach = start_roach(dir.path(), roach_port);

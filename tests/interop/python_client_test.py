@@ -82,6 +82,12 @@ class Process:
         self._log.close()
 
 
+def forget_memory(home):
+    """Status memory of a simulated player that was killed; one that ends in order removes its own."""
+    for keyfile in home.glob("appliance-player-*/keyfile"):
+        subprocess.run([BINARY, "shm", "clean", "-I", "0", "-K", str(keyfile)], check=True, stdout=subprocess.DEVNULL)
+
+
 class Rig(unittest.TestCase):
     """A directory, and processes that end with the test or its class."""
 
@@ -107,6 +113,8 @@ class Rig(unittest.TestCase):
         words = [BINARY, "--role", role, "--announce", "--set", "listen.json=tcp://127.0.0.1:0"]
         for setting in [f"record.dir={home}", *settings]:
             words += ["--set", setting]
+        (stack or cls.stack).callback(forget_memory, home)
+        more.setdefault("env", {**os.environ, "TMPDIR": str(home)})
         return cls.process(words, stack, **more)
 
     @classmethod

@@ -5,7 +5,7 @@ use super::processes::{PATIENCE, Process, appliance, is_gone, look_for, send, wa
 use appliance::api::Outcome;
 use appliance::cli::client::Client;
 use appliance::config::dibas::Dibas;
-use appliance::shm::{Dialect, Location, StatusMemory, clean, keys};
+use appliance::shm::{Dialect, Location, StatusMemory, clean, key_file, keys};
 use appliance::units::{Civil, Utc};
 use appliance::value::Value;
 use nix::sys::signal::Signal;
@@ -37,7 +37,7 @@ impl House {
         for new in ["data", "run"] {
             std::fs::create_dir(dir.path().join(new)).expect("created");
         }
-        std::fs::write(dir.path().join("keyfile"), "").expect("written");
+        key_file::make(&dir.path().join("keyfile")).expect("a key file");
         House { dir, dibas }
     }
 

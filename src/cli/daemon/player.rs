@@ -20,6 +20,7 @@ use crate::reactor::{self, Options};
 use crate::session::katcp_client;
 use crate::shm::Location;
 use crate::shm::StatusMemory;
+use crate::shm::key_file::make as make_key_file;
 use crate::shm::keys;
 use crate::shm::recovery::Policy;
 use crate::sim::station::{Station, StationOptions};
@@ -29,6 +30,9 @@ use std::time::Duration;
 
 /// What a simulated player without a configuration of the site uses.
 const EXAMPLE_DIBAS_CONF: &str = include_str!("../../../config/dibas.example.conf");
+
+/// Names the status memory of a simulation, in its own directory.
+const KEY_FILE: &str = "keyfile";
 
 /// `player.fpga` where the board has a KATCP server.
 const KATCP: &str = "katcp";
@@ -381,7 +385,7 @@ impl Guard {
         let memory = match (&self.dir, &self.station) {
             (Some(dir), Some(station)) => {
                 args.network.extend(["--bind".to_owned(), station.address().to_string()]);
-                env.push(("HASHPIPE_KEYFILE".to_owned(), dir.display().to_string()));
+                env.push(("HASHPIPE_KEYFILE".to_owned(), dir.join(KEY_FILE).display().to_string()));
                 private_memory(dir, dialect, bank.instance(), &mut args.memory)
             }
             _ => {
@@ -433,8 +437,12 @@ fn private_memory(
     args: &mut Vec<String>,
 ) -> Result<StatusMemory, String> {
     let no_overrides = |_: &str| None;
-    let segment = keys::status_location(Some(dir), instance, &no_overrides)
-        .map_err(|e| e.to_string())
+    let keyfile = dir.join(KEY_FILE);
+    let segment = make_key_file(&keyfile)
+        .map_err(|e| format!("key file: {e}"))
+        .and_then(|()| {
+            keys::status_location(Some(&keyfile), instance, &no_overrides).map_err(|e| e.to_string())
+        })
         .and_then(|location| StatusMemory::create(&location, dialect, instance).map_err(|e| e.to_string()));
     segment.or_else(|why| {
         log::warn!("System V memory is not to be had ({why}); the simulation keeps its status in a file");

@@ -8,6 +8,7 @@ use crate::reactor::{
     Address, ChildSignal, ConnId, ConnectOptions, Effect, Effects, Event, Exit, Program, Stream, Tag,
 };
 use crate::units::{Mono, Now};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use std::time::Duration;
 const TRY_EVERY: Duration = Duration::from_millis(20);
 /// A keeper that does not listen by then has failed.
 const REACHED_WITHIN: Duration = Duration::from_secs(4);
+/// Orders that wait for the way to a keeper; a player gives a handful.
+const WAITING_MAX: usize = 64;
 /// A Unix socket answers at once.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
@@ -52,6 +55,8 @@ enum Way {
     Open {
         conn: ConnId,
         inbox: Inbox,
+        /// It has said whose keeper it is.
+        heard: bool,
     },
 }
 
@@ -59,6 +64,8 @@ enum Way {
 struct Slot {
     child: Child,
     way: Way,
+    /// Orders for the time when its keeper is heard.
+    waiting: VecDeque<Order>,
     /// The player knows that it runs.
     runs: bool,
     /// It ran when we came.
@@ -101,6 +108,7 @@ impl Programs {
             Slot {
                 child,
                 way,
+                waiting: VecDeque::new(),
                 runs,
                 found,
                 launch: None,
@@ -143,6 +151,7 @@ impl Programs {
         let program = Program { path, args, env: program.env, detached: true, ..Program::default() };
         let slot = self.slot(child);
         (slot.launch, slot.launched, slot.way) = (Some(program), false, trying(now));
+        slot.forget_waiting();
         (slot.not_before, slot.heard_by) = (now.mono, now.mono + REACHED_WITHIN);
     }
 
@@ -169,8 +178,13 @@ impl Programs {
         if !self.outlive_us() {
             return fx.push(own);
         }
-        match &self.slot(child).way {
-            Way::Open { conn, .. } => fx.send(*conn, line(&kept)),
+        let slot = self.slot(child);
+        match &slot.way {
+            Way::Open { conn, heard: true, .. } => fx.send(*conn, line(&kept)),
+            // Found by a player that has just begun, and already given something to do.
+            Way::Open { .. } | Way::Trying { .. } if slot.waiting.len() < WAITING_MAX => {
+                slot.waiting.push_back(kept);
+            }
             _ => log::warn!("{child}: its keeper is not reached, {kept:?} is lost"),
         }
     }
@@ -273,7 +287,7 @@ impl Programs {
             }),
             Event::Connected { tag, conn } => match slot_of(tag, 2) {
                 Some(i) => {
-                    self.slots[i].way = Way::Open { conn, inbox: Inbox::default() };
+                    self.slots[i].way = Way::Open { conn, inbox: Inbox::default(), heard: false };
                     Ok(Vec::new())
                 }
                 None => Err(Event::Connected { tag, conn }),
@@ -316,6 +330,7 @@ impl Slot {
     /// The program, or the way to it, is gone.
     fn lost(&mut self, why: &str) -> Input {
         (self.way, self.launch) = (Way::None, None);
+        self.forget_waiting();
         if std::mem::take(&mut self.runs) {
             log::error!("{}: {why}", self.child);
             Input::ChildExited { child: self.child, exit: Exit::Signal(libc::SIGKILL) }
@@ -324,8 +339,15 @@ impl Slot {
         }
     }
 
+    /// They were for a program that is not there any more.
+    fn forget_waiting(&mut self) {
+        for order in self.waiting.drain(..) {
+            log::warn!("{}: its keeper was not reached, {order:?} is lost", self.child);
+        }
+    }
+
     fn hear<J>(&mut self, bytes: &[u8], now: Now, fx: &mut Effects<J>) -> Vec<Input> {
-        let Way::Open { conn, inbox } = &mut self.way else { return Vec::new() };
+        let Way::Open { conn, inbox, .. } = &mut self.way else { return Vec::new() };
         let conn = *conn;
         match inbox.feed::<News>(bytes) {
             Ok(news) if self.is_of_the_one_before(&news) => {
@@ -355,11 +377,18 @@ impl Slot {
         match news {
             News::Hello { pid, .. } => {
                 self.launch = None;
+                if let Way::Open { heard, .. } = &mut self.way {
+                    *heard = true;
+                }
+                for order in self.waiting.drain(..) {
+                    fx.send(conn, line(&order));
+                }
                 (!std::mem::replace(&mut self.runs, true)).then_some(Input::ChildStarted { child, pid })
             }
             News::SpawnFailed(error) => {
                 ended(fx);
                 (self.way, self.launch) = (Way::None, None);
+                self.forget_waiting();
                 Some(Input::SpawnFailed { child, error })
             }
             News::Output { error, line } => {
@@ -377,6 +406,7 @@ impl Slot {
             News::Exited { code, signal } => {
                 ended(fx);
                 (self.way, self.runs) = (Way::None, false);
+                self.forget_waiting();
                 Some(Input::ChildExited { child, exit: News::exit(code, signal) })
             }
         }
@@ -470,6 +500,46 @@ mod tests {
         let old = hello(42, at(40));
         let facts = event(&mut p, Event::Received { conn: ConnId(8), bytes: &old }, at(152), &mut fx);
         assert_eq!((facts.as_str(), orders(&mut fx)), ("[]", vec!["abort".to_owned()]));
+    }
+
+    /// A player that has just begun takes its scan up again before it has reached the keeper.
+    #[test]
+    fn orders_wait_until_the_keeper_is_heard() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut p, mut fx) = (programs(dir.path()), Effects::default());
+        // Found by looking, as `new` does.
+        (p.slots[0].runs, p.slots[0].way) = (true, trying(at(0)));
+        p.line(Child::Daq, "START\n".into(), &mut fx);
+        p.tick(at(1), &mut fx);
+        assert_eq!(orders(&mut fx), ["connect"]);
+        let (link, conn) = (tags(Child::Daq)[2], ConnId(7));
+        event(&mut p, Event::Connected { tag: link, conn }, at(2), &mut fx);
+        p.line(Child::Daq, "STOP\n".into(), &mut fx);
+        assert_eq!(orders(&mut fx), [""; 0], "whose keeper it is has not been said");
+        event(&mut p, Event::Received { conn, bytes: &hello(42, at(0)) }, at(3), &mut fx);
+        assert_eq!(orders(&mut fx), [r#"{"line":"START"}"#, r#"{"line":"STOP"}"#], "in their order");
+        p.line(Child::Daq, "START\n".into(), &mut fx);
+        assert_eq!(orders(&mut fx), [r#"{"line":"START"}"#], "at once");
+    }
+
+    /// Nothing that was meant for one program is said to the next.
+    #[test]
+    fn orders_for_a_keeper_that_is_not_heard_go_with_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut p, mut fx) = (programs(dir.path()), Effects::default());
+        (p.slots[0].runs, p.slots[0].way) = (true, trying(at(0)));
+        for _ in 0..2 * WAITING_MAX {
+            p.line(Child::Daq, "START\n".into(), &mut fx);
+        }
+        assert_eq!(p.slots[0].waiting.len(), WAITING_MAX);
+        let facts = format!("{:?}", p.tick(at(4001), &mut fx));
+        assert!(facts.contains("ChildExited"), "{facts}");
+        p.spawn(Child::Daq, daq(), at(4002), &mut fx);
+        orders(&mut fx);
+        let (link, conn) = (tags(Child::Daq)[2], ConnId(7));
+        event(&mut p, Event::Connected { tag: link, conn }, at(4010), &mut fx);
+        event(&mut p, Event::Received { conn, bytes: &hello(43, at(4005)) }, at(4011), &mut fx);
+        assert_eq!(orders(&mut fx), [""; 0]);
     }
 
     #[test]
