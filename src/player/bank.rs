@@ -27,6 +27,7 @@ mod messages;
 mod mode;
 mod par_file;
 mod programs;
+mod promises;
 mod proof;
 mod restore;
 mod scans;
@@ -66,6 +67,7 @@ use crate::reactor::When;
 use crate::units::{Mono, Now, Utc};
 use crate::value::Value;
 use jobs::{Job, Kind};
+use promises::Promises;
 use proof::{Closing, Open};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -122,9 +124,7 @@ pub struct Player {
     handed_over: Option<(Option<SavedScan>, bool)>,
     /// The next process is to take over as soon as the programs have their commands.
     leaving: bool,
-    /// States on their way to the file, and replies that wait for them.
-    saves: usize,
-    after_save: Vec<(Ticket, Outcome)>,
+    promises: Promises,
     procedures: Vec<board_calls::Running>,
     /// Questions for the proof of a scan, by its id.
     looks: HashMap<WorkId, (String, Look)>,
@@ -197,8 +197,7 @@ impl Player {
             last_saved: None,
             handed_over: None,
             leaving: false,
-            saves: 0,
-            after_save: Vec::new(),
+            promises: Promises::default(),
             procedures: Vec::new(),
             looks: HashMap::new(),
             last_work: 0,
@@ -307,6 +306,7 @@ impl Player {
             self.dry_runs_deadline(),
             self.buffers_deadline(),
             self.closing.as_ref().map(|c| c.until()),
+            self.promises.deadline(),
             self.waiting_for_hosts.as_ref().map(|(_, _, until)| *until),
             self.waiting_for_par_file.as_ref().map(|waiting| waiting.until),
             match runner {
@@ -403,8 +403,9 @@ impl Player {
         self.answer_open_calls(&shutting_down(), now);
         // Their scan has begun, and ends now: "started" would be true and misleading.
         let ended = CallError::exception("the scan had started, but the player is shutting down and ends it");
-        for (ticket, _) in std::mem::take(&mut self.after_save) {
-            self.reply(Some(ticket), Err(ended.clone()));
+        for promise in self.promises.take() {
+            let outcome = if promise.of_scan { Err(ended.clone()) } else { promise.outcome };
+            self.reply(Some(promise.ticket), outcome);
         }
         if let State::Scanning(_) = self.state {
             self.end_scan_as(Ending::Cut("the player was stopped".into()), now);
@@ -426,8 +427,8 @@ impl Player {
         self.close_proof(now);
         self.save();
         // The state leaves with this process, so what was to be said after it is true.
-        for (ticket, outcome) in std::mem::take(&mut self.after_save) {
-            self.reply(Some(ticket), outcome);
+        for promise in self.promises.take() {
+            self.reply(Some(promise.ticket), promise.outcome);
         }
         self.after_stop = None;
         self.next_watchdog = None;

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Inodes looked at before giving up.
-const ATTEMPTS: usize = 64;
+const ATTEMPTS: usize = 1024;
 
 /// Makes an empty file at `path`, of which no key leads to memory that is already there, neither status memory nor
 /// data buffers of any instance.
@@ -17,7 +17,7 @@ const ATTEMPTS: usize = 64;
 /// keys of one that is long gone, and with them whatever a killed program has left behind.
 ///
 /// # Errors
-/// The file is there already or cannot be made; or `AlreadyExists` after 64 inodes whose keys were all in use.
+/// The file is there already or cannot be made; or `AlreadyExists` after 1024 inodes whose keys were all in use.
 pub fn make(path: &Path) -> io::Result<()> {
     // They keep their inodes until the end, so that the next file has another.
     let mut in_use = Vec::new();

@@ -29,6 +29,7 @@ fn scan_ends_with_a_complaint(rig: &Rig) {
 #[test]
 fn a_missing_directory_is_said_and_the_next_scan_is_recorded() {
     let rig = prepared();
+    rig.prepare_long_scan();
     fs::remove_dir(rig.data()).expect("empty until now");
     rig.done("start", vec![]);
     rig.await_key("DISKSTAT", "error: cannot write");
@@ -43,6 +44,7 @@ fn a_missing_directory_is_said_and_the_next_scan_is_recorded() {
 #[test]
 fn a_directory_that_vanishes_under_a_scan_is_said() {
     let rig = prepared();
+    rig.prepare_long_scan();
     rig.done("start", vec![]);
     rig.await_key("DISKSTAT", "writing");
     fs::remove_dir_all(rig.data()).expect("removed");
@@ -93,6 +95,7 @@ fn a_full_disk_is_said_and_the_next_scan_is_recorded() {
     let Some(_small) = Small::mount(&data) else { return };
     let filler = data.join("filler");
     fill(&filler);
+    rig.prepare_long_scan();
     rig.done("start", vec![]);
     rig.await_key("DISKSTAT", "error: cannot write");
     scan_ends_with_a_complaint(&rig);
@@ -108,8 +111,7 @@ fn a_disk_that_gets_room_again_during_a_scan_is_written_again() {
     let Some(_small) = Small::mount(&data) else { return };
     let filler = data.join("filler");
     fill(&filler);
-    rig.set_param(&[("scan_length", 3.0)]);
-    rig.done("prepare", vec![]);
+    rig.prepare_long_scan();
     rig.done("start", vec![]);
     rig.await_key("DISKSTAT", "error: cannot write");
     fs::remove_file(&filler).expect("removed");

@@ -73,7 +73,7 @@ fn a_simulated_player_leaves_nothing() {
 fn a_player_told_to_end_finishes_the_scan() {
     let mut rig = Rig::start();
     rig.set_mode();
-    rig.done("prepare", vec![]);
+    rig.prepare_long_scan();
     rig.done("start", vec![]);
     rig.await_key("DISKSTAT", "writing");
     let daq = rig.daq_pid().expect("runs");

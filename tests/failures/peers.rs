@@ -8,8 +8,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// The polite client is answered within this.
-const AT_ONCE: Duration = Duration::from_millis(500);
+/// The polite client is answered within this, also on a busy machine: long before anybody gives a rude one up.
+const AT_ONCE: Duration = Duration::from_secs(4);
 /// A rude peer is closed by then.
 const CLOSED_WITHIN: Duration = Duration::from_secs(10);
 /// ZMTP's READY of a REQ socket: command frame, name, one property.

@@ -24,6 +24,8 @@ use std::time::Duration;
 const RATE_DIVISOR: &str = "64";
 /// Long enough for rows to be seen, s.
 pub const SCAN_LENGTH: f64 = 1.5;
+/// Of a scan in which something is to be done: it still runs when a busy machine gets to it, s.
+pub const LONG_SCAN: f64 = 6.0;
 const EXPOSURE: f64 = 0.25;
 /// A call is answered within this, whatever has died.
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
@@ -59,10 +61,12 @@ impl Drop for Letter {
 /// A port that nobody uses, below those the system gives away by itself: it can be bound again after its
 /// first owner was killed.
 fn free_port() -> u16 {
+    /// Each test program has a block of its own, as far as process ids tell them apart.
+    const BLOCK: u16 = 256;
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + (std::process::id() % 72) as u16 * BLOCK;
     loop {
-        let n = NEXT.fetch_add(1, Ordering::Relaxed) + (std::process::id() % 977) as u16 * 11;
-        let port = 12_000 + n % 18_000;
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % BLOCK;
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
         if tcp.is_ok() && UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
@@ -199,6 +203,17 @@ impl Rig {
         self.await_that("the board is connected", |s| s.text("roach").starts_with("connected"))
     }
 
+    /// The scan is in the file of the state.
+    pub fn await_saved_scan(&self) {
+        let run = self.dir.path().join("run");
+        wait_for("the scan is saved", PATIENCE, || {
+            let mut files = std::fs::read_dir(&run).ok()?.filter_map(|e| Some(e.ok()?.path()));
+            let file = files.find(|path| path.extension().is_some_and(|e| e == "state"))?;
+            let saved: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
+            (!saved["scan"].is_null()).then_some(())
+        });
+    }
+
     pub fn daq_pid(&self) -> Option<u32> {
         self.state().daq("pid").as_f64().map(|pid| pid as u32)
     }
@@ -230,6 +245,21 @@ impl Rig {
     }
 
     // ------------------------------------------------------------------ observing
+
+    /// The next scan is a long one.
+    pub fn prepare_long_scan(&self) {
+        self.set_param(&[("scan_length", LONG_SCAN)]);
+        self.done("prepare", vec![]);
+    }
+
+    /// A long scan in a mode that is set, with so many exposures on disk that it is under way.
+    pub fn begin_long_scan(&self) {
+        self.prepare_long_scan();
+        self.done("start", vec![]);
+        let last = || self.key("DSKEXPWR").parse::<u32>().unwrap_or(0);
+        let seen = look_for(PATIENCE, || (last() >= 2).then_some(()));
+        assert!(seen.is_some(), "{}: {} exposures are written, expected 2", self.bank(), last());
+    }
 
     /// A mode and its parameters, also if it is set already.
     pub fn set_mode(&self) {
@@ -412,8 +442,11 @@ fn log(dir: &Path) -> PathBuf {
 fn start_roach(dir: &Path, port: u16) -> Process {
     let mut command = appliance();
     command.args(["sim", "roach", "--announce", "--packets", RATE_DIVISOR, "--port", &port.to_string()]);
-    let roach = Process::start(&mut command, &dir.join("roach.log"));
-    roach.ready().expect("the simulated board comes up");
+    let log = dir.join("roach.log");
+    let roach = Process::start(&mut command, &log);
+    roach.ready().unwrap_or_else(|e| {
+        panic!("{e}: no simulated board; its log:\n{}", std::fs::read_to_string(&log).unwrap_or_default())
+    });
     roach
 }
 

@@ -10,6 +10,7 @@
 //! - `dry`: what would happen without its happening, and the list of what has happened to the hardware;
 //! - `matrix`: every fault at every step of `set_mode` and `start` in every mode family, and an independent judge;
 //! - `serial`, `wire`: the synthesizer on its line and the board behind its server, both simulated in bytes;
+//! - `saves`: what was acknowledged survives the process;
 //! - `random`: any calls, facts and times in any order;
 //! - `node`: the node around the player, spoken to in bytes.
 
@@ -26,6 +27,7 @@ mod programs;
 mod proof;
 mod random;
 mod replies;
+mod saves;
 mod scans;
 mod serial;
 mod simulated_board;

@@ -27,12 +27,14 @@ pub(super) fn now_is(value: impl Into<Value>) -> CallResult {
 
 impl Player {
     pub(super) fn call(&mut self, ticket: Ticket, call: PlayerCall, now: Now) {
-        let outcome = match self.dispatch(ticket, call, now) {
-            Ok(Answer::Later) => return,
-            Ok(Answer::Now(value)) => Ok(value),
-            Err(error) => Err(error),
-        };
-        self.outputs.push_back(Output::Reply { ticket, outcome });
+        // Nothing delays the word that a scan was stopped.
+        let urgent = call == PlayerCall::Stop;
+        match self.dispatch(ticket, call, now) {
+            Ok(Answer::Later) => {}
+            Ok(Answer::Now(value)) if self.unsaved && !urgent => self.reply_saved(Some(ticket), Ok(value)),
+            Ok(Answer::Now(value)) => self.reply(Some(ticket), Ok(value)),
+            Err(error) => self.reply(Some(ticket), Err(error)),
+        }
     }
 
     pub(super) fn dispatch(&mut self, ticket: Ticket, call: PlayerCall, now: Now) -> CallResult {

@@ -100,6 +100,7 @@ impl Player {
         self.close_proof_when_due(now);
         self.set_up_synth(now);
         self.save();
+        self.saves_overdue(now);
         self.leave_when_told();
     }
 
@@ -172,7 +173,7 @@ impl Player {
                 self.last_error = None;
                 self.probe();
                 self.enter(State::Ready, now);
-                self.reply(job.ticket, Ok(Value::verdict(true, text)));
+                self.reply_saved(job.ticket, Ok(Value::verdict(true, text)));
             }
             (Kind::SetMode(active), Err(failure)) => {
                 let error = mode_error(&active.mode.name, &failure);
@@ -193,7 +194,7 @@ impl Player {
             }
             (Kind::Monitor, Ok(())) => {
                 self.enter(State::Monitoring, now);
-                self.reply(job.ticket, Ok(Value::verdict(true, "Start monitor mode.")));
+                self.reply_saved(job.ticket, Ok(Value::verdict(true, "Start monitor mode.")));
             }
             (Kind::Prepare | Kind::Manual, Ok(())) => {
                 self.back_to_rest(now);

@@ -57,26 +57,45 @@ impl Player {
         let saved = self.saved();
         if self.last_saved.as_ref() != Some(&saved) {
             self.last_saved = Some(saved.clone());
-            self.saves += 1;
+            self.promises.ordered();
             self.outputs.push_back(Output::Save(Box::new(saved)));
         }
     }
 
     /// A state is in its file: what was to be said after it is said.
     pub(super) fn saved_now(&mut self) {
-        self.saves = self.saves.saturating_sub(1);
-        if self.saves == 0 {
-            let replies = std::mem::take(&mut self.after_save);
-            self.outputs
-                .extend(replies.into_iter().map(|(ticket, outcome)| Output::Reply { ticket, outcome }));
+        for promise in self.promises.arrived() {
+            self.reply(Some(promise.ticket), promise.outcome);
+        }
+    }
+
+    /// Answers those for whom the state takes too long, and says so.
+    pub(super) fn saves_overdue(&mut self, now: Now) {
+        let overdue = self.promises.overdue(now);
+        if !overdue.is_empty() {
+            let text = "the state is not in its file yet, a restart would not know of the last changes: \
+                        does the disk of the runtime directory answer?";
+            self.note_error(text.into(), now);
+        }
+        for promise in overdue {
+            self.reply(Some(promise.ticket), promise.outcome);
         }
     }
 
     /// Replies when the state is saved: whoever hears it may count on it, whatever happens to this process.
     pub(super) fn reply_saved(&mut self, ticket: Option<Ticket>, outcome: Outcome) {
+        self.promise(ticket, outcome, false);
+    }
+
+    /// The same for the word that a scan has begun.
+    pub(super) fn reply_scan_saved(&mut self, ticket: Option<Ticket>, outcome: Outcome) {
+        self.promise(ticket, outcome, true);
+    }
+
+    fn promise(&mut self, ticket: Option<Ticket>, outcome: Outcome, of_scan: bool) {
         self.save();
         match ticket {
-            Some(ticket) if self.saves > 0 => self.after_save.push((ticket, outcome)),
+            Some(ticket) if !self.promises.all_arrived() => self.promises.wait(ticket, outcome, of_scan),
             ticket => self.reply(ticket, outcome),
         }
     }

@@ -270,7 +270,7 @@ impl Player {
         self.look_at_hardware();
         self.enter(State::Scanning(scan), now);
         self.write_remaining(now);
-        self.reply_saved(ticket, Ok(Value::verdict(true, text)));
+        self.reply_scan_saved(ticket, Ok(Value::verdict(true, text)));
     }
 
     pub(super) fn give_up_start(&mut self, ticket: Option<Ticket>, error: CallError, now: Now) {

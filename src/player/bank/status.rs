@@ -27,7 +27,7 @@ impl Player {
         match key {
             StatusKey::Plan(key) => self.status_step_done(key, answer, now),
             StatusKey::Written(ticket) => {
-                self.reply(Some(ticket), answer.map(|_| Value::Null).map_err(status_error));
+                self.reply_saved(Some(ticket), answer.map(|_| Value::Null).map_err(status_error));
             }
             StatusKey::Cards(ticket, keys) => {
                 let outcome = answer.map_err(status_error).and_then(|cards| select(cards, &keys));

@@ -67,8 +67,9 @@ fn a_lost_reading_of_the_configuration_is_no_saved_state() {
     house.ask(client, "set_mode", &["MODE1".into()]).expect("set");
     let start = house.call(client, "start", &[]);
     let reading = house.call(other, "read_config_file", &[]);
-    house.run_for(8.0);
-    assert_eq!(house.shown("state"), "SCANNING");
+    while house.shown("state") != "SCANNING" {
+        house.run_for(0.5);
+    }
     assert_eq!(house.reply(client, start), None, "its state is on its way to the file");
     assert_eq!(house.worker_panics_over(|j| matches!(j, work::Job::Role(Job::ReadConfig { .. }))), 1);
     assert!(house.reply(other, reading).is_some_and(|outcome| outcome.is_err()));
