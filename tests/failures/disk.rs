@@ -20,9 +20,9 @@ fn prepared_with(settings: &[&str]) -> Rig {
 
 /// The end of a scan whose data could not be written is seen in the state, not only in a key.
 fn scan_ends_with_a_complaint(rig: &Rig) {
-    let state = rig.await_state("READY");
-    let why = rig.await_that("what was lost is said", |s| s.text("last_error").contains("DISKSTAT="));
-    assert!(why.text("last_error").contains("missing"), "{}", state.text("last_error"));
+    rig.await_state("READY");
+    let why = rig.await_that("what was lost is said", |s| s.verdict().contains("DISKSTAT="));
+    assert!(why.verdict().contains("missing"), "{}", why.verdict());
     assert_eq!(why.daq("state"), "running".into(), "the DAQ program lives on");
 }
 
@@ -31,7 +31,7 @@ fn a_missing_directory_is_said_and_the_next_scan_is_recorded() {
     let rig = prepared();
     rig.prepare_long_scan();
     fs::remove_dir(rig.data()).expect("empty until now");
-    rig.done("start", vec![]);
+    rig.start_scan();
     rig.await_key("DISKSTAT", "error: cannot write");
     let status = rig.done("scan_status", vec![]).to_string();
     assert!(status.contains("DISKSTAT=error"), "{status}");
@@ -45,7 +45,7 @@ fn a_missing_directory_is_said_and_the_next_scan_is_recorded() {
 fn a_directory_that_vanishes_under_a_scan_is_said() {
     let rig = prepared();
     rig.prepare_long_scan();
-    rig.done("start", vec![]);
+    rig.start_scan();
     rig.await_key("DISKSTAT", "writing");
     fs::remove_dir_all(rig.data()).expect("removed");
     rig.await_key("DISKSTAT", "error: ");
@@ -96,7 +96,7 @@ fn a_full_disk_is_said_and_the_next_scan_is_recorded() {
     let filler = data.join("filler");
     fill(&filler);
     rig.prepare_long_scan();
-    rig.done("start", vec![]);
+    rig.start_scan();
     rig.await_key("DISKSTAT", "error: cannot write");
     scan_ends_with_a_complaint(&rig);
     assert!(rig.files(".part").is_empty(), "{:?}", rig.files(".part"));
@@ -112,7 +112,7 @@ fn a_disk_that_gets_room_again_during_a_scan_is_written_again() {
     let filler = data.join("filler");
     fill(&filler);
     rig.prepare_long_scan();
-    rig.done("start", vec![]);
+    rig.start_scan();
     rig.await_key("DISKSTAT", "error: cannot write");
     fs::remove_file(&filler).expect("removed");
     rig.await_key("DISKSTAT", "writing");

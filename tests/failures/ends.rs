@@ -74,7 +74,7 @@ fn a_player_told_to_end_finishes_the_scan() {
     let mut rig = Rig::start();
     rig.set_mode();
     rig.prepare_long_scan();
-    rig.done("start", vec![]);
+    rig.start_scan();
     rig.await_key("DISKSTAT", "writing");
     let daq = rig.daq_pid().expect("runs");
     rig.player.signal(Signal::SIGTERM);

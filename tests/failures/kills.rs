@@ -310,7 +310,7 @@ fn a_program_that_ends_meanwhile_is_reported_by_the_next_player() {
     let mut rig = Rig::start();
     rig.set_mode();
     rig.prepare_long_scan();
-    rig.done("start", vec![]);
+    rig.start_scan();
     let daq = rig.daq_pid().expect("runs");
     rig.player.kill();
     send(daq, Signal::SIGKILL);

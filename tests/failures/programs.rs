@@ -33,7 +33,7 @@ fn a_board_that_restarts_during_a_scan_ends_it() {
     let mut rig = prepared();
     rig.set_param(&[("scan_length", 60.0)]);
     rig.done("prepare", vec![]);
-    rig.done("start", vec![]);
+    rig.start_scan();
     rig.roach.kill();
     rig.restart_board();
     let state = rig.await_state("READY");
