@@ -197,7 +197,10 @@ impl Disk {
             match self.write_row(&row) {
                 Ok(()) => {
                     self.written += 1;
-                    self.shared.board.pin("DSKEXPWR", self.written as i64);
+                    // Rows of a false start do not count while they may still be discarded.
+                    if !self.before_command() {
+                        self.shared.board.pin("DSKEXPWR", self.written as i64);
+                    }
                 }
                 Err(e) => {
                     self.rows_lost += 1;
@@ -226,7 +229,10 @@ impl Disk {
         let Some(output) = self.output.take() else { return };
         let (rows, totals) = (output.rows(), self.shared.totals());
         match output.finish(&totals.packets, totals.kernel_drops, reason) {
-            Ok(path) => say!("{rows} rows in {} ({reason})", path.display()),
+            Ok(path) => {
+                self.shared.board.pin("DSKEXPWR", self.written as i64);
+                say!("{rows} rows in {} ({reason})", path.display());
+            }
             Err(e) => {
                 self.rows_lost += rows;
                 self.complain("error: cannot finish", &e.to_string());
@@ -259,26 +265,30 @@ mod tests {
     use super::*;
     use crate::daq::sdfits::read::Recording;
     use crate::proto::spead::Description;
+    use crate::value::Value;
     use std::sync::mpsc::sync_channel;
 
     /// One spectrum lasts 0.1 s.
     const CLOCKS: u64 = 18_750_000;
 
     fn spectrum(number: u32) -> Item {
+        Item::Spectrum(bare_spectrum(number))
+    }
+
+    fn bare_spectrum(number: u32) -> Spectrum {
         let description = Description {
             time_counter: u64::from(number) * CLOCKS,
             spectrum_counter: u64::from(number),
             integration_size: 146_484,
             ..Description::default()
         };
-        Item::Spectrum(Spectrum { heap: number, description, lost_before: 0, data: vec![0; 1024 * 16] })
+        Spectrum { heap: number, description, lost_before: 0, data: vec![0; 1024 * 16] }
     }
 
-    /// Records a second of what is fed, commanded for `start`; the files then.
-    fn record(start: Utc, items: Vec<Item>) -> Vec<Recording> {
-        let directory = tempfile::tempdir().expect("a directory");
+    /// A second, commanded for `start`, to be recorded there.
+    fn a_second(start: Utc, directory: &Path) -> Setup {
         let keys = [
-            ("DATADIR", directory.path().display().to_string()),
+            ("DATADIR", directory.display().to_string()),
             ("STTMJD", format!("{:.10}", start.mjd())),
             ("EXPOSURE", "0.5".into()),
             ("HWEXPOSR", "0.1".into()),
@@ -287,7 +297,13 @@ mod tests {
             ("EFSAMPFR", "3e9".into()),
             ("NCHAN", "1024".into()),
         ];
-        let setup = Setup::read(&keys.map(|(k, v)| (k.to_owned(), v)).into()).expect("good keys");
+        Setup::read(&keys.map(|(k, v)| (k.to_owned(), v)).into()).expect("good keys")
+    }
+
+    /// Records a second of what is fed, commanded for `start`; the files then.
+    fn record(start: Utc, items: Vec<Item>) -> Vec<Recording> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let setup = a_second(start, directory.path());
         let (feed, from_net) = sync_channel(items.len());
         let (used, _back) = sync_channel(items.len());
         for item in items {
@@ -297,6 +313,27 @@ mod tests {
         Disk::new(setup, Style::Correct, from_net, used, Arc::new(Shared::new(Arc::default()))).run();
         let entries = std::fs::read_dir(directory.path()).expect("there");
         entries.map(|e| Recording::open(&e.expect("an entry").path()).expect("complete")).collect()
+    }
+
+    #[test]
+    fn rows_of_a_false_start_are_not_counted() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let start = clock::utc().ceil_second() + Duration::from_secs(2);
+        let shared = Arc::new(Shared::new(Arc::default()));
+        let ((_feed, from_net), (used, _back)) = (sync_channel(1), sync_channel(32));
+        let setup = a_second(start, directory.path());
+        let mut disk = Disk::new(setup, Style::Correct, from_net, used, Arc::clone(&shared));
+        let count = || shared.board.take().get("DSKEXPWR").cloned();
+        disk.started(start - Duration::from_secs(3));
+        for n in 0..12 {
+            disk.spectrum(bare_spectrum(n));
+        }
+        assert_eq!((disk.written, count()), (2, None));
+        disk.started(start);
+        for n in 0..7 {
+            disk.spectrum(bare_spectrum(n));
+        }
+        assert_eq!(count(), Some(Value::Int(1)));
     }
 
     #[test]

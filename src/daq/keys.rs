@@ -65,7 +65,7 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     key("M_STTMJD", "d", "MJD, UTC", "when the first packet came, to 1e-8 d"),
     key("M_STTOFF", "s", "0 to 1", "the fraction of the second when it came"),
-    key("DSKEXPWR", "", "number", "rows written since START"),
+    key("DSKEXPWR", "", "number", "rows written since START, without those from before the commanded second"),
     key("FILENUM", "", "number", "number of the file that is being written, 0: none yet"),
 ];
 
