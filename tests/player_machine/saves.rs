@@ -57,6 +57,20 @@ fn everybody_waits_for_the_own_change_only() {
     assert!(!world.is_open(third) && !world.is_open(same));
 }
 
+/// Nobody comes to tell that the last state is saved: the loop has ended by then, and the node saves it.
+#[test]
+fn a_player_that_ends_answers_at_once() {
+    for end in [Input::HandOver, Input::Shutdown] {
+        let mut world = World::ready();
+        world.saving = false;
+        let waiting = world.call(exposure(0.5));
+        world.tell(end);
+        assert_eq!(world.answer(waiting), Ok(Value::Bool(true)), "it was done");
+        let late = world.call(exposure(0.75));
+        assert!(!world.is_open(late));
+    }
+}
+
 #[test]
 fn a_disk_that_hangs_delays_an_answer_for_three_seconds_and_that_is_said() {
     let mut world = World::ready();

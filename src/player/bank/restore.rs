@@ -94,8 +94,10 @@ impl Player {
 
     fn promise(&mut self, ticket: Option<Ticket>, outcome: Outcome, of_scan: bool) {
         self.save();
+        // At its end the node saves after the last word.
+        let to_wait = !self.promises.all_arrived() && self.state != State::ShuttingDown;
         match ticket {
-            Some(ticket) if !self.promises.all_arrived() => self.promises.wait(ticket, outcome, of_scan),
+            Some(ticket) if to_wait => self.promises.wait(ticket, outcome, of_scan),
             ticket => self.reply(ticket, outcome),
         }
     }
