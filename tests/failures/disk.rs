@@ -1,6 +1,7 @@
 //! Nowhere to write: the directory is missing, vanishes, or is full. The scan goes on, what is lost is said,
 //! and the next scan is whole once there is room again.
 
+use super::processes::{PATIENCE, wait_for};
 use super::rig::Rig;
 use std::fs;
 use std::path::Path;
@@ -47,7 +48,8 @@ fn a_directory_that_vanishes_under_a_scan_is_said() {
     rig.prepare_long_scan();
     rig.start_scan();
     rig.await_key("DISKSTAT", "writing");
-    fs::remove_dir_all(rig.data()).expect("removed");
+    // The player may be writing the proof of the scan there: then it is not empty yet.
+    wait_for("it is removed", PATIENCE, || fs::remove_dir_all(rig.data()).ok());
     rig.await_key("DISKSTAT", "error: ");
     scan_ends_with_a_complaint(&rig);
     fs::create_dir(rig.data()).expect("created");
